@@ -1,0 +1,1 @@
+/* suites.h - the suites of test-harness, one line each; main.c expands the list twice. */

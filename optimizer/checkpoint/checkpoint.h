@@ -1,0 +1,31 @@
+/* checkpoint.h - a Hugging Face folder: config.json + model.safetensors, or shards with model.safetensors.index.json. */
+#ifndef CIUIC_CHECKPOINT_H
+#define CIUIC_CHECKPOINT_H
+
+#include "optimizer/checkpoint/config.h"
+#include "optimizer/checkpoint/safetensors.h"
+
+typedef struct checkpoint checkpoint;
+
+/* Opens and checks everything: the index against the shards, config.json against the tensors (every tensor that the
+ * architecture needs is there with the right shape and a float dtype; F8_E4M3 with its weight_scale_inv). Tensors the
+ * architecture does not use (layers >= num_hidden_layers, rotary inv_freq buffers) are ignored. Unknown tensors inside
+ * used layers are an error: the config contradicts them. Reference-counted; starts at 1. */
+ciuic_status checkpoint_open(const char *path, checkpoint **out);
+checkpoint *checkpoint_retain(const checkpoint *c);
+void checkpoint_release(checkpoint *c); /* NULL is allowed */
+
+const char *checkpoint_path(const checkpoint *c);
+const model_config *checkpoint_config(const checkpoint *c);
+size_t checkpoint_count(const checkpoint *c);
+const tensor *checkpoint_at(const checkpoint *c, size_t index);
+const tensor *checkpoint_find(const checkpoint *c, const char *name); /* NULL when absent */
+/* Parameters of all tensors the architecture uses; block scales are not parameters. */
+size_t checkpoint_parameters(const checkpoint *c);
+
+/* Copies rows [first, first + count) of the 2-D tensor `name` as float, F8_E4M3 block scales applied
+ * (w = e4m3(q) * weight_scale_inv[row / block][column / block]); a 1-D tensor counts as one column a row.
+ * out: [count][columns]. */
+ciuic_status checkpoint_read_f32(const checkpoint *c, const char *name, size_t first, size_t count, float *out);
+
+#endif

@@ -1,0 +1,52 @@
+/* safetensors.h - one .safetensors file, mapped and checked; and a writer for small ones.
+ * Format: 8 bytes little-endian header length, a JSON object name -> {dtype, shape, data_offsets}, then the data.
+ * (https://github.com/huggingface/safetensors) */
+#ifndef CIUIC_SAFETENSORS_H
+#define CIUIC_SAFETENSORS_H
+
+#include "optimizer/ciuic.h"
+
+typedef enum tensor_dtype {
+    TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_F8_E4M3,
+    TENSOR_I64, TENSOR_I32, TENSOR_I16, TENSOR_I8, TENSOR_U8, TENSOR_BOOL, TENSOR_F64,
+    TENSOR_DTYPES
+} tensor_dtype;
+
+enum { TENSOR_MAX_DIMS = 8 };
+
+typedef struct tensor {
+    const char *name;   /* owned by the file */
+    const char *file;   /* path of the file it is in, owned by the file */
+    tensor_dtype dtype;
+    size_t dims;
+    size_t shape[TENSOR_MAX_DIMS];
+    size_t count;       /* product of shape */
+    size_t bytes;
+    const void *data;   /* in the mapping; aligned to the file's offset only, perhaps not to the dtype */
+} tensor;
+
+size_t tensor_dtype_bytes(tensor_dtype dtype);
+const char *tensor_dtype_name(tensor_dtype dtype); /* as in the header: "BF16" */
+
+typedef struct safetensors safetensors;
+
+/* Maps `path` read-only and checks all of it: header length, JSON, dtypes, shapes (overflow), offsets inside the file,
+ * not overlapping, no hole, no duplicate name. */
+ciuic_status safetensors_open(const char *path, safetensors **file);
+void safetensors_close(safetensors *file); /* NULL is allowed */
+size_t safetensors_count(const safetensors *file);
+const tensor *safetensors_at(const safetensors *file, size_t index);
+const tensor *safetensors_find(const safetensors *file, const char *name); /* NULL when absent */
+
+/* Finds `name` and requires dtype and dims (a 0 in shape accepts any size); the error names what was found. */
+ciuic_status safetensors_require(const safetensors *file, const char *name, tensor_dtype dtype, size_t dims,
+                                 const size_t *shape, const tensor **found);
+
+/* Writes the tensors (name, dtype, dims, shape, data) to `path` by way of a temporary file and rename, so that the
+ * file appears whole or not at all. */
+ciuic_status safetensors_write(const char *path, const tensor *tensors, size_t count);
+
+/* Copies n elements from `first` on as float: F32, F16, BF16, F64 and F8_E4M3 (unscaled); unaligned data is fine. */
+ciuic_status tensor_to_f32(const tensor *t, size_t first, size_t n, float *out);
+
+#endif

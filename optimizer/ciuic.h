@@ -1,0 +1,144 @@
+/* ciuic.h - the public interface: from a checkpoint to tokens, with each of the four optimisations a switch.
+ *
+ *     ciuic_model *model = NULL, *fast = NULL;
+ *     ciuic_options options = { .quantize = CIUIC_QUANTIZE_INT8, .graph = true, .memory = CIUIC_MEMORY_ON };
+ *     if (ciuic_model_load("datasets/deepseek-v3-tiny", &model) == CIUIC_OK &&
+ *         ciuic_optimize(model, &options, &fast, NULL) == CIUIC_OK) ...
+ *     else fprintf(stderr, "%s\n", ciuic_last_error());
+ *
+ * Every function that can fail returns a ciuic_status; on failure ciuic_last_error() is one line that names what was
+ * wrong with what, where, what was expected and what to do, and every output pointer is left as it was. Models are
+ * immutable once made and may be shared between threads; a session belongs to one thread at a time. Nothing here
+ * prints, exits or reads the environment (except CIUIC_ISA, see kernels/cpu.c). */
+#ifndef CIUIC_H
+#define CIUIC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The values are the exit statuses of the `ciuic` program, so that one meaning has one number. */
+typedef enum ciuic_status {
+    CIUIC_OK = 0,
+    CIUIC_ERROR_LIMIT = 1,       /* the answer is no: error above the limit */
+    CIUIC_ERROR_USAGE = 2,       /* the caller asked for something that does not exist */
+    CIUIC_ERROR_INPUT = 3,       /* a file is not what it should be */
+    CIUIC_ERROR_UNSUPPORTED = 4, /* this machine cannot: no such instruction set, not enough memory */
+    CIUIC_ERROR_INTERRUPTED = 5, /* stopped half-way, resumable */
+} ciuic_status;
+
+/* The last failure of this thread, one line without newline; "" when there was none. Valid until the next call. */
+const char *ciuic_last_error(void);
+
+typedef enum ciuic_quantize {
+    CIUIC_QUANTIZE_NONE,    /* 16-bit weights, in the checkpoint's own 16-bit type where it has one */
+    CIUIC_QUANTIZE_AFFINE8, /* the article's formula: per tensor, minimum to maximum in 255 steps */
+    CIUIC_QUANTIZE_AFFINE4, /* the same in 15 steps */
+    CIUIC_QUANTIZE_INT8,    /* groups of 32, one FP16 scale each; activations int8 in groups of 32, dynamically */
+    CIUIC_QUANTIZE_INT4,    /* groups of 32, one FP16 scale each; activations as with INT8 */
+    CIUIC_QUANTIZE_COUNT
+} ciuic_quantize;
+
+typedef enum ciuic_memory {
+    CIUIC_MEMORY_OFF, /* weights read into the heap, a buffer for each operation, FP32 cache of expanded heads */
+    CIUIC_MEMORY_ON,  /* weights used where they are mapped, activations in one planned arena, FP16 cache, latent for MLA */
+    CIUIC_MEMORY_COUNT
+} ciuic_memory;
+
+struct kernel_table;
+
+/* One variant: a setting of all four stages. Zero-initialised = everything off, the reference. */
+typedef struct ciuic_options {
+    ciuic_quantize quantize;
+    bool graph;
+    ciuic_memory memory;
+    const char *isa;  /* "c" (NULL means "c"), "avx2", "avx512", "best" */
+    bool weights_f32; /* 16-bit weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */
+    const struct kernel_table *kernels; /* NULL: the table of `isa`; otherwise a table of the caller's, copied */
+    double max_error; /* ciuic_optimize fails when the mean absolute error of the logits exceeds this; 0: do not verify */
+} ciuic_options;
+
+/* "none", "affine8", ...; "off", "on". NULL for a value out of range. Parsers return false for an unknown name. */
+const char *ciuic_quantize_name(ciuic_quantize quantize);
+const char *ciuic_memory_name(ciuic_memory memory);
+bool ciuic_quantize_parse(const char *name, ciuic_quantize *quantize);
+bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
+
+/* ---- models ----------------------------------------------------------------------------------------------------- */
+
+typedef struct ciuic_model ciuic_model;
+
+/* Opens the checkpoint folder `path` and checks config.json and every tensor against each other. The model runs as the
+ * reference (all stages off) until it is optimised. Free with ciuic_model_free. */
+ciuic_status ciuic_model_load(const char *path, ciuic_model **model);
+
+/* What ciuic_optimize found when it verified. */
+typedef struct ciuic_report {
+    bool verified;
+    size_t tokens; /* positions compared */
+    double mean_abs_error, max_abs_error;
+} ciuic_report;
+
+/* Makes a model that computes the same function in the way `options` say. `model` is not changed and may be freed
+ * before or after. With max_error > 0 the logits are compared with the reference's on the first window of the
+ * checkpoint's own streams.safetensors:eval_ids, or on 64 seeded random ids where there is none; above the limit the
+ * status is CIUIC_ERROR_LIMIT and `optimized` is left as it was. `report` may be NULL. */
+ciuic_status ciuic_optimize(const ciuic_model *model, const ciuic_options *options, ciuic_model **optimized,
+                            ciuic_report *report);
+void ciuic_model_free(ciuic_model *model); /* NULL is allowed */
+
+typedef struct ciuic_model_info {
+    const char *path;         /* owned by the model */
+    const char *architecture; /* model_type of config.json */
+    const char *isa;          /* the rung in use */
+    size_t layers, hidden_size, vocabulary, max_context;
+    size_t parameters;        /* weights of all tensors the architecture uses */
+    size_t weight_bytes;      /* what this model reads them from: values, scales, embeddings and head */
+    size_t mapped_bytes;      /* the part of weight_bytes that is used in place from the mapped file */
+    size_t decode_bytes;      /* weight bytes read for one decoded token (embeddings are one row, top_k experts) */
+    double bits_per_weight;   /* 8 * weight_bytes / parameters */
+    double decode_flops;      /* floating-point operations of the matmuls for one token, attention not counted */
+} ciuic_model_info;
+void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info);
+
+/* ---- sessions --------------------------------------------------------------------------------------------------- */
+
+typedef struct ciuic_session ciuic_session;
+
+typedef struct ciuic_session_options {
+    size_t context; /* positions the session can hold; 0: the model's max_context. More than that is refused */
+    int threads;    /* 0: all cores this process may use */
+    size_t chunk;   /* most tokens run at once in a prefill; 0: all of them */
+} ciuic_session_options;
+
+/* Bytes by what they are for. */
+typedef struct ciuic_memory_use {
+    size_t weights;     /* in the heap */
+    size_t mapped;      /* weights used in place from the mapped checkpoint */
+    size_t kv_cache;
+    size_t activations; /* arena, or the buffers of all operations */
+    size_t workspace;   /* quantised activations, attention scores, routing, rope tables */
+} ciuic_memory_use;
+
+ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_options *options, ciuic_session **session);
+void ciuic_session_free(ciuic_session *session); /* NULL is allowed */
+/* Appends n tokens and writes logits for the last one, [vocabulary], or for all of them, [n][vocabulary], when
+ * `all_logits`. logits may be NULL. Ids outside the vocabulary, n == 0 and a full context are refused before anything
+ * is computed; the session is then as it was. */
+ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits);
+/* Appends one token and writes the logits, [vocabulary], that predict the next. Uses the decode graph. */
+ciuic_status ciuic_decode(ciuic_session *session, int32_t id, float *logits);
+/* Forgets all positions from `length` on; 0 starts afresh. length above the present one is refused. */
+ciuic_status ciuic_session_truncate(ciuic_session *session, size_t length);
+size_t ciuic_session_length(const ciuic_session *session);
+int ciuic_session_threads(const ciuic_session *session);
+void ciuic_session_memory(const ciuic_session *session, ciuic_memory_use *use);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

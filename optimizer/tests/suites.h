@@ -1,0 +1,1 @@
+/* suites.h - the suites of test-optimizer, one line each; main.c expands the list twice. */
