@@ -1,1 +1,2 @@
 /* suites.h - the suites of test-harness, one line each; main.c expands the list twice. */
+SUITE(accuracy)
