@@ -18,6 +18,10 @@ ciuic_status json_parse(const char *text, size_t length, const char *name, cJSON
 /* Case-sensitive look-up; NULL when absent. An explicit null counts as absent. */
 const cJSON *json_find(const cJSON *object, const char *key);
 
+/* A parsed number, or one made by json_double or json_size below. Use this and not cJSON_IsNumber: the latter are raw
+ * items in memory, with valuedouble set. */
+bool json_is_number(const cJSON *item);
+
 /* Required members. CIUIC_ERROR_INPUT when absent, of another type or out of range. Sizes and integers must be whole. */
 ciuic_status json_get_size(const cJSON *object, const char *where, const char *key, size_t min, size_t max, size_t *out);
 ciuic_status json_get_double(const cJSON *object, const char *where, const char *key, double min, double max, double *out);
