@@ -1,0 +1,55 @@
+/* convert.h - one value between binary16, bfloat16 and float, by integer arithmetic alone: no table, no branch, so that
+ * a loop over it vectorises on any machine. */
+#ifndef CIUIC_KERNELS_CONVERT_H
+#define CIUIC_KERNELS_CONVERT_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+static inline uint32_t bits_of_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+/* Exact. The exponent is rebased by adding 112 (or 224 for infinity and NaN, whose field becomes 255); a subnormal is
+ * first made normal with exponent field 113 and then loses the leading one that this supplied, by a subtraction. */
+static inline float f16_to_f32(uint16_t half)
+{
+    const uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
+    const uint32_t rebased = magnitude + (112u << 23);
+    const uint32_t special = rebased + (112u << 23);
+    const uint32_t subnormal = bits_of_float(float_of_bits(rebased + (1u << 23)) - float_of_bits(113u << 23));
+    uint32_t bits = magnitude >= 31u << 23 ? special : rebased;
+    bits = magnitude < 1u << 23 ? subnormal : bits;
+    return float_of_bits(bits | (uint32_t)(half & 0x8000) << 16);
+}
+
+/* Round to nearest even. Below 2^-14 the float unit does the rounding: adding 0.5 puts the last place of the sum at
+ * 2^-24, the last place of a subnormal half. Otherwise 0xfff and the lowest kept bit are added before the cut, and the
+ * carry may run into the exponent. From 65520 on the result is infinity; a NaN stays one. */
+static inline uint16_t f32_to_f16(float value)
+{
+    const uint32_t bits = bits_of_float(value), sign = bits & 0x80000000u, magnitude = bits ^ sign;
+    const uint32_t subnormal = bits_of_float(float_of_bits(magnitude) + 0.5f) - bits_of_float(0.5f);
+    const uint32_t normal = (magnitude - (112u << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13;
+    const uint32_t special = magnitude > 255u << 23 ? 0x7e00 : 0x7c00;
+    uint32_t half = magnitude < 113u << 23 ? subnormal : normal;
+    half = magnitude >= 0x477ff000u ? special : half; /* 65520 */
+    return (uint16_t)(half | sign >> 16);
+}
+
+static inline float bf16_to_f32(uint16_t upper)
+{
+    return float_of_bits((uint32_t)upper << 16);
+}
+
+#endif

@@ -1,0 +1,20 @@
+/* ceiling.h - what physics allows on this machine, measured: the bandwidth of loads and the peak of arithmetic, by loops
+ * that do nothing else. The harness turns these into ceilings; check-kernels prints shares of them. */
+#ifndef CIUIC_KERNELS_CEILING_H
+#define CIUIC_KERNELS_CEILING_H
+
+#include "kernels/kernels.h"
+
+/* Bytes per second that `threads` threads together stream from one buffer of `bytes`, each its own part, by the widest
+ * loads available; best pass of about `seconds`. The buffer is allocated and freed here; 0 when it cannot be. */
+double ceiling_load_bandwidth(int threads, size_t bytes, double seconds);
+
+/* FP32 operations per second (a multiply and an add count as two) of a loop that stays in registers, over all threads.
+ * The portable rung multiplies and adds; the others fuse. 0 when this machine cannot run the rung. */
+double ceiling_fma_peak(kernel_isa isa, int threads, double seconds);
+
+/* int8 operations per second (a multiply and an add count as two) of the best int8 dot product that the rung's kernels
+ * may use here; 0 when the rung has none or this machine cannot run it. */
+double ceiling_dot_peak(kernel_isa isa, int threads, double seconds);
+
+#endif
