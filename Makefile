@@ -1,54 +1,140 @@
-# ciuic. `make report` measures this machine and writes build/report/index.html; `make test` runs every check.
-# Both install what is missing first (ci/setup.sh). Variables: BUILD, CC, CXX, SANITIZE=1.
+# ciuic
+#   make           build/ciuic, build/check-kernels, build/libciuic.a
+#   make report    measures this machine and leaves build/report/index.html
+#   make test      every check; SANITIZE=1: the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make lint      formatting, warnings of gcc and clang, direction of includes, shell scripts
+#   make install   PREFIX=/usr/local, DESTDIR
+#   make clean
+# Each of them first installs what is missing (ci/setup.sh). Variables: BUILD, CC, CXX, SANITIZE=1.
 
 BUILD ?= build
+PREFIX ?= /usr/local
+goals := $(or $(MAKECMDGOALS),all)
+
+ifeq ($(filter-out clean,$(goals)),)
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+else ifndef PREPARED
+
+# First pass. Nothing below may run a compiler: this machine may not have one yet. Goals one after the other, each in
+# parallel by itself.
+.PHONY: $(goals) prepare
+$(goals): prepare
+	@:
+prepare:
+	@CC='$(CC)' CXX='$(CXX)' sh ci/setup.sh
+	+@for goal in $(goals); do \
+	    $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc)) PREPARED=1 "$$goal" || exit; done
+
+else
+
 ifdef SANITIZE
 BUILD := $(BUILD)/sanitize
 SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+ifeq ($(origin CXX),default)
+# clang's OpenMP and sanitizers need clang's own linker driver.
+CXX := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),g++)
 endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 COMMON := -O2 -g -fopenmp -I. -D_GNU_SOURCE $(WARNINGS) $(SANITIZER)
 CFLAGS := -std=c11 -Wstrict-prototypes -Wmissing-prototypes $(COMMON)
 CXXFLAGS := -std=c++17 $(COMMON)
-LDLIBS := -lcjson -lopenblas -llikwid -lmd -lm
-TEST_LIBS := -lcunit
+LDLIBS := -lcjson -lopenblas -llikwid -lmd -lm -lpthread
 
-# One folder per instruction set; only its own files may use it.
-kernels/c/%: ISA_FLAGS := -O3 -ffp-contract=off
-kernels/avx2/%: ISA_FLAGS := -O3 -mavx2 -mfma -mf16c
-kernels/avx512/%: ISA_FLAGS := -O3 -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl
-
-KERNEL_SOURCES := $(wildcard kernels/*.c kernels/*/*.c)
-KERNEL_SOURCES := $(filter-out kernels/tests/%,$(KERNEL_SOURCES))
+KERNEL_SOURCES := $(filter-out kernels/tests/%,$(wildcard kernels/*.c kernels/*/*.c))
 OPTIMIZER_SOURCES := $(filter-out optimizer/tests/%,$(wildcard optimizer/*.c optimizer/*/*.c))
-HARNESS_SOURCES := $(filter-out harness/tests/% harness/main.c,$(wildcard harness/*.c harness/*/*.c))
+HARNESS_SOURCES := $(filter-out harness/tests/% harness/main.c,$(wildcard harness/*.c harness/*/*.c harness/*/*.cc))
+LIBRARY_SOURCES := $(KERNEL_SOURCES) $(OPTIMIZER_SOURCES)
+PROGRAM_SOURCES := harness/main.c $(HARNESS_SOURCES)
+KERNEL_TESTS := $(wildcard kernels/tests/*.c)
+OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
+HARNESS_TESTS := $(wildcard harness/tests/*.c) optimizer/tests/runner.c
+SOURCES := $(sort $(LIBRARY_SOURCES) $(PROGRAM_SOURCES) $(KERNEL_TESTS) $(OPTIMIZER_TESTS) $(HARNESS_TESTS))
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(1))
 
-.PHONY: all
-all: $(BUILD)/libciuic.a $(BUILD)/ciuic $(BUILD)/check-kernels
+LIBRARY := $(BUILD)/libciuic.a
+PROGRAMS := $(BUILD)/ciuic $(BUILD)/check-kernels
+TESTS := $(BUILD)/test-optimizer $(BUILD)/test-harness
 
-$(BUILD)/libciuic.a: $(call objects,$(KERNEL_SOURCES) $(OPTIMIZER_SOURCES))
-	rm -f $@ && ar rcs $@ $^
+.PHONY: all report test lint install always
+.DELETE_ON_ERROR:
+all: $(LIBRARY) $(PROGRAMS)
 
-$(BUILD)/ciuic: $(call objects,harness/main.c $(HARNESS_SOURCES) harness/measure/gbench_shim.cc) $(BUILD)/libciuic.a
-	$(CXX) $(CXXFLAGS) -o $@ $^ -lbenchmark $(LDLIBS) -lpthread
+# One folder per instruction set: only its files are compiled for it, so that nothing else can run into SIGILL.
+AVX2 := -mavx2 -mfma -mf16c
+$(BUILD)/obj/kernels/c/%: ISA_FLAGS := -O3 -ffp-contract=off
+$(BUILD)/obj/kernels/avx2/%: ISA_FLAGS := -O3 $(AVX2)
+$(BUILD)/obj/kernels/avx512/%: ISA_FLAGS := -O3 $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 
-$(BUILD)/check-kernels: $(call objects,$(wildcard kernels/tests/*.c)) $(BUILD)/libciuic.a
-	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+# What a result records about the program that made it. The revision changes more often than the flags: it has its own
+# stamp, so that a commit recompiles one file.
+REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)
+$(BUILD)/obj/harness/version.c.o: ISA_FLAGS = '-DCIUIC_GIT="$(REVISION)"' '-DCIUIC_FLAGS="$(CFLAGS)"'
+$(BUILD)/obj/harness/version.c.o: $(BUILD)/obj/revision
 
-$(BUILD)/test-optimizer: $(call objects,$(wildcard optimizer/tests/*.c)) $(BUILD)/libciuic.a
-	$(CC) $(CFLAGS) -o $@ $^ $(TEST_LIBS) $(LDLIBS)
-
-$(BUILD)/test-harness: $(call objects,$(wildcard harness/tests/*.c) optimizer/tests/runner.c $(HARNESS_SOURCES) harness/measure/gbench_shim.cc) $(BUILD)/libciuic.a
-	$(CXX) $(CXXFLAGS) -o $@ $^ $(TEST_LIBS) -lbenchmark $(LDLIBS) -lpthread
-
-$(BUILD)/obj/%.c.o: %.c
+# A stamp is rewritten when its words have changed, and what depends on it is then made again.
+$(BUILD)/obj/revision: WORDS = $(REVISION)
+$(BUILD)/obj/flags: WORDS = $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(AVX2)
+$(BUILD)/obj/sources: WORDS = $(SOURCES) $(LDLIBS)
+$(BUILD)/obj/revision $(BUILD)/obj/flags $(BUILD)/obj/sources: always
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
+	@printf '%s\n' '$(WORDS)' | cmp -s - $@ || printf '%s\n' '$(WORDS)' > $@
 
-$(BUILD)/obj/%.cc.o: %.cc
+$(BUILD)/obj/%.c.o: %.c $(BUILD)/obj/flags
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+	@echo '  CC   $<'
+	@$(CC) $(CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
 
--include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+$(BUILD)/obj/%.cc.o: %.cc $(BUILD)/obj/flags
+	@mkdir -p $(@D)
+	@echo '  CXX  $<'
+	@$(CXX) $(CXXFLAGS) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %,$(BUILD)/obj/%.d,$(SOURCES))
+
+# Linking: everything but the stamp that says when the list of objects has changed.
+inputs = $(filter-out %/obj/sources,$^)
+
+$(LIBRARY): $(call objects,$(LIBRARY_SOURCES)) $(BUILD)/obj/sources
+	@rm -f $@
+	@ar rcs $@ $(inputs)
+
+$(BUILD)/ciuic: $(call objects,$(PROGRAM_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
+	@echo '  LD   $@'
+	@$(CXX) $(CXXFLAGS) -o $@ $(inputs) -lbenchmark $(LDLIBS)
+
+$(BUILD)/check-kernels: $(call objects,$(KERNEL_TESTS)) $(LIBRARY) $(BUILD)/obj/sources
+	@echo '  LD   $@'
+	@$(CC) $(CFLAGS) -o $@ $(inputs) -lm
+
+$(BUILD)/test-optimizer: $(call objects,$(OPTIMIZER_TESTS)) $(LIBRARY) $(BUILD)/obj/sources
+	@echo '  LD   $@'
+	@$(CC) $(CFLAGS) -o $@ $(inputs) -lcunit $(LDLIBS)
+
+$(BUILD)/test-harness: $(call objects,$(HARNESS_TESTS) $(HARNESS_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
+	@echo '  LD   $@'
+	@$(CXX) $(CXXFLAGS) -o $@ $(inputs) -lcunit -lbenchmark $(LDLIBS)
+
+report: all
+	@ci/report.sh $(BUILD)/ciuic $(BUILD)/report
+
+test: all $(TESTS)
+	@ci/test.sh $(BUILD)
+
+lint:
+	@CFLAGS='$(CFLAGS)' CXXFLAGS='$(CXXFLAGS)' ci/lint.sh
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib $(DESTDIR)$(PREFIX)/include \
+	    $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(BUILD)/ciuic $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 $(LIBRARY) $(DESTDIR)$(PREFIX)/lib/
+	install -m 644 optimizer/ciuic.h $(DESTDIR)$(PREFIX)/include/
+	install -m 644 docs/ciuic.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+
+endif
