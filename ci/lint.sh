@@ -46,13 +46,13 @@ have clang && compilers+=(clang)
 for compiler in "${compilers[@]}"; do
     for source in "${sources[@]}"; do
         [[ $source == */suites.h ]] && continue # a list that main.c expands
-        language=(-x c) flags=("${cflags[@]}")
-        [[ $source == *.cc ]] && language=(-x c++) flags=("${cxxflags[@]}")
-        [[ $source == *.h ]] && flags+=(-Wno-unused-function -Wno-unused-macros)
         read -ra isa <<<"$(isa_flags "$source")"
-        printf '#include "%s"\n' "$source" |
-            "$compiler" "${flags[@]}" ${isa[@]+"${isa[@]}"} -Werror -fsyntax-only "${language[@]}" - ||
-            finding "$compiler: $source"
+        command=("$compiler" "${cflags[@]}" ${isa[@]+"${isa[@]}"} -Werror -fsyntax-only)
+        case $source in
+        *.h) printf '#include "%s"\n' "$source" | "${command[@]}" -x c - ;;
+        *.cc) "$compiler" "${cxxflags[@]}" -Werror -fsyntax-only "$source" ;;
+        *) "${command[@]}" "$source" ;;
+        esac || finding "$compiler: $source"
     done
 done
 
