@@ -43,6 +43,7 @@ static void score(const kernel_attention *a, kernel_cache cache, size_t token, s
 static void softmax(size_t n, float scale, float *scores)
 {
     float largest = scores[0] * scale, sum = 0;
+#pragma omp simd reduction(max : largest)
     for (size_t j = 0; j < n; j++) {
         scores[j] *= scale;
         largest = scores[j] > largest ? scores[j] : largest;

@@ -20,17 +20,22 @@ static inline uint32_t bits_of_float(float value)
     return bits;
 }
 
-/* Exact. The exponent is rebased by adding 112 (or 224 for infinity and NaN, whose field becomes 255); a subnormal is
- * first made normal with exponent field 113 and then loses the leading one that this supplied, by a subtraction. */
+/* A choice by mask: a conditional expression may become a branch around a float operation, since that could trap, and
+ * then the loop around it does not vectorise. */
+static inline uint32_t select_bits(int condition, uint32_t yes, uint32_t no)
+{
+    const uint32_t mask = 0u - (uint32_t)condition;
+    return (yes & mask) | (no & ~mask);
+}
+
+/* Exact. Shifted into a float's place the exponent is 112 too small, which a multiplication by 2^112 mends; it also
+ * normalises subnormals, which the shift leaves subnormal. Infinity and NaN then only lack the upper exponent bits. */
 static inline float f16_to_f32(uint16_t half)
 {
     const uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
-    const uint32_t rebased = magnitude + (112u << 23);
-    const uint32_t special = rebased + (112u << 23);
-    const uint32_t subnormal = bits_of_float(float_of_bits(rebased + (1u << 23)) - float_of_bits(113u << 23));
-    uint32_t bits = magnitude >= 31u << 23 ? special : rebased;
-    bits = magnitude < 1u << 23 ? subnormal : bits;
-    return float_of_bits(bits | (uint32_t)(half & 0x8000) << 16);
+    const uint32_t rebased = bits_of_float(float_of_bits(magnitude) * 0x1p112f);
+    const uint32_t special = select_bits(magnitude >= 31u << 23, 255u << 23, 0);
+    return float_of_bits(rebased | special | (uint32_t)(half & 0x8000) << 16);
 }
 
 /* Round to nearest even. Below 2^-14 the float unit does the rounding: adding 0.5 puts the last place of the sum at
@@ -41,9 +46,9 @@ static inline uint16_t f32_to_f16(float value)
     const uint32_t bits = bits_of_float(value), sign = bits & 0x80000000u, magnitude = bits ^ sign;
     const uint32_t subnormal = bits_of_float(float_of_bits(magnitude) + 0.5f) - bits_of_float(0.5f);
     const uint32_t normal = (magnitude - (112u << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13;
-    const uint32_t special = magnitude > 255u << 23 ? 0x7e00 : 0x7c00;
-    uint32_t half = magnitude < 113u << 23 ? subnormal : normal;
-    half = magnitude >= 0x477ff000u ? special : half; /* 65520 */
+    const uint32_t special = select_bits(magnitude > 255u << 23, 0x7e00, 0x7c00);
+    uint32_t half = select_bits(magnitude < 113u << 23, subnormal, normal);
+    half = select_bits(magnitude >= 0x477ff000u, special, half); /* 65520 */
     return (uint16_t)(half | sign >> 16);
 }
 

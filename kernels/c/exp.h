@@ -22,8 +22,10 @@
 
 static inline float exp_f32(float x)
 {
-    x = x < EXP_LOWEST ? EXP_LOWEST : x; /* written so that a NaN passes */
-    x = x > EXP_HIGHEST ? EXP_HIGHEST : x;
+    uint32_t bits = bits_of_float(x);
+    bits = select_bits(x < EXP_LOWEST, bits_of_float(EXP_LOWEST), bits); /* a NaN passes both */
+    bits = select_bits(x > EXP_HIGHEST, bits_of_float(EXP_HIGHEST), bits);
+    x = float_of_bits(bits);
     const float shifted = x * EXP_LOG2E + EXP_MAGIC, n = shifted - EXP_MAGIC;
     const float r = (x - n * EXP_LN2_HEAD) - n * EXP_LN2_TAIL;
     float p = 1.0f / 5040;
@@ -45,7 +47,8 @@ static inline float exp_f32(float x)
 static inline float silu_f32(float x)
 {
     const float e = exp_f32(-float_of_bits(bits_of_float(x) & 0x7fffffff));
-    return x * (x < 0 ? e : 1.0f) / (1.0f + e);
+    const float numerator = float_of_bits(select_bits(x < 0, bits_of_float(e), bits_of_float(1.0f)));
+    return x * numerator / (1.0f + e);
 }
 
 #endif

@@ -1,8 +1,13 @@
-/* matmul_f32.c - the product with float weights, read in place. */
+/* matmul_f32.c - the product with float weights, read in place for a few rows of x. For many, the
+ * spans are copied like those of other formats: rows a power of two apart would share the cache sets of x. */
 #include "kernels/c/matmul_tile.h"
 
 void matmul_f32_c(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
+    if (m >= 4) {
+        matmul_converted(w, m, x, ldx, y, ldy);
+        return;
+    }
     matmul_bias(w, m, y, ldy);
     for (size_t n = 0; n < w->rows; n += TILE_ROWS) {
         const size_t rows = w->rows - n < TILE_ROWS ? w->rows - n : TILE_ROWS;
