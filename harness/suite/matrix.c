@@ -1,0 +1,288 @@
+/* matrix.c - see matrix.h. */
+#include "harness/suite/matrix.h"
+
+#include <fnmatch.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/suite/suite_lists.h"
+#include "optimizer/error.h"
+
+int machine_threads(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+    const int count = CPU_COUNT(&set);
+    return count > 0 ? count : 1;
+}
+
+/* ---- variants --------------------------------------------------------------------------------------------------- */
+
+static void name_variant(bench_variant *v)
+{
+    if (v->baseline == BASELINE_OPENBLAS) {
+        snprintf(v->name, sizeof v->name, "openblas");
+        return;
+    }
+    snprintf(v->name, sizeof v->name, "%s%s%s+%s",
+             v->quantize == CIUIC_QUANTIZE_NONE ? "fp16" : ciuic_quantize_name(v->quantize), v->graph ? "+graph" : "",
+             v->memory != CIUIC_MEMORY_OFF ? "+memory" : "", kernel_isa_name(v->isa));
+}
+
+static bool same_settings(const bench_variant *a, const bench_variant *b)
+{
+    return a->quantize == b->quantize && a->graph == b->graph && a->memory == b->memory && a->isa == b->isa;
+}
+
+static bench_variant baseline_variant(suite_baseline baseline)
+{
+    bench_variant v = {.quantize = CIUIC_QUANTIZE_NONE, .isa = KERNEL_ISA_C, .baseline = baseline};
+    if (baseline != BASELINE_NAIVE) {
+        v.graph = true;
+        v.memory = CIUIC_MEMORY_ON;
+        v.isa = kernel_isa_best();
+    }
+    name_variant(&v);
+    return v;
+}
+
+typedef struct variant_list {
+    bench_variant *items;
+    size_t count;
+} variant_list;
+
+/* Adds settings unless they are there already: under another name ("best"), or as a baseline. */
+static ciuic_status add_variant(variant_list *list, ciuic_quantize quantize, bool graph, ciuic_memory memory,
+                                const char *kernels)
+{
+    bench_variant v = {.quantize = quantize, .graph = graph, .memory = memory, .baseline = BASELINE_NONE};
+    if (!kernel_isa_parse(kernels, &v.isa))
+        return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels are called \"%s\"; 'ciuic doctor' lists what there is",
+                          kernels);
+    for (size_t i = 0; i < list->count; i++)
+        if (list->items[i].baseline != BASELINE_OPENBLAS && same_settings(&list->items[i], &v)) return CIUIC_OK;
+    name_variant(&v);
+    list->items[list->count++] = v;
+    return CIUIC_OK;
+}
+
+/* Baselines first, then the product with quantize outermost, then the extras. */
+static ciuic_status list_variants(const suite *s, const matrix_filter *filter, variant_list *list)
+{
+    const size_t kernels_count = filter->kernels_count > 0 ? filter->kernels_count : s->kernels_count;
+    const char *const *kernels = filter->kernels_count > 0 ? filter->kernels : s->kernels;
+    const size_t most = BASELINE_COUNT + s->quantize_count * s->graph_count * s->memory_count * kernels_count +
+                        s->extra_count;
+    list->items = calloc(most, sizeof *list->items);
+    if (list->items == NULL) return ciuic_fail_memory("the variants", most * sizeof *list->items);
+    for (int b = 0; b < BASELINE_COUNT; b++)
+        if (s->baselines[b]) list->items[list->count++] = baseline_variant((suite_baseline)b);
+    for (size_t q = 0; q < s->quantize_count; q++)
+        for (size_t g = 0; g < s->graph_count; g++)
+            for (size_t m = 0; m < s->memory_count; m++)
+                for (size_t k = 0; k < kernels_count; k++)
+                    CIUIC_TRY(add_variant(list, s->quantize[q], s->graph[g], s->memory[m], kernels[k]));
+    for (size_t i = 0; i < s->extra_count; i++) {
+        const suite_variant *e = &s->extra[i];
+        CIUIC_TRY(add_variant(list, e->quantize, e->graph, e->memory, e->kernels));
+    }
+    return CIUIC_OK;
+}
+
+/* ---- cases ------------------------------------------------------------------------------------------------------ */
+
+static bool matches(const char *id, const char *only)
+{
+    if (only == NULL) return true;
+    if (strpbrk(only, "*?[") != NULL) return fnmatch(only, id, 0) == 0;
+    return strstr(id, only) != NULL;
+}
+
+static void fill_case(bench_case *c, const suite *s, size_t workload, int threads, const bench_variant *v)
+{
+    const suite_workload *w = &s->workloads[workload];
+    c->variant = *v;
+    c->workload = workload;
+    c->threads = threads;
+    snprintf(c->id, sizeof c->id, "%s/%s%zu@%zu/b1/t%d/%s", s->checkpoints[w->checkpoint].name,
+             suite_phase_name(w->phase), w->tokens, w->depth, threads, v->name);
+    if (threads > machine_threads())
+        snprintf(c->skip, sizeof c->skip, "this process may use %d cores, the case asks for %d threads",
+                 machine_threads(), threads);
+    else if (!kernel_isa_available(v->isa))
+        snprintf(c->skip, sizeof c->skip, "this machine cannot run %s", kernel_isa_name(v->isa));
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------------------------- */
+
+static ciuic_status new_block(bench_matrix *m, size_t workload, int threads, size_t slots, bench_block **out)
+{
+    bench_block *grown = realloc(m->blocks, (m->block_count + 1) * sizeof *grown);
+    if (grown == NULL) return ciuic_fail_memory("the blocks", (m->block_count + 1) * sizeof *grown);
+    m->blocks = grown;
+    bench_block *b = &m->blocks[m->block_count];
+    *b = (bench_block){.workload = workload, .threads = threads};
+    b->slots = calloc(slots, sizeof *b->slots);
+    if (b->slots == NULL) return ciuic_fail_memory("a block", slots * sizeof *b->slots);
+    m->block_count++;
+    *out = b;
+    return CIUIC_OK;
+}
+
+/* Every block holds all baselines of its workload, and the tuned one twice. */
+static void add_baselines(const bench_matrix *m, bench_block *b, size_t first, size_t end)
+{
+    for (size_t i = first; i < end; i++) {
+        const bench_case *c = &m->cases[i];
+        if (c->variant.baseline == BASELINE_NONE || c->skip[0] != '\0') continue;
+        b->slots[b->slot_count++].index = i;
+        if (c->variant.baseline == BASELINE_TUNED) b->slots[b->slot_count++] = (bench_slot){.index = i, .again = true};
+    }
+}
+
+static size_t group_size(const bench_matrix *m, size_t first, size_t end, ciuic_quantize quantize)
+{
+    size_t n = 0;
+    for (size_t i = first; i < end; i++) {
+        const bench_case *c = &m->cases[i];
+        if (c->variant.baseline == BASELINE_NONE && c->variant.quantize == quantize && c->skip[0] == '\0') n++;
+    }
+    return n;
+}
+
+/* Puts the variants of one `quantize` into the first block of this workload (from `first_block` on) that has room for
+ * all of them, so that what a stage adds is seen within one block; a group larger than a block is cut. */
+static ciuic_status place_group(bench_matrix *m, size_t first_block, size_t first, size_t end, ciuic_quantize quantize,
+                                size_t limit)
+{
+    const size_t group = group_size(m, first, end, quantize);
+    bench_block *block = NULL;
+    for (size_t b = first_block; b < m->block_count && block == NULL; b++)
+        if (m->blocks[b].slot_count + group <= limit) block = &m->blocks[b];
+    for (size_t i = first; i < end; i++) {
+        const bench_case *c = &m->cases[i];
+        if (c->variant.baseline != BASELINE_NONE || c->variant.quantize != quantize || c->skip[0] != '\0') continue;
+        if (block == NULL || block->slot_count == limit) {
+            CIUIC_TRY(new_block(m, c->workload, c->threads, limit, &block));
+            add_baselines(m, block, first, end);
+        }
+        block->slots[block->slot_count++].index = i;
+    }
+    return CIUIC_OK;
+}
+
+/* Cases [first, end) are those of one workload and thread count. */
+static ciuic_status place_cases(bench_matrix *m, size_t first, size_t end, size_t limit)
+{
+    const size_t first_block = m->block_count;
+    if (first == end || m->cases[first].threads > machine_threads()) return CIUIC_OK;
+    for (int q = 0; q < CIUIC_QUANTIZE_COUNT; q++)
+        CIUIC_TRY(place_group(m, first_block, first, end, (ciuic_quantize)q, limit));
+    if (m->block_count > first_block) return CIUIC_OK;
+    bench_block *block = NULL; /* baselines only */
+    CIUIC_TRY(new_block(m, m->cases[first].workload, m->cases[first].threads, limit, &block));
+    add_baselines(m, block, first, end);
+    return CIUIC_OK;
+}
+
+/* ---- all of it -------------------------------------------------------------------------------------------------- */
+
+/* Thread counts with "all" resolved, each once. */
+static size_t list_threads(const suite *s, const matrix_filter *filter, int *threads)
+{
+    const size_t given = filter->thread_count > 0 ? filter->thread_count : s->thread_count;
+    const size_t *list = filter->thread_count > 0 ? filter->threads : s->threads;
+    size_t count = 0;
+    for (size_t i = 0; i < given; i++) {
+        const int n = list[i] == 0 ? machine_threads() : (int)list[i];
+        bool known = false;
+        for (size_t j = 0; j < count; j++) known = known || threads[j] == n;
+        if (!known) threads[count++] = n;
+    }
+    return count;
+}
+
+static ciuic_status add_cases(bench_matrix *m, const suite *s, const matrix_filter *filter, const variant_list *list,
+                              size_t workload, int threads, size_t *matched)
+{
+    const size_t first = m->case_count;
+    size_t found = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        bench_case *c = &m->cases[m->case_count];
+        *c = (bench_case){0};
+        fill_case(c, s, workload, threads, &list->items[i]);
+        const bool wanted = matches(c->id, filter->only);
+        if (wanted) found++;
+        if (wanted || list->items[i].baseline != BASELINE_NONE) m->case_count++;
+    }
+    if (found == 0) m->case_count = first; /* nothing to compare the baselines with */
+    *matched += found;
+    return found == 0 ? CIUIC_OK : place_cases(m, first, m->case_count, s->worker_limit);
+}
+
+static ciuic_status digest(bench_matrix *m)
+{
+    char *ids = NULL;
+    size_t bytes = 0;
+    FILE *stream = open_memstream(&ids, &bytes);
+    if (stream == NULL) return ciuic_fail_memory("the case ids", m->case_count * CASE_ID_MAX);
+    for (size_t b = 0; b < m->block_count; b++)
+        for (size_t i = 0; i < m->blocks[b].slot_count; i++) {
+            char id[SLOT_ID_MAX];
+            matrix_slot_id(m, &m->blocks[b].slots[i], id);
+            fprintf(stream, "%zu %s\n", b, id);
+        }
+    if (fclose(stream) != 0) return ciuic_fail_memory("the case ids", m->case_count * CASE_ID_MAX);
+    m->sha256 = sha256_data(ids, bytes);
+    free(ids);
+    return CIUIC_OK;
+}
+
+static ciuic_status expand(const suite *s, const matrix_filter *filter, bench_matrix *m, variant_list *list)
+{
+    CIUIC_TRY(list_variants(s, filter, list));
+    int threads[SUITE_LIST_MAX];
+    const size_t thread_count = list_threads(s, filter, threads);
+    const size_t most = s->workload_count * thread_count * list->count;
+    m->cases = calloc(most, sizeof *m->cases);
+    if (m->cases == NULL) return ciuic_fail_memory("the cases", most * sizeof *m->cases);
+    size_t matched = 0;
+    for (size_t w = 0; w < s->workload_count; w++)
+        for (size_t t = 0; t < thread_count; t++)
+            CIUIC_TRY(add_cases(m, s, filter, list, w, threads[t], &matched));
+    if (matched == 0)
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "--only '%s' matches no case of %s; ids look like '%s/decode32@256/b1/t2/int4+graph+c'",
+                          filter->only ? filter->only : "", s->file, s->checkpoints[0].name);
+    return digest(m);
+}
+
+ciuic_status matrix_expand(const suite *s, const matrix_filter *filter, bench_matrix **out)
+{
+    variant_list list = {0};
+    bench_matrix *m = calloc(1, sizeof *m);
+    if (m == NULL) return ciuic_fail_memory("the matrix of cases", sizeof *m);
+    const ciuic_status status = expand(s, filter, m, &list);
+    free(list.items);
+    if (status == CIUIC_OK)
+        *out = m;
+    else
+        matrix_free(m);
+    return status;
+}
+
+void matrix_free(bench_matrix *m)
+{
+    if (m == NULL) return;
+    for (size_t b = 0; b < m->block_count; b++) free(m->blocks[b].slots);
+    free(m->blocks);
+    free(m->cases);
+    free(m);
+}
+
+void matrix_slot_id(const bench_matrix *m, const bench_slot *slot, char id[SLOT_ID_MAX])
+{
+    snprintf(id, SLOT_ID_MAX, "%s%s", m->cases[slot->index].id, slot->again ? "#again" : "");
+}

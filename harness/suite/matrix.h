@@ -1,0 +1,70 @@
+/* matrix.h - a suite expanded on this machine: every case with its id, and the blocks of workers that live together.
+ *
+ * Case id: <checkpoint>/<phase><tokens>@<depth>/b<batch>/t<threads>/<variant>, for instance
+ * deepseek-v3-tiny/decode64@256/b1/t2/int4+graph+memory+avx512. "best" kernels become the rung they stand for, so that an
+ * id means the same everywhere; settings that come out the same are one case. */
+#ifndef CIUIC_MATRIX_H
+#define CIUIC_MATRIX_H
+
+#include "harness/suite/suite.h"
+#include "kernels/kernels.h"
+
+enum { CASE_ID_MAX = 192, SLOT_ID_MAX = CASE_ID_MAX + 8, VARIANT_NAME_MAX = 64, CASE_REASON_MAX = 96 };
+
+typedef struct bench_variant {
+    char name[VARIANT_NAME_MAX]; /* "int4+graph+memory+avx512"; "openblas" */
+    ciuic_quantize quantize;
+    bool graph;
+    ciuic_memory memory;
+    kernel_isa isa;
+    suite_baseline baseline; /* which baseline these settings are; BASELINE_NONE */
+} bench_variant;
+
+typedef struct bench_case {
+    char id[CASE_ID_MAX];
+    bench_variant variant;
+    size_t workload; /* index into suite.workloads */
+    int threads;
+    char skip[CASE_REASON_MAX]; /* why this machine cannot run it; "" when it can */
+} bench_case;
+
+/* A place in a block: one worker process. */
+typedef struct bench_slot {
+    size_t index; /* into matrix.cases */
+    bool again;   /* the A/A twin: a second process of the tuned baseline */
+} bench_slot;
+
+typedef struct bench_block {
+    size_t workload;
+    int threads;
+    bench_slot *slots; /* baselines first */
+    size_t slot_count;
+} bench_block;
+
+typedef struct bench_matrix {
+    bench_case *cases;
+    size_t case_count;
+    bench_block *blocks;
+    size_t block_count;
+    sha256_hex sha256; /* of all ids in order: two matrices with the same one are the same */
+} bench_matrix;
+
+/* What the command line changes about a suite. */
+typedef struct matrix_filter {
+    const char *only;                /* ids that match this glob, or contain it when it has no *, ? or [; NULL: all */
+    const char *kernels[SUITE_LIST_MAX]; /* instead of variants.product.kernels */
+    size_t kernels_count;            /* 0: the suite's own */
+    size_t threads[SUITE_LIST_MAX];      /* instead of threads; 0 stands for all cores */
+    size_t thread_count;             /* 0: the suite's own */
+} matrix_filter;
+
+/* CIUIC_ERROR_USAGE when no case matches `only`. Baselines stay whatever `only` says. */
+ciuic_status matrix_expand(const suite *s, const matrix_filter *filter, bench_matrix **out);
+void matrix_free(bench_matrix *m); /* NULL is allowed */
+
+/* The slot's id: its case's, with "#again" for the twin. */
+void matrix_slot_id(const bench_matrix *m, const bench_slot *slot, char id[SLOT_ID_MAX]);
+/* Cores this process may use. */
+int machine_threads(void);
+
+#endif

@@ -1,0 +1,381 @@
+/* suite.c - reads a suite file and refuses everything that it does not understand. */
+#include "harness/suite/suite.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness/commands.h"
+#include "harness/suite/suite_lists.h"
+#include "kernels/kernels.h"
+#include "optimizer/checkpoint/config.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+enum { WHERE_MAX = 512, SUITE_BYTES_MAX = 1 << 20 };
+
+#define COUNT(array) (sizeof(array) / sizeof(array)[0])
+
+static const char *const phase_names[] = {"prefill", "decode"};
+static const char *const baseline_names[] = {"naive", "tuned", "openblas"};
+
+const char *suite_phase_name(suite_phase phase)
+{
+    return phase_names[phase];
+}
+
+const char *suite_baseline_name(suite_baseline baseline)
+{
+    return baseline < BASELINE_COUNT ? baseline_names[baseline] : NULL;
+}
+
+/* `path` as seen from the folder of `file`; NULL when out of memory. */
+static char *beside(const char *file, const char *path)
+{
+    const char *slash = strrchr(file, '/');
+    const size_t folder = path[0] == '/' || slash == NULL ? 0 : (size_t)(slash - file) + 1;
+    const size_t length = strlen(path);
+    char *joined = malloc(folder + length + 1);
+    if (joined == NULL) return NULL;
+    memcpy(joined, file, folder);
+    memcpy(joined + folder, path, length + 1);
+    return joined;
+}
+
+/* ---- checkpoints ------------------------------------------------------------------------------------------------ */
+
+static ciuic_status name_checkpoint(suite_checkpoint *c, const char *where, const char *written)
+{
+    size_t end = strlen(written);
+    while (end > 0 && written[end - 1] == '/') end--;
+    size_t start = end;
+    while (start > 0 && written[start - 1] != '/') start--;
+    if (end == start || end - start > SUITE_NAME_MAX)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: found \"%s\", expected a checkpoint folder whose name has 1 to %d characters", where,
+                          written, SUITE_NAME_MAX);
+    memcpy(c->name, written + start, end - start);
+    c->name[end - start] = '\0';
+    return CIUIC_OK;
+}
+
+static ciuic_status read_checkpoint(suite *s, size_t index, const cJSON *item)
+{
+    char where[WHERE_MAX];
+    snprintf(where, sizeof where, "%s: checkpoints[%zu]", s->file, index);
+    if (!cJSON_IsString(item))
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected a string, the path of a checkpoint folder", where);
+    suite_checkpoint *c = &s->checkpoints[index];
+    CIUIC_TRY(name_checkpoint(c, where, item->valuestring));
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(s->checkpoints[i].name, c->name) == 0)
+            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: a second checkpoint called \"%s\"; names must differ", where,
+                              c->name);
+    c->path = beside(s->file, item->valuestring);
+    if (c->path == NULL) return ciuic_fail_memory("a checkpoint's path", strlen(item->valuestring));
+    s->checkpoint_count = index + 1;
+    char *config_path = NULL;
+    const int length = asprintf(&config_path, "%s/config.json", c->path);
+    if (length < 0) return ciuic_fail_memory("a checkpoint's path", strlen(c->path));
+    struct stat status;
+    ciuic_status result = CIUIC_OK;
+    if (stat(config_path, &status) != 0)
+        result = ciuic_fail(CIUIC_ERROR_INPUT,
+                            "%s: \"%s\" is no checkpoint: %s: %s; paths are relative to the suite's folder", where,
+                            item->valuestring, config_path, strerror(errno));
+    model_config config;
+    if (result == CIUIC_OK) result = model_config_read(config_path, &config);
+    if (result == CIUIC_OK) c->max_context = config.max_position;
+    free(config_path);
+    return result;
+}
+
+static ciuic_status read_checkpoints(suite *s)
+{
+    const cJSON *list = NULL, *item = NULL;
+    CIUIC_TRY(suite_list(s->json, s->file, "checkpoints", 1, SUITE_LIST_MAX, &list));
+    size_t index = 0;
+    cJSON_ArrayForEach(item, list) CIUIC_TRY(read_checkpoint(s, index++, item));
+    return CIUIC_OK;
+}
+
+/* ---- workloads -------------------------------------------------------------------------------------------------- */
+
+static ciuic_status find_checkpoint(const suite *s, const char *where, const char *name, size_t *index)
+{
+    const char *names[SUITE_LIST_MAX];
+    for (size_t i = 0; i < s->checkpoint_count; i++) names[i] = s->checkpoints[i].name;
+    return suite_one_of(where, "checkpoint", name, names, s->checkpoint_count, index);
+}
+
+static ciuic_status read_workload(suite *s, size_t index, const cJSON *item)
+{
+    static const char *const keys[] = {"checkpoint", "phase", "tokens", "depth", "batch"};
+    char where[WHERE_MAX];
+    snprintf(where, sizeof where, "%s: workloads[%zu]", s->file, index);
+    if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", where);
+    CIUIC_TRY(json_only_keys(item, where, keys, COUNT(keys)));
+    suite_workload *w = &s->workloads[index];
+    const char *checkpoint = NULL, *phase = NULL;
+    size_t phase_index = 0, batch = 1;
+    CIUIC_TRY(json_get_string(item, where, "checkpoint", &checkpoint));
+    CIUIC_TRY(find_checkpoint(s, where, checkpoint, &w->checkpoint));
+    CIUIC_TRY(json_get_string(item, where, "phase", &phase));
+    CIUIC_TRY(suite_one_of(where, "phase", phase, phase_names, COUNT(phase_names), &phase_index));
+    w->phase = (suite_phase)phase_index;
+    const size_t context = s->checkpoints[w->checkpoint].max_context;
+    CIUIC_TRY(json_get_size(item, where, "tokens", 1, context, &w->tokens));
+    if (json_find(item, "depth") != NULL) CIUIC_TRY(json_get_size(item, where, "depth", 0, context, &w->depth));
+    if (w->phase == PHASE_PREFILL && w->depth > 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: depth: found %zu, expected 0 or none: a prefill starts from nothing",
+                          where, w->depth);
+    if (w->depth > context - w->tokens)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: depth + tokens: found %zu + %zu, expected at most the %zu positions that %s has", where,
+                          w->depth, w->tokens, context, s->checkpoints[w->checkpoint].name);
+    if (json_find(item, "batch") != NULL) CIUIC_TRY(json_get_size(item, where, "batch", 1, 1, &batch));
+    for (size_t i = 0; i < index; i++) {
+        const suite_workload *o = &s->workloads[i];
+        if (o->checkpoint == w->checkpoint && o->phase == w->phase && o->tokens == w->tokens && o->depth == w->depth)
+            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: the same as workloads[%zu]; each workload once", where, i);
+    }
+    s->workload_count = index + 1;
+    return CIUIC_OK;
+}
+
+static ciuic_status read_workloads(suite *s)
+{
+    const cJSON *list = NULL, *item = NULL;
+    CIUIC_TRY(suite_list(s->json, s->file, "workloads", 1, SUITE_LIST_MAX, &list));
+    size_t index = 0;
+    cJSON_ArrayForEach(item, list) CIUIC_TRY(read_workload(s, index++, item));
+    return CIUIC_OK;
+}
+
+/* ---- variants --------------------------------------------------------------------------------------------------- */
+
+static const char *const switch_names[] = {"off", "on"};
+
+static ciuic_status read_product(suite *s, const cJSON *variants)
+{
+    static const char *const keys[] = {"quantize", "graph", "memory", "kernels"};
+    const char *const *quantize_names = suite_quantize_names(), *const *kernel_names = suite_kernel_names();
+    char where[WHERE_MAX];
+    snprintf(where, sizeof where, "%s: variants.product", s->file);
+    size_t chosen[SUITE_LIST_MAX];
+    const cJSON *product = NULL;
+    if (json_find(variants, "product") == NULL) return CIUIC_OK;
+    CIUIC_TRY(json_get_object(variants, where, "product", &product));
+    CIUIC_TRY(json_only_keys(product, where, keys, COUNT(keys)));
+    CIUIC_TRY(suite_choices(product, where, "quantize", quantize_names, CIUIC_QUANTIZE_COUNT, chosen,
+                            &s->quantize_count));
+    for (size_t i = 0; i < s->quantize_count; i++) s->quantize[i] = (ciuic_quantize)chosen[i];
+    CIUIC_TRY(suite_choices(product, where, "graph", switch_names, COUNT(switch_names), chosen, &s->graph_count));
+    for (size_t i = 0; i < s->graph_count; i++) s->graph[i] = chosen[i] != 0;
+    CIUIC_TRY(suite_choices(product, where, "memory", suite_memory_names(), CIUIC_MEMORY_COUNT, chosen,
+                            &s->memory_count));
+    for (size_t i = 0; i < s->memory_count; i++) s->memory[i] = (ciuic_memory)chosen[i];
+    CIUIC_TRY(suite_choices(product, where, "kernels", kernel_names, SUITE_KERNEL_NAMES, chosen, &s->kernels_count));
+    for (size_t i = 0; i < s->kernels_count; i++) s->kernels[i] = kernel_names[chosen[i]];
+    return CIUIC_OK;
+}
+
+static ciuic_status read_extra(suite *s, size_t index, const cJSON *item)
+{
+    static const char *const keys[] = {"quantize", "graph", "memory", "kernels"};
+    char where[WHERE_MAX];
+    snprintf(where, sizeof where, "%s: variants.extra[%zu]", s->file, index);
+    if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", where);
+    CIUIC_TRY(json_only_keys(item, where, keys, COUNT(keys)));
+    const char *text = NULL;
+    size_t chosen = 0;
+    suite_variant *v = &s->extra[index];
+    CIUIC_TRY(json_get_string(item, where, "quantize", &text));
+    CIUIC_TRY(suite_one_of(where, "quantize", text, suite_quantize_names(), CIUIC_QUANTIZE_COUNT, &chosen));
+    v->quantize = (ciuic_quantize)chosen;
+    CIUIC_TRY(json_get_string(item, where, "graph", &text));
+    CIUIC_TRY(suite_one_of(where, "graph", text, switch_names, COUNT(switch_names), &chosen));
+    v->graph = chosen != 0;
+    CIUIC_TRY(json_get_string(item, where, "memory", &text));
+    CIUIC_TRY(suite_one_of(where, "memory", text, suite_memory_names(), CIUIC_MEMORY_COUNT, &chosen));
+    v->memory = (ciuic_memory)chosen;
+    CIUIC_TRY(json_get_string(item, where, "kernels", &text));
+    CIUIC_TRY(suite_one_of(where, "kernels", text, suite_kernel_names(), SUITE_KERNEL_NAMES, &chosen));
+    v->kernels = suite_kernel_names()[chosen];
+    s->extra_count = index + 1;
+    return CIUIC_OK;
+}
+
+static ciuic_status read_variants(suite *s)
+{
+    static const char *const keys[] = {"product", "extra"};
+    char where[WHERE_MAX];
+    snprintf(where, sizeof where, "%s: variants", s->file);
+    const cJSON *variants = NULL, *list = NULL, *item = NULL;
+    CIUIC_TRY(json_get_object(s->json, s->file, "variants", &variants));
+    CIUIC_TRY(json_only_keys(variants, where, keys, COUNT(keys)));
+    CIUIC_TRY(read_product(s, variants));
+    if (json_find(variants, "extra") != NULL) {
+        CIUIC_TRY(suite_list(variants, where, "extra", 0, SUITE_LIST_MAX, &list));
+        size_t index = 0;
+        cJSON_ArrayForEach(item, list) CIUIC_TRY(read_extra(s, index++, item));
+    }
+    if (s->quantize_count == 0 && s->extra_count == 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: no variant; expected \"product\", \"extra\" or both", where);
+    return CIUIC_OK;
+}
+
+/* ---- the rest --------------------------------------------------------------------------------------------------- */
+
+static ciuic_status read_baselines(suite *s)
+{
+    size_t chosen[BASELINE_COUNT], count = 0;
+    CIUIC_TRY(suite_choices(s->json, s->file, "baselines", baseline_names, BASELINE_COUNT, chosen, &count));
+    for (size_t i = 0; i < count; i++) s->baselines[chosen[i]] = true;
+    if (!s->baselines[BASELINE_TUNED])
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: baselines: \"tuned\" is missing: headline and noise floor are taken against it", s->file);
+    return CIUIC_OK;
+}
+
+static ciuic_status read_threads(suite *s)
+{
+    const cJSON *list = NULL, *item = NULL;
+    CIUIC_TRY(suite_list(s->json, s->file, "threads", 1, SUITE_LIST_MAX, &list));
+    cJSON_ArrayForEach(item, list)
+    {
+        size_t threads = 0;
+        const bool all = cJSON_IsString(item) && strcmp(item->valuestring, "all") == 0;
+        if (!all) {
+            const double value = cJSON_IsNumber(item) ? item->valuedouble : 0;
+            if (!(value >= 1 && value <= 1024) || value != (double)(size_t)value)
+                return ciuic_fail(CIUIC_ERROR_INPUT,
+                                  "%s: threads[%zu]: expected \"all\" or a whole number from 1 to 1024", s->file,
+                                  s->thread_count);
+            threads = (size_t)value;
+        }
+        for (size_t i = 0; i < s->thread_count; i++)
+            if (s->threads[i] == threads)
+                return ciuic_fail(CIUIC_ERROR_INPUT, "%s: threads[%zu]: given twice", s->file, s->thread_count);
+        s->threads[s->thread_count++] = threads;
+    }
+    return CIUIC_OK;
+}
+
+static ciuic_status read_limits(suite *s)
+{
+    static const char *const keys[] = {"workers", "timeout_s", "memory_bytes"};
+    s->worker_limit = 12;
+    s->timeout_s = 60;
+    const cJSON *limits = NULL;
+    if (json_find(s->json, "limits") == NULL) return CIUIC_OK;
+    char where[WHERE_MAX];
+    snprintf(where, sizeof where, "%s: limits", s->file);
+    CIUIC_TRY(json_get_object(s->json, s->file, "limits", &limits));
+    CIUIC_TRY(json_only_keys(limits, where, keys, COUNT(keys)));
+    /* Four baselines (tuned counts twice) and at least one variant to compare with them. */
+    if (json_find(limits, "workers") != NULL)
+        CIUIC_TRY(json_get_size(limits, where, "workers", 5, 256, &s->worker_limit));
+    if (json_find(limits, "timeout_s") != NULL)
+        CIUIC_TRY(json_get_double(limits, where, "timeout_s", 0.1, 86400, &s->timeout_s));
+    if (json_find(limits, "memory_bytes") != NULL)
+        CIUIC_TRY(json_get_size(limits, where, "memory_bytes", (size_t)1 << 24, (size_t)1 << 46, &s->memory_limit));
+    return CIUIC_OK;
+}
+
+static ciuic_status read_accuracy(suite *s)
+{
+    static const char *const keys[] = {"windows", "tokens"};
+    char where[WHERE_MAX];
+    snprintf(where, sizeof where, "%s: accuracy", s->file);
+    const cJSON *accuracy = NULL;
+    CIUIC_TRY(json_get_object(s->json, s->file, "accuracy", &accuracy));
+    CIUIC_TRY(json_only_keys(accuracy, where, keys, COUNT(keys)));
+    size_t longest = SIZE_MAX;
+    for (size_t i = 0; i < s->checkpoint_count; i++)
+        if (s->checkpoints[i].max_context < longest) longest = s->checkpoints[i].max_context;
+    CIUIC_TRY(json_get_size(accuracy, where, "windows", 0, 4096, &s->accuracy_windows));
+    return json_get_size(accuracy, where, "tokens", 1, longest, &s->accuracy_tokens);
+}
+
+static ciuic_status read_effort(suite *s)
+{
+    CIUIC_TRY(json_get_size(s->json, s->file, "rounds", 1, 100000, &s->rounds));
+    s->min_rounds = s->rounds < 5 ? s->rounds : 5;
+    if (json_find(s->json, "min_rounds") != NULL)
+        CIUIC_TRY(json_get_size(s->json, s->file, "min_rounds", 1, s->rounds, &s->min_rounds));
+    CIUIC_TRY(json_get_double(s->json, s->file, "min_time_s", 0, 60, &s->min_time_s));
+    return json_get_double(s->json, s->file, "time_budget_s", 1, 1e7, &s->time_budget_s);
+}
+
+/* The name becomes part of a folder's name. */
+static ciuic_status read_name(suite *s)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    CIUIC_TRY(json_get_string(s->json, s->file, "name", &s->name));
+    CIUIC_TRY(json_get_string(s->json, s->file, "description", &s->description));
+    const size_t length = strlen(s->name);
+    if (length == 0 || length > SUITE_NAME_MAX || strspn(s->name, allowed) != length || s->name[0] == '.')
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: name: found \"%s\", expected 1 to %d letters, digits, '-', '_' or '.', no dot first",
+                          s->file, s->name, SUITE_NAME_MAX);
+    return CIUIC_OK;
+}
+
+static ciuic_status read_all(suite *s)
+{
+    static const char *const keys[] = {"schema_version", "name",       "description",   "seed",   "checkpoints",
+                                       "workloads",      "variants",   "baselines",     "threads", "rounds",
+                                       "min_rounds",     "min_time_s", "accuracy",      "limits", "time_budget_s",
+                                       "claims"};
+    if (!cJSON_IsObject(s->json)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", s->file);
+    CIUIC_TRY(json_only_keys(s->json, s->file, keys, COUNT(keys)));
+    size_t version = 0, seed = 0;
+    CIUIC_TRY(json_get_size(s->json, s->file, "schema_version", 1, 1, &version));
+    CIUIC_TRY(json_get_size(s->json, s->file, "seed", 0, (size_t)1 << 53, &seed));
+    s->seed = seed;
+    CIUIC_TRY(read_name(s));
+    CIUIC_TRY(read_checkpoints(s));
+    CIUIC_TRY(read_workloads(s));
+    CIUIC_TRY(read_variants(s));
+    CIUIC_TRY(read_baselines(s));
+    CIUIC_TRY(read_threads(s));
+    CIUIC_TRY(read_effort(s));
+    CIUIC_TRY(read_accuracy(s));
+    CIUIC_TRY(read_limits(s));
+    if (json_find(s->json, "claims") == NULL) return CIUIC_OK;
+    const char *claims = NULL;
+    CIUIC_TRY(json_get_string(s->json, s->file, "claims", &claims));
+    s->claims = beside(s->file, claims);
+    return s->claims != NULL ? CIUIC_OK : ciuic_fail_memory("the path of the claims", strlen(claims));
+}
+
+ciuic_status suite_read(const char *path, suite **out)
+{
+    suite *s = calloc(1, sizeof *s);
+    if (s == NULL) return ciuic_fail_memory("a suite", sizeof *s);
+    ciuic_status status = CIUIC_OK;
+    s->file = strdup(path);
+    if (s->file == NULL) status = ciuic_fail_memory("a path", strlen(path));
+    if (status == CIUIC_OK) status = json_read_file(path, SUITE_BYTES_MAX, &s->json);
+    if (status == CIUIC_OK) status = sha256_file(path, &s->sha256);
+    if (status == CIUIC_OK) status = read_all(s);
+    if (status == CIUIC_OK)
+        *out = s;
+    else
+        suite_free(s);
+    return status;
+}
+
+void suite_free(suite *s)
+{
+    if (s == NULL) return;
+    for (size_t i = 0; i < s->checkpoint_count; i++) free(s->checkpoints[i].path);
+    cJSON_Delete(s->json);
+    free(s->claims);
+    free(s->file);
+    free(s);
+}

@@ -1,0 +1,90 @@
+/* suite.h - a suite file, read strictly: what is to be measured, before the machine has had its say.
+ *
+ * The format is described by suites/suite.schema.json. Paths in a suite (checkpoints, claims) are relative to the folder
+ * of the suite file, so that a suite means the same wherever it is run from. */
+#ifndef CIUIC_SUITE_H
+#define CIUIC_SUITE_H
+
+#include <cjson/cJSON.h>
+
+#include "harness/sha256.h"
+#include "optimizer/ciuic.h"
+
+enum { SUITE_LIST_MAX = 16, SUITE_NAME_MAX = 63 };
+
+typedef enum suite_phase { PHASE_PREFILL, PHASE_DECODE } suite_phase;
+
+/* What users compare with. NAIVE = all stages off; TUNED = graph, memory and the best kernels, FP16 weights;
+ * OPENBLAS = as TUNED with FP32 weights and every matmul by OpenBLAS. */
+typedef enum suite_baseline {
+    BASELINE_NAIVE,
+    BASELINE_TUNED,
+    BASELINE_OPENBLAS,
+    BASELINE_COUNT,
+    BASELINE_NONE = BASELINE_COUNT
+} suite_baseline;
+
+typedef struct suite_checkpoint {
+    char name[SUITE_NAME_MAX + 1]; /* last part of the path; how workloads and results call it */
+    char *path;                    /* relative to the working folder, or absolute */
+    size_t max_context;            /* positions that its config allows */
+} suite_checkpoint;
+
+typedef struct suite_workload {
+    size_t checkpoint; /* index into suite.checkpoints */
+    suite_phase phase;
+    size_t tokens; /* prefilled in one call, or decoded one by one */
+    size_t depth;  /* decode: positions already there */
+} suite_workload;
+
+/* A setting of the four stages as written; `kernels` is a rung's name or "best". */
+typedef struct suite_variant {
+    ciuic_quantize quantize;
+    bool graph;
+    ciuic_memory memory;
+    const char *kernels;
+} suite_variant;
+
+typedef struct suite {
+    cJSON *json; /* owns the strings below that are const */
+    char *file;
+    sha256_hex sha256;
+    const char *name, *description;
+    uint64_t seed;
+    suite_checkpoint checkpoints[SUITE_LIST_MAX];
+    size_t checkpoint_count;
+    suite_workload workloads[SUITE_LIST_MAX];
+    size_t workload_count;
+    /* variants.product: every combination of these lists */
+    ciuic_quantize quantize[CIUIC_QUANTIZE_COUNT];
+    size_t quantize_count;
+    bool graph[2];
+    size_t graph_count;
+    ciuic_memory memory[CIUIC_MEMORY_COUNT];
+    size_t memory_count;
+    const char *kernels[SUITE_LIST_MAX];
+    size_t kernels_count;
+    suite_variant extra[SUITE_LIST_MAX]; /* variants.extra: besides the product */
+    size_t extra_count;
+    bool baselines[BASELINE_COUNT];
+    size_t threads[SUITE_LIST_MAX]; /* 0: all cores this process may use */
+    size_t thread_count;
+    size_t rounds;         /* at most; fewer when the time budget is short */
+    size_t min_rounds;     /* at least, whatever the time budget says */
+    double min_time_s;     /* a repetition repeats its workload until it lasts about this long */
+    size_t accuracy_windows, accuracy_tokens; /* compared with the reference besides the timed workload itself */
+    double time_budget_s;  /* for the whole suite; it sets the number of rounds */
+    size_t worker_limit;   /* processes alive at a time */
+    size_t memory_limit;   /* bytes of private memory of one worker; 0: no limit */
+    double timeout_s;      /* for one answer of a worker */
+    char *claims;          /* path; NULL when the suite names none */
+} suite;
+
+/* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */
+ciuic_status suite_read(const char *path, suite **out);
+void suite_free(suite *s); /* NULL is allowed */
+
+const char *suite_phase_name(suite_phase phase);          /* "prefill", "decode" */
+const char *suite_baseline_name(suite_baseline baseline); /* "naive", "tuned", "openblas"; NULL for none */
+
+#endif
