@@ -150,12 +150,22 @@ ciuic_status command_parse(int argc, char **argv, const char *help, const comman
     return CIUIC_OK;
 }
 
-/* ---- failing ---------------------------------------------------------------------------------------------------- */
+/* ---- telling ---------------------------------------------------------------------------------------------------- */
 
 int command_exit(ciuic_status status)
 {
     if (status != CIUIC_OK) fprintf(stderr, "ciuic: %s\n", ciuic_last_error());
     return (int)status;
+}
+
+ciuic_status command_print_json(cJSON *object, bool complete)
+{
+    char *text = complete ? cJSON_Print(object) : NULL;
+    cJSON_Delete(object);
+    if (text == NULL) return ciuic_fail_memory("the JSON output", 4096);
+    puts(text);
+    cJSON_free(text);
+    return CIUIC_OK;
 }
 
 /* ---- interruption ----------------------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 #ifndef CIUIC_COMMANDS_H
 #define CIUIC_COMMANDS_H
 
+#include <cjson/cJSON.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -46,10 +47,14 @@ typedef struct command_operands {
 ciuic_status command_parse(int argc, char **argv, const char *help, const command_option *options, size_t n,
                            size_t min_operands, size_t max_operands, command_operands *operands);
 
-/* ---- failing ---------------------------------------------------------------------------------------------------- */
+/* ---- telling ---------------------------------------------------------------------------------------------------- */
 
 /* Prints "ciuic: " and ciuic_last_error() on stderr when status is not CIUIC_OK; returns the exit status. */
 int command_exit(ciuic_status status);
+
+/* What --json prints: the object and a newline on stdout. Frees it; false for `complete` says that memory ran out while
+ * it was filled. */
+ciuic_status command_print_json(cJSON *object, bool complete);
 
 /* The one of `names` (n, NULL entries skipped) that `typed` was most likely meant to be; NULL when none is near. */
 const char *nearest_name(const char *typed, const char *const *names, size_t n);

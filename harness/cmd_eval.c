@@ -1,0 +1,385 @@
+/* cmd_eval.c - `ciuic eval`: how well one variant predicts, how far it is from the reference, how large and how fast. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/commands.h"
+#include "harness/judge/accuracy.h"
+#include "harness/stage_flags.h"
+#include "harness/token_windows.h"
+#include "kernels/kernels.h"
+#include "optimizer/atomic_file.h"
+#include "optimizer/checkpoint/safetensors.h"
+#include "optimizer/json.h"
+
+static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]\n"
+                           "\n"
+                           "Accuracy of one variant on token ids, measured against the reference (FP16\n"
+                           "weights, FP32 arithmetic, portable C, all stages off), which runs beside it.\n"
+                           "Perplexity counts every id of a window but the first.\n"
+                           "\n"
+                           "  --ids F[:NAME]   token ids: an I32 tensor of a .safetensors file, [n] or\n"
+                           "                   [rows, n] (a row is a window); default: eval_ids in the\n"
+                           "                   checkpoint's own streams.safetensors\n"
+                           "  --window N       ids in a window, each run alone; default 512, or the row\n"
+                           "  --logits-out F   write the first window's logits, F32 [tokens, vocabulary],\n"
+                           "                   as tensor `logits` of a .safetensors file\n"
+                           "  --no-reference   perplexity only: skip the comparison\n"
+                           "  --json           one JSON object on stdout\n"
+                           "\n" STAGE_FLAG_HELP "\n"
+                           "example:\n"
+                           "  ciuic eval datasets/deepseek-v3-tiny --stages int4,on,on,best\n";
+
+/* Logits are computed in pieces of at most this many bytes: a window of a large vocabulary is hundreds of MiB. */
+static const size_t logits_piece_bytes = (size_t)64 << 20;
+
+typedef struct eval_arguments {
+    const char *checkpoint, *ids, *logits_out;
+    stage_flags stages;
+    ciuic_options variant;
+    size_t window;
+    bool json, no_reference;
+} eval_arguments;
+
+/* One model, its session, and room for the logits of a piece. */
+typedef struct eval_side {
+    ciuic_model *model;
+    ciuic_session *session;
+    float *logits; /* [piece][vocabulary] */
+    double seconds;
+} eval_side;
+
+typedef struct evaluation {
+    const eval_arguments *arguments;
+    token_windows windows;
+    ciuic_model_info info;
+    eval_side variant, reference; /* reference.session is NULL when there is none to run */
+    size_t piece;                 /* tokens */
+    accuracy *accuracy;
+    float *first; /* logits of the first window, [tokens][vocabulary]; NULL unless they are wanted */
+    accuracy_result result;
+} evaluation;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- setting up ------------------------------------------------------------------------------------------------- */
+
+static ciuic_status read_windows(const eval_arguments *a, const ciuic_model_info *info, token_windows *windows)
+{
+    char source[4096];
+    if (a->ids != NULL) return token_windows_read(a->ids, a->window, info->vocabulary, info->max_context, windows);
+    int n = snprintf(source, sizeof source, "%s/streams.safetensors", a->checkpoint);
+    if (n < 0 || (size_t)n + sizeof ":eval_ids" > sizeof source)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%.64s...: the path is too long", a->checkpoint);
+    if (access(source, F_OK) != 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: not there; give token ids with --ids FILE.safetensors:NAME", source);
+    strcat(source, ":eval_ids");
+    return token_windows_read(source, a->window, info->vocabulary, info->max_context, windows);
+}
+
+static ciuic_status open_side(eval_side *side, const evaluation *e)
+{
+    const ciuic_session_options options = {.context = e->windows.length, .threads = (int)e->arguments->stages.threads};
+    side->logits = reallocarray(NULL, e->piece * e->info.vocabulary, sizeof(float));
+    if (side->logits == NULL) return ciuic_fail_memory("logits", e->piece * e->info.vocabulary * sizeof(float));
+    return ciuic_session_create(side->model, &options, &side->session);
+}
+
+static void close_side(eval_side *side)
+{
+    ciuic_session_free(side->session);
+    ciuic_model_free(side->model);
+    free(side->logits);
+}
+
+/* An output that cannot be written is worth knowing before the minutes of work, not after. */
+static ciuic_status check_writable(const char *path)
+{
+    atomic_file file;
+    CIUIC_TRY(atomic_file_open(path, &file));
+    atomic_file_abort(&file);
+    return CIUIC_OK;
+}
+
+static ciuic_status set_up(evaluation *e)
+{
+    const eval_arguments *a = e->arguments;
+    const bool itself = variant_is_reference(&a->variant);
+    if (a->logits_out != NULL) CIUIC_TRY(check_writable(a->logits_out));
+    CIUIC_TRY(ciuic_model_load(a->checkpoint, &e->reference.model));
+    ciuic_model_describe(e->reference.model, &e->info);
+    CIUIC_TRY(read_windows(a, &e->info, &e->windows));
+    CIUIC_TRY(ciuic_optimize(e->reference.model, &a->variant, &e->variant.model, NULL));
+    ciuic_model_describe(e->variant.model, &e->info);
+
+    const size_t fitting = logits_piece_bytes / sizeof(float) / e->info.vocabulary;
+    e->piece = fitting < 1 ? 1 : fitting < e->windows.length ? fitting : e->windows.length;
+    CIUIC_TRY(open_side(&e->variant, e));
+    if (itself || a->no_reference) {
+        ciuic_model_free(e->reference.model); /* its memory would count as the variant's */
+        e->reference.model = NULL;
+    } else {
+        CIUIC_TRY(open_side(&e->reference, e));
+    }
+    e->accuracy = accuracy_create(e->info.vocabulary);
+    if (e->accuracy == NULL) return ciuic_fail_memory("accuracy", 1);
+    if (a->logits_out == NULL) return CIUIC_OK;
+
+    size_t tokens;
+    token_windows_at(&e->windows, 0, &tokens);
+    e->first = reallocarray(NULL, tokens * e->info.vocabulary, sizeof *e->first);
+    return e->first != NULL ? CIUIC_OK : ciuic_fail_memory("logits", tokens * e->info.vocabulary * sizeof *e->first);
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+static ciuic_status run_piece(eval_side *side, const int32_t *ids, size_t n)
+{
+    if (side->session == NULL) return CIUIC_OK;
+    const double start = now();
+    CIUIC_TRY(ciuic_prefill(side->session, ids, n, true, side->logits));
+    side->seconds += now() - start;
+    return CIUIC_OK;
+}
+
+static ciuic_status run_window(evaluation *e, size_t index)
+{
+    const size_t vocabulary = e->info.vocabulary;
+    size_t n;
+    const int32_t *ids = token_windows_at(&e->windows, index, &n);
+    CIUIC_TRY(ciuic_session_truncate(e->variant.session, 0));
+    if (e->reference.session != NULL) CIUIC_TRY(ciuic_session_truncate(e->reference.session, 0));
+    for (size_t done = 0, piece; done < n; done += piece) {
+        piece = n - done < e->piece ? n - done : e->piece;
+        CIUIC_TRY(run_piece(&e->variant, ids + done, piece));
+        CIUIC_TRY(run_piece(&e->reference, ids + done, piece));
+        for (size_t i = 0; i < piece; i++) {
+            const float *reference = e->reference.session != NULL ? e->reference.logits + i * vocabulary : NULL;
+            const int32_t next = done + i + 1 < n ? ids[done + i + 1] : -1;
+            if (!accuracy_add(e->accuracy, e->variant.logits + i * vocabulary, reference, next))
+                return ciuic_fail_memory("accuracy", e->windows.count * e->windows.length * sizeof(double));
+        }
+        if (index == 0 && e->first != NULL)
+            memcpy(e->first + done * vocabulary, e->variant.logits, piece * vocabulary * sizeof *e->first);
+    }
+    return CIUIC_OK;
+}
+
+static void show_progress(size_t done, size_t count, double seconds)
+{
+    if (!isatty(STDERR_FILENO)) return;
+    if (done == count)
+        fprintf(stderr, "\r\033[K");
+    else
+        fprintf(stderr, "\r\033[Keval: window %zu of %zu, %.0f s left", done, count,
+                seconds / (double)done * (double)(count - done));
+    fflush(stderr);
+}
+
+static ciuic_status run_windows(evaluation *e)
+{
+    const double start = now();
+    for (size_t i = 0; i < e->windows.count; i++) {
+        CIUIC_TRY(run_window(e, i));
+        if (command_interrupted()) {
+            show_progress(1, 1, 0.0);
+            return ciuic_fail(CIUIC_ERROR_INTERRUPTED,
+                              "eval: interrupted after %zu of %zu windows; nothing was written", i + 1,
+                              e->windows.count);
+        }
+        show_progress(i + 1, e->windows.count, now() - start);
+    }
+    accuracy_finish(e->accuracy, &e->result);
+    return CIUIC_OK;
+}
+
+static ciuic_status write_logits(const evaluation *e)
+{
+    size_t tokens;
+    token_windows_at(&e->windows, 0, &tokens);
+    const size_t count = tokens * e->info.vocabulary;
+    const tensor logits = {.name = "logits",
+                           .dtype = TENSOR_F32,
+                           .dims = 2,
+                           .shape = {tokens, e->info.vocabulary},
+                           .count = count,
+                           .bytes = count * sizeof *e->first,
+                           .data = e->first};
+    return safetensors_write(e->arguments->logits_out, &logits, 1);
+}
+
+/* ---- telling ---------------------------------------------------------------------------------------------------- */
+
+/* The kernel's own figure for the most memory this process ever held; 0 when it does not say. */
+static size_t peak_rss(void)
+{
+    char line[256];
+    size_t kilobytes = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    if (status == NULL) return 0;
+    while (fgets(line, sizeof line, status) != NULL)
+        if (sscanf(line, "VmHWM: %zu kB", &kilobytes) == 1) break;
+    fclose(status);
+    return 1024 * kilobytes;
+}
+
+static size_t count_ids(const token_windows *windows)
+{
+    return windows->rows * windows->row_length;
+}
+
+static bool add_memory(cJSON *object, const evaluation *e)
+{
+    ciuic_memory_use use;
+    ciuic_session_memory(e->variant.session, &use);
+    cJSON *memory = cJSON_AddObjectToObject(object, "memory_bytes");
+    const size_t rss = peak_rss();
+    return memory != NULL &&
+           (rss > 0 ? json_add_size(memory, "peak_rss", rss) : cJSON_AddNullToObject(memory, "peak_rss") != NULL) &&
+           json_add_size(memory, "weights", use.weights) && json_add_size(memory, "mapped", use.mapped) &&
+           json_add_size(memory, "kv_cache", use.kv_cache) && json_add_size(memory, "activations", use.activations) &&
+           json_add_size(memory, "workspace", use.workspace) &&
+           json_add_size(memory, "total", use.weights + use.mapped + use.kv_cache + use.activations + use.workspace);
+}
+
+static bool add_text(cJSON *object, const char *key, const char *text)
+{
+    return (text != NULL ? cJSON_AddStringToObject(object, key, text) : cJSON_AddNullToObject(object, key)) != NULL;
+}
+
+static const char *reference_name(const evaluation *e)
+{
+    if (variant_is_reference(&e->arguments->variant)) return "self";
+    return e->arguments->no_reference ? NULL : "fp16+c";
+}
+
+static bool fill_json(cJSON *object, const evaluation *e)
+{
+    char name[VARIANT_NAME_SIZE];
+    variant_name(&e->arguments->variant, name);
+    cJSON *metrics = accuracy_json(&e->result);
+    if (metrics == NULL) return false;
+    bool ok = add_text(object, "checkpoint", e->arguments->checkpoint) && add_text(object, "variant", name) &&
+              add_text(object, "reference", reference_name(e)) && json_add_size(object, "windows", e->windows.count) &&
+              json_add_size(object, "ids", count_ids(&e->windows));
+    for (cJSON *item; ok && (item = metrics->child) != NULL;) {
+        cJSON_DetachItemViaPointer(metrics, item);
+        ok = cJSON_AddItemToObject(object, item->string, item);
+    }
+    cJSON_Delete(metrics);
+    return ok && json_add_size(object, "weight_bytes", e->info.weight_bytes) &&
+           json_add_double(object, "bits_per_weight", e->info.bits_per_weight) &&
+           add_text(object, "isa", e->info.isa) && add_text(object, "isa_override", kernel_isa_override()) &&
+           json_add_size(object, "threads", (size_t)ciuic_session_threads(e->variant.session)) &&
+           add_memory(object, e) && json_add_double(object, "seconds", e->variant.seconds) &&
+           json_add_double(object, "tokens_per_s", (double)count_ids(&e->windows) / e->variant.seconds);
+}
+
+static ciuic_status print_json(const evaluation *e)
+{
+    cJSON *object = cJSON_CreateObject();
+    return command_print_json(object, object != NULL && fill_json(object, e));
+}
+
+static void print_comparison(const evaluation *e)
+{
+    const accuracy_result *r = &e->result;
+    printf("  %-16s %12.4f  nats (+- %.4f)\n", "NLL rise", r->nll_rise, r->nll_rise_error);
+    printf("  %-16s %12.3g  nats (+- %.2g; 99%% below %.2g)\n", "KL divergence", r->kl, r->kl_error, r->kl_p99);
+    printf("  %-16s %12.3g  of a logit (largest %.3g)\n", "mean error", r->mean_abs_error, r->max_abs_error);
+    printf("  %-16s %12.3g  of the logits' length\n", "relative L2", r->relative_l2);
+    printf("  %-16s %12.2f  %% of positions\n", "same top token", 100.0 * r->top1_agreement);
+}
+
+/* The figures in one sentence, for whoever does not think in nats. */
+static void print_meaning(const evaluation *e, const char *name)
+{
+    const accuracy_result *r = &e->result;
+    const double saved = 1.0 - e->info.bits_per_weight / 16.0;
+    putchar('\n');
+    if (e->reference.session == NULL) {
+        printf("%s %s: nothing to compare it with.\n", name,
+               variant_is_reference(&e->arguments->variant) ? "is the reference itself" : "ran without the reference");
+        return;
+    }
+    printf("Against the reference, %s is %+.2f%% in perplexity, picks another top token at\n%.2f%% of positions, and "
+           "its weights take %.1f%% %s than 16 bits each.\n",
+           name, 100.0 * expm1(r->nll_rise), 100.0 * (1.0 - r->top1_agreement), 100.0 * fabs(saved),
+           saved >= 0.0 ? "less" : "more");
+}
+
+static void print_table(const evaluation *e)
+{
+    const accuracy_result *r = &e->result;
+    char name[VARIANT_NAME_SIZE];
+    ciuic_memory_use use;
+    variant_name(&e->arguments->variant, name);
+    ciuic_session_memory(e->variant.session, &use);
+    printf("%s, %s, %d threads; %zu ids in %zu windows\n\n", e->info.path, name,
+           ciuic_session_threads(e->variant.session), count_ids(&e->windows), e->windows.count);
+    if (r->tokens > 0) {
+        printf("  %-16s %12.4f  nats a token (+- %.4f)\n", "NLL", r->nll, r->nll_error);
+        printf("  %-16s %12.4f\n", "perplexity", r->perplexity);
+    }
+    if (e->reference.session != NULL) print_comparison(e);
+    printf("  %-16s %12.3f  MiB (%.2f bits a weight)\n", "weights", (double)e->info.weight_bytes / 1048576.0,
+           e->info.bits_per_weight);
+    printf("  %-16s %12.3f  MiB\n", "KV cache", (double)use.kv_cache / 1048576.0);
+    printf("  %-16s %12.1f  tokens/s, prefill with all logits\n", "speed",
+           (double)count_ids(&e->windows) / e->variant.seconds);
+    print_meaning(e, name);
+    const char *override = kernel_isa_override();
+    if (override != NULL) printf("CIUIC_ISA=%s is set.\n", override);
+}
+
+static ciuic_status evaluate(evaluation *e)
+{
+    CIUIC_TRY(set_up(e));
+    command_catch_interrupts();
+    CIUIC_TRY(run_windows(e));
+    if (e->first != NULL && e->result.finite) CIUIC_TRY(write_logits(e));
+    if (e->arguments->json) CIUIC_TRY(print_json(e));
+    if (!e->result.finite)
+        return ciuic_fail(CIUIC_ERROR_LIMIT, "%s: the logits hold NaN or infinity; no logits were written",
+                          e->arguments->checkpoint);
+    if (!e->arguments->json) print_table(e);
+    return CIUIC_OK;
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+int cmd_eval(int argc, char **argv)
+{
+    eval_arguments a = {0};
+    const command_option options[] = {
+        STAGE_FLAG_OPTIONS(&a.stages),
+        {.name = "--ids", .kind = OPTION_TEXT, .value = &a.ids},
+        {.name = "--window", .kind = OPTION_SIZE, .value = &a.window, .min = 1, .max = (size_t)1 << 30},
+        {.name = "--logits-out", .kind = OPTION_TEXT, .value = &a.logits_out},
+        {.name = "--no-reference", .kind = OPTION_SWITCH, .value = &a.no_reference},
+        {.name = "--json", .kind = OPTION_SWITCH, .value = &a.json},
+    };
+    command_operands operands;
+    ciuic_status status = command_parse(argc, argv, help, options, sizeof options / sizeof options[0], 1, 1, &operands);
+    if (status != CIUIC_OK || operands.help) return command_exit(status);
+    a.checkpoint = operands.names[0];
+    status = stage_flags_resolve(argv[0], &a.stages, &a.variant);
+    if (status != CIUIC_OK) return command_exit(status);
+
+    evaluation e = {.arguments = &a};
+    status = evaluate(&e);
+    close_side(&e.variant);
+    close_side(&e.reference);
+    accuracy_free(e.accuracy);
+    token_windows_free(&e.windows);
+    free(e.first);
+    return command_exit(status);
+}
