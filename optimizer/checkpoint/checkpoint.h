@@ -8,9 +8,10 @@
 typedef struct checkpoint checkpoint;
 
 /* Opens and checks everything: the index against the shards, config.json against the tensors (every tensor that the
- * architecture needs is there with the right shape and a float dtype; F8_E4M3 with its weight_scale_inv). Tensors the
- * architecture does not use (layers >= num_hidden_layers, rotary inv_freq buffers) are ignored. Unknown tensors inside
- * used layers are an error: the config contradicts them. Reference-counted; starts at 1. */
+ * architecture needs is there with the right shape and F32, F16 or BF16; or F8_E4M3 with its weight_scale_inv, when
+ * config.json says so). Ignored are rotary inv_freq buffers, lm_head.weight when embeddings are tied, and layers >=
+ * num_hidden_layers that multi-token prediction uses (num_nextn_predict_layers of them, or with an eh_proj of their
+ * own). Any other tensor is an error: the config contradicts it. Reference-counted; starts at 1. */
 ciuic_status checkpoint_open(const char *path, checkpoint **out);
 checkpoint *checkpoint_retain(const checkpoint *c);
 void checkpoint_release(checkpoint *c); /* NULL is allowed */
@@ -18,7 +19,7 @@ void checkpoint_release(checkpoint *c); /* NULL is allowed */
 const char *checkpoint_path(const checkpoint *c);
 const model_config *checkpoint_config(const checkpoint *c);
 size_t checkpoint_count(const checkpoint *c);
-const tensor *checkpoint_at(const checkpoint *c, size_t index);
+const tensor *checkpoint_at(const checkpoint *c, size_t index);       /* by name; the ignored ones too */
 const tensor *checkpoint_find(const checkpoint *c, const char *name); /* NULL when absent */
 /* Parameters of all tensors the architecture uses; block scales are not parameters. */
 size_t checkpoint_parameters(const checkpoint *c);

@@ -5,7 +5,12 @@
 #include "optimizer/ciuic.h"
 
 typedef enum model_type {
-    MODEL_LLAMA, MODEL_QWEN2, MODEL_QWEN3, MODEL_DEEPSEEK_V2, MODEL_DEEPSEEK_V3, MODEL_TYPES
+    MODEL_LLAMA,
+    MODEL_QWEN2,
+    MODEL_QWEN3,
+    MODEL_DEEPSEEK_V2,
+    MODEL_DEEPSEEK_V3,
+    MODEL_TYPES
 } model_type;
 
 typedef enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN } rope_type;
@@ -13,13 +18,13 @@ typedef enum rope_type { ROPE_DEFAULT, ROPE_LINEAR, ROPE_LLAMA3, ROPE_YARN } rop
 typedef struct rope_config {
     rope_type type;
     double theta;
-    double factor;                      /* linear, llama3, yarn; otherwise 1 */
+    double factor;                            /* linear, llama3, yarn; otherwise 1 */
     double low_freq_factor, high_freq_factor; /* llama3 */
-    double original_max_position;       /* llama3, yarn */
-    double beta_fast, beta_slow;        /* yarn; 32 and 1 when absent */
-    double mscale, mscale_all_dim;      /* yarn; 0 when absent */
-    double attention_factor;            /* yarn; 0 when absent */
-    bool truncate;                      /* yarn; true when absent: correction range rounded to whole dimensions */
+    double original_max_position;             /* llama3, yarn */
+    double beta_fast, beta_slow;              /* yarn; 32 and 1 when absent */
+    double mscale, mscale_all_dim;            /* yarn; 0 when absent */
+    double attention_factor;                  /* yarn; 0 when absent */
+    bool truncate;                            /* yarn; true when absent: correction range rounded to whole dimensions */
 } rope_config;
 
 /* How a router turns scores into a choice. */
@@ -31,23 +36,27 @@ typedef enum route_method {
 
 typedef struct model_config {
     model_type type;
-    size_t vocabulary, hidden_size, layers, heads, kv_heads, head_dim;
+    size_t vocabulary, hidden_size, layers, heads, kv_heads,
+        head_dim; /* MLA: kv_heads = heads, head_dim = nope + rope */
     size_t intermediate_size, max_position;
     double rms_norm_eps;
     bool tie_word_embeddings;
-    bool attention_bias;    /* llama, deepseek: biases on q/k/v/o (deepseek: q_a, kv_a, o); qwen2: q/k/v always, field true */
-    bool mlp_bias;          /* llama */
+    /* llama, qwen3: biases on q, k, v and o; qwen2: on q, k and v, always; deepseek: on q_a, kv_a and o */
+    bool attention_bias;
+    bool mlp_bias; /* llama */
     rope_config rope;
 
     /* MLA and MoE; 0 for llama and qwen */
-    size_t q_lora_rank;     /* 0: a single q_proj */
+    size_t q_lora_rank; /* 0: a single q_proj */
     size_t kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim, v_head_dim;
-    size_t experts;         /* n_routed_experts; 0: every layer dense */
+    size_t experts; /* n_routed_experts; 0: every layer dense */
     size_t shared_experts, experts_per_token, moe_intermediate_size, first_dense_layers, moe_layer_freq;
     size_t groups, top_groups; /* n_group, topk_group; 1 when absent */
     route_method route;
-    bool norm_topk_prob;
+    bool norm_topk_prob; /* V3; always false for V2, whose weights transformers never renormalises */
     double routed_scaling_factor;
+
+    size_t mtp_layers; /* num_nextn_predict_layers: layers after the last that only multi-token prediction uses */
 
     size_t fp8_block_rows, fp8_block_columns; /* quantization_config.weight_block_size; 0: no FP8 */
 } model_config;

@@ -7,26 +7,38 @@
 #include "optimizer/ciuic.h"
 
 typedef enum tensor_dtype {
-    TENSOR_F32, TENSOR_F16, TENSOR_BF16, TENSOR_F8_E4M3,
-    TENSOR_I64, TENSOR_I32, TENSOR_I16, TENSOR_I8, TENSOR_U8, TENSOR_BOOL, TENSOR_F64,
+    TENSOR_F32,
+    TENSOR_F16,
+    TENSOR_BF16,
+    TENSOR_F8_E4M3,
+    TENSOR_I64,
+    TENSOR_I32,
+    TENSOR_I16,
+    TENSOR_I8,
+    TENSOR_U8,
+    TENSOR_BOOL,
+    TENSOR_F64,
     TENSOR_DTYPES
 } tensor_dtype;
 
 enum { TENSOR_MAX_DIMS = 8 };
 
 typedef struct tensor {
-    const char *name;   /* owned by the file */
-    const char *file;   /* path of the file it is in, owned by the file */
+    const char *name; /* owned by the file */
+    const char *file; /* path of the file it is in, owned by the file */
     tensor_dtype dtype;
     size_t dims;
     size_t shape[TENSOR_MAX_DIMS];
-    size_t count;       /* product of shape */
+    size_t count; /* product of shape */
     size_t bytes;
-    const void *data;   /* in the mapping; aligned to the file's offset only, perhaps not to the dtype */
+    const void *data; /* in the mapping; aligned to the file's offset only, perhaps not to the dtype */
 } tensor;
 
 size_t tensor_dtype_bytes(tensor_dtype dtype);
 const char *tensor_dtype_name(tensor_dtype dtype); /* as in the header: "BF16" */
+
+/* Writes "[2, 3]" into text, cut to size, and returns text; for messages. */
+const char *tensor_print_shape(size_t dims, const size_t *shape, char *text, size_t size);
 
 typedef struct safetensors safetensors;
 
