@@ -6,7 +6,9 @@
 #include "optimizer/ciuic.h"
 
 /* Per-tensor range of the affine formats. */
-typedef struct affine_range { float minimum, maximum; } affine_range;
+typedef struct affine_range {
+    float minimum, maximum;
+} affine_range;
 
 /* Widens `range` by n values; start from affine_range_empty(). NaN and infinity are found: false, range unchanged. */
 affine_range affine_range_empty(void);

@@ -1,0 +1,193 @@
+/* quantize.c - float rows to storage formats, round to nearest. Slow and plain on purpose: it defines the codes. */
+#include "optimizer/quantize/quantize.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "optimizer/checkpoint/float_formats.h"
+#include "optimizer/error.h"
+
+/* ---- the article's formula: one range per tensor ---------------------------------------------------------------- */
+
+affine_range affine_range_empty(void)
+{
+    return (affine_range){.minimum = INFINITY, .maximum = -INFINITY};
+}
+
+bool affine_range_add(affine_range *range, size_t n, const float *values)
+{
+    affine_range wider = *range;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(values[i])) return false;
+        if (values[i] < wider.minimum) wider.minimum = values[i];
+        if (values[i] > wider.maximum) wider.maximum = values[i];
+    }
+    *range = wider;
+    return true;
+}
+
+void affine_parameters(affine_range range, int bits, float *scale, float *minimum)
+{
+    const bool empty = range.minimum > range.maximum;
+    const double levels = (double)((1 << bits) - 1);
+    /* In double: the difference of two floats may overflow float. */
+    *scale = empty ? 0 : (float)(((double)range.maximum - (double)range.minimum) / levels);
+    *minimum = empty ? 0 : range.minimum;
+}
+
+static unsigned affine_code(float value, float scale, float minimum, int levels)
+{
+    if (scale == 0) return 0;
+    const double code = nearbyint(((double)value - (double)minimum) / (double)scale);
+    return code <= 0 ? 0 : code >= levels ? (unsigned)levels : (unsigned)code;
+}
+
+/* ---- one row ---------------------------------------------------------------------------------------------------- */
+
+/* What a row is written with; w->values and w->scales are const, so the writable places come beside it. */
+typedef struct destination {
+    const kernel_matrix *w;
+    unsigned char *values; /* of this row */
+    uint16_t *scales;      /* of this row; INT8 and INT4 */
+    size_t row;
+} destination;
+
+static ciuic_status refuse(const destination *d, size_t column, float value, const char *expected)
+{
+    return ciuic_fail(CIUIC_ERROR_INPUT, "weight [%zu][%zu] is %g; expected %s for %s", d->row, column, (double)value,
+                      expected, kernel_format_name(d->w->format));
+}
+
+static ciuic_status check_finite(const destination *d, const float *x)
+{
+    for (size_t k = 0; k < d->w->columns; k++)
+        if (!isfinite(x[k])) return refuse(d, k, x[k], "a finite value");
+    return CIUIC_OK;
+}
+
+static ciuic_status store_16bit(const destination *d, const float *x)
+{
+    const bool f16 = d->w->format == KERNEL_F16;
+    for (size_t k = 0; k < d->w->columns; k++) {
+        const uint16_t code = f16 ? float_to_f16(x[k]) : float_to_bf16(x[k]);
+        if (!isfinite(f16 ? float_from_f16(code) : float_from_bf16(code)))
+            return refuse(d, k, x[k], f16 ? "a magnitude below 65520" : "a magnitude below 2^128 - 2^119");
+        memcpy(d->values + k * sizeof code, &code, sizeof code);
+    }
+    return CIUIC_OK;
+}
+
+static void store_affine(const destination *d, const float *x)
+{
+    const kernel_matrix *w = d->w;
+    const bool wide = w->format == KERNEL_AFFINE8;
+    memset(d->values, 0, kernel_row_bytes(w->format, w->columns));
+    for (size_t k = 0; k < w->columns; k++) {
+        const unsigned code = affine_code(x[k], w->scale, w->minimum, wide ? 255 : 15);
+        if (wide)
+            d->values[k] = (unsigned char)code;
+        else
+            d->values[k / 2] |= (unsigned char)(code << (k % 2 * 4));
+    }
+}
+
+/* The column of the value of largest magnitude in the n columns from `first` on; the first of equals. */
+static size_t extreme(const float *x, size_t first, size_t n)
+{
+    size_t best = first;
+    for (size_t k = first + 1; k < first + n; k++)
+        if (fabsf(x[k]) > fabsf(x[best])) best = k;
+    return best;
+}
+
+static int clamp(float value, int low, int high)
+{
+    return value <= (float)low ? low : value >= (float)high ? high : (int)value;
+}
+
+/* A group whose scale underflows binary16 (every |w| below about 2^-25 times the top code) becomes zeros: all codes
+ * decode to 0 then, so they are 0 too. */
+static void store_int8_group(unsigned char *codes, const float *x, size_t n, float scale)
+{
+    for (size_t k = 0; k < n; k++) {
+        const int code = scale == 0 ? 0 : clamp(nearbyintf(x[k] / scale), -127, 127);
+        codes[k] = (unsigned char)(signed char)code;
+    }
+}
+
+static void store_int4_group(unsigned char *codes, const float *x, size_t n, float scale)
+{
+    enum { HALF = KERNEL_GROUP / 2, ZERO = 8 };
+    memset(codes, ZERO | ZERO << 4, HALF);
+    for (size_t k = 0; k < n; k++) {
+        const int code = scale == 0 ? ZERO : clamp(nearbyintf(x[k] / scale) + ZERO, 0, 15);
+        const unsigned shift = k < HALF ? 0 : 4;
+        unsigned char *byte = &codes[k % HALF];
+        *byte = (unsigned char)((*byte & (0xf0u >> shift)) | (unsigned)code << shift);
+    }
+}
+
+static ciuic_status store_groups(const destination *d, const float *x)
+{
+    const size_t columns = d->w->columns;
+    const bool int8 = d->w->format == KERNEL_INT8;
+    memset(d->values, 0, kernel_row_bytes(d->w->format, columns)); /* INT8's padding; INT4 fills its own */
+    for (size_t first = 0; first < columns; first += KERNEL_GROUP) {
+        const size_t n = columns - first < KERNEL_GROUP ? columns - first : KERNEL_GROUP;
+        const size_t at = extreme(x, first, n), group = first / KERNEL_GROUP;
+        const uint16_t stored = float_to_f16(int8 ? fabsf(x[at]) / 127 : x[at] / -8);
+        const float scale = float_from_f16(stored);
+        if (!isfinite(scale))
+            return refuse(d, at, x[at], int8 ? "a magnitude below 127 * 65520" : "a magnitude below 8 * 65520");
+        d->scales[group] = scale == 0 ? 0 : stored; /* no negative zero */
+        if (int8)
+            store_int8_group(d->values + first, x + first, n, scale);
+        else
+            store_int4_group(d->values + first / 2, x + first, n, scale);
+    }
+    return CIUIC_OK;
+}
+
+static ciuic_status store_row(const destination *d, const float *x)
+{
+    CIUIC_TRY(check_finite(d, x));
+    switch (d->w->format) {
+    case KERNEL_F32:
+        if (d->w->columns > 0) memcpy(d->values, x, d->w->columns * sizeof *x);
+        return CIUIC_OK;
+    case KERNEL_F16:
+    case KERNEL_BF16:
+        return store_16bit(d, x);
+    case KERNEL_AFFINE8:
+    case KERNEL_AFFINE4:
+        store_affine(d, x);
+        return CIUIC_OK;
+    case KERNEL_INT8:
+    case KERNEL_INT4:
+        return store_groups(d, x);
+    case KERNEL_FORMATS:
+        break;
+    }
+    return ciuic_fail(CIUIC_ERROR_USAGE, "weight format %d asked for; expected one of %d", (int)d->w->format,
+                      (int)KERNEL_FORMATS);
+}
+
+ciuic_status quantize_rows(const kernel_matrix *w, void *values, uint16_t *scales, size_t first, size_t count,
+                           const float *rows)
+{
+    if (first > w->rows || count > w->rows - first)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "rows [%zu, %zu) of a matrix of %zu asked for", first, first + count,
+                          w->rows);
+    const size_t row_bytes = kernel_row_bytes(w->format, w->columns),
+                 row_scales = kernel_row_scales(w->format, w->columns);
+    for (size_t i = 0; i < count; i++) {
+        const destination d = {
+            .w = w,
+            .values = (unsigned char *)values + (first + i) * row_bytes,
+            .scales = scales == NULL ? NULL : scales + (first + i) * row_scales,
+            .row = first + i,
+        };
+        CIUIC_TRY(store_row(&d, rows + i * w->columns));
+    }
+    return CIUIC_OK;
+}
