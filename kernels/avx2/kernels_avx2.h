@@ -1,0 +1,23 @@
+/* kernels_avx2.h - the kernels of the avx2 rung, declared by kernel type; kernels.h says what each type computes. */
+#ifndef CIUIC_KERNELS_AVX2_H
+#define CIUIC_KERNELS_AVX2_H
+
+#include "kernels/kernels.h"
+
+kernel_matmul_fn matmul_f32_avx2, matmul_f16_avx2, matmul_bf16_avx2, matmul_affine8_avx2, matmul_affine4_avx2;
+kernel_matmul_q8_fn matmul_int8_avx2, matmul_int4_avx2;
+kernel_dequantize_row_fn dequantize_row_avx2;
+kernel_matvec_transposed_fn matvec_transposed_avx2;
+kernel_quantize_q8_fn quantize_q8_avx2;
+kernel_rms_norm_fn rms_norm_avx2;
+kernel_rope_fn rope_halves_avx2, rope_interleaved_avx2;
+kernel_silu_fn silu_avx2;
+kernel_swiglu_fn swiglu_avx2;
+kernel_add_fn add_avx2;
+kernel_mul_fn mul_avx2;
+kernel_axpy_fn axpy_avx2;
+kernel_to_f16_fn to_f16_avx2;
+kernel_from_f16_fn from_f16_avx2;
+kernel_attention_fn attention_f32_avx2, attention_f16_avx2;
+
+#endif

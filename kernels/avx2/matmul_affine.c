@@ -1,0 +1,19 @@
+/* matmul_affine.c - the product with weights of one scale and one minimum per matrix, w = q * scale + minimum by one
+ * fused multiply-add on the way from memory. */
+#include "kernels/avx2/vector.h"
+
+#include "kernels/avx2/kernels_avx2.h"
+#include "kernels/simd/matmul_dot.h"
+#include "kernels/simd/matmul_panel.h"
+
+void matmul_affine8_avx2(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
+{
+    if (panel_pays(w, m)) matmul_panel(KERNEL_AFFINE8, w, m, x, ldx, y, ldy);
+    else matmul_dot(KERNEL_AFFINE8, w, m, x, ldx, y, ldy);
+}
+
+void matmul_affine4_avx2(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
+{
+    if (panel_pays(w, m)) matmul_panel(KERNEL_AFFINE4, w, m, x, ldx, y, ldy);
+    else matmul_dot(KERNEL_AFFINE4, w, m, x, ldx, y, ldy);
+}

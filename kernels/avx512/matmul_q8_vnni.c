@@ -1,0 +1,19 @@
+/* matmul_q8_vnni.c - the integer products by vpdpbusd, where the machine has it: four multiply-adds a lane. */
+#include "kernels/avx512/vector.h"
+
+#include "kernels/avx512/kernels_avx512.h"
+
+#define Q8_TARGET __attribute__((target("avx512vnni")))
+#define vi_dot4 _mm512_dpbusd_epi32
+#define vi_dot4_low _mm512_dpbusd_epi32
+#include "kernels/simd/matmul_q8.h"
+
+Q8_TARGET void matmul_int8_vnni(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
+{
+    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
+}
+
+Q8_TARGET void matmul_int4_vnni(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
+{
+    matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
+}

@@ -1,0 +1,317 @@
+/* vector.h - the vocabulary that kernels/simd is written in, spelled in AVX-512 (F, BW, DQ, VL). A `part` operation
+ * touches only the first `count` elements of memory; a partial load fills the rest with zeros. */
+#ifndef CIUIC_KERNELS_VECTOR_H
+#define CIUIC_KERNELS_VECTOR_H
+
+#include "kernels/c/exp.h"
+
+#include <immintrin.h>
+#include <stddef.h>
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define RUNG(name) name##_avx512
+
+typedef __m512 vf;
+typedef __m512i vi;
+
+/* Tiles, in registers: 32 of them. */
+enum {
+    LANES = 16,
+    DOT_ROWS = 8,     /* rows of w against one row of x */
+    DOT_X = 4,        /* rows of x against four rows of w */
+    PANEL_VECTORS = 2,
+    PANEL_ROWS = 12,  /* rows of x: 24 sums, 2 weights */
+    Q8_ROWS = 4,
+    Q8_PANEL_ROWS = 6, /* 12 sums in int32, 12 in float, 2 weights */
+    VALUE_VECTORS = 4, /* attention: 4 rows x 4 vectors of the output */
+};
+
+static ALWAYS_INLINE __mmask16 lanes16(size_t count)
+{
+    return (__mmask16)((1u << count) - 1);
+}
+
+/* ---- floats ---- */
+
+static ALWAYS_INLINE vf vf_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+static ALWAYS_INLINE vf vf_set1(float a)
+{
+    return _mm512_set1_ps(a);
+}
+static ALWAYS_INLINE vf vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+static ALWAYS_INLINE vf vf_load_part(const float *p, size_t count)
+{
+    return _mm512_maskz_loadu_ps(lanes16(count), p);
+}
+static ALWAYS_INLINE void vf_store(float *p, vf a)
+{
+    _mm512_storeu_ps(p, a);
+}
+static ALWAYS_INLINE void vf_store_part(float *p, size_t count, vf a)
+{
+    _mm512_mask_storeu_ps(p, lanes16(count), a);
+}
+static ALWAYS_INLINE vf vf_add(vf a, vf b)
+{
+    return _mm512_add_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_sub(vf a, vf b)
+{
+    return _mm512_sub_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_mul(vf a, vf b)
+{
+    return _mm512_mul_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_div(vf a, vf b)
+{
+    return _mm512_div_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_fma(vf a, vf b, vf c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+/* b where either is a NaN. */
+static ALWAYS_INLINE vf vf_max(vf a, vf b)
+{
+    return _mm512_max_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_min(vf a, vf b)
+{
+    return _mm512_min_ps(a, b);
+}
+static ALWAYS_INLINE vf vf_abs(vf a)
+{
+    return _mm512_abs_ps(a);
+}
+static ALWAYS_INLINE vf vf_negate(vf a)
+{
+    return _mm512_xor_ps(a, _mm512_set1_ps(-0.0f));
+}
+/* a < 0 ? b : c, by lane. */
+static ALWAYS_INLINE vf vf_if_negative(vf a, vf b, vf c)
+{
+    return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, _mm512_setzero_ps(), _CMP_LT_OQ), c, b);
+}
+/* p * 2^n, n integral: one instruction, subnormal and infinite results included. */
+static ALWAYS_INLINE vf vf_scale2(vf p, vf n)
+{
+    return _mm512_scalef_ps(p, n);
+}
+static ALWAYS_INLINE vf vf_round(vf a)
+{
+    return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+static ALWAYS_INLINE float vf_sum(vf a)
+{
+    return _mm512_reduce_add_ps(a);
+}
+static ALWAYS_INLINE float vf_largest(vf a)
+{
+    return _mm512_reduce_max_ps(a);
+}
+/* The sums of four vectors' lanes. */
+static ALWAYS_INLINE __m128 vf_sum4(vf a, vf b, vf c, vf d)
+{
+    const vf ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const vf cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    const vf all = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
+    const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+    return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+/* ---- other formats as floats ---- */
+
+static ALWAYS_INLINE vf vf_load_f16(const uint16_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+static ALWAYS_INLINE vf vf_load_f16_part(const uint16_t *p, size_t count)
+{
+    return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(lanes16(count), p));
+}
+static ALWAYS_INLINE vf vf_load_bf16(const uint16_t *p)
+{
+    const vi wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+static ALWAYS_INLINE vf vf_load_bf16_part(const uint16_t *p, size_t count)
+{
+    const vi wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes16(count), p));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
+}
+static ALWAYS_INLINE vf vf_of_u8(__m128i bytes)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
+}
+static ALWAYS_INLINE vf vf_of_i8(__m128i bytes)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
+}
+static ALWAYS_INLINE __m128i load_bytes(const uint8_t *p)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+static ALWAYS_INLINE __m128i load_bytes_part(const uint8_t *p, size_t count)
+{
+    return _mm_maskz_loadu_epi8(lanes16(count), p);
+}
+/* LANES / 2 bytes of two codes each, as LANES bytes: low four bits first. */
+static ALWAYS_INLINE __m128i split_nibbles(__m128i bytes)
+{
+    const __m128i wide = _mm_cvtepu8_epi16(bytes);
+    return _mm_and_si128(_mm_or_si128(wide, _mm_slli_epi16(wide, 4)), _mm_set1_epi16(0x0f0f));
+}
+static ALWAYS_INLINE __m128i load_half_bytes(const uint8_t *p)
+{
+    return _mm_loadl_epi64((const __m128i *)(const void *)p);
+}
+static ALWAYS_INLINE void vf_store_f16(uint16_t *p, vf a)
+{
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+static ALWAYS_INLINE void vf_store_f16_part(uint16_t *p, size_t count, vf a)
+{
+    _mm256_mask_storeu_epi16(p, lanes16(count), _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
+}
+
+/* ---- integers ---- */
+
+static ALWAYS_INLINE vi vi_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+static ALWAYS_INLINE vi vi_set1(int32_t a)
+{
+    return _mm512_set1_epi32(a);
+}
+static ALWAYS_INLINE vi vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+/* count < 64 bytes. */
+static ALWAYS_INLINE vi vi_load_part(const void *p, size_t count)
+{
+    return _mm512_maskz_loadu_epi8(((__mmask64)1 << count) - 1, p);
+}
+static ALWAYS_INLINE void vi_store(void *p, vi a)
+{
+    _mm512_storeu_si512(p, a);
+}
+static ALWAYS_INLINE vi vi_and(vi a, vi b)
+{
+    return _mm512_and_si512(a, b);
+}
+static ALWAYS_INLINE vi vi_xor(vi a, vi b)
+{
+    return _mm512_xor_si512(a, b);
+}
+static ALWAYS_INLINE vi vi_high_nibbles(vi a)
+{
+    return _mm512_and_si512(_mm512_srli_epi16(a, 4), _mm512_set1_epi8(15));
+}
+static ALWAYS_INLINE vi vi_add32(vi a, vi b)
+{
+    return _mm512_add_epi32(a, b);
+}
+static ALWAYS_INLINE vi vi_sub32(vi a, vi b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+static ALWAYS_INLINE vi vi_mul32(vi a, vi b)
+{
+    return _mm512_mullo_epi32(a, b);
+}
+static ALWAYS_INLINE vi vi_of_vf(vf a)
+{
+    return _mm512_cvtps_epi32(a);
+}
+static ALWAYS_INLINE vf vf_of_vi(vi a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+/* a[index], by lane. */
+static ALWAYS_INLINE vf vf_permute(vf a, vi index)
+{
+    return _mm512_permutexvar_ps(index, a);
+}
+/* Lane i holds i / divisor, for a divisor of 4 or 8. */
+static ALWAYS_INLINE vi vi_lane_over(int divisor)
+{
+    const vi lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    return divisor == 4 ? _mm512_srli_epi32(lane, 2) : _mm512_srli_epi32(lane, 3);
+}
+/* The even (odd) 16-byte blocks of a, then those of b. */
+static ALWAYS_INLINE vi vi_even_blocks(vi a, vi b)
+{
+    return _mm512_shuffle_i64x2(a, b, 0x88);
+}
+static ALWAYS_INLINE vi vi_odd_blocks(vi a, vi b)
+{
+    return _mm512_shuffle_i64x2(a, b, 0xdd);
+}
+/* acc[lane] += sum of four products of unsigned u with signed s, exact. */
+static ALWAYS_INLINE vi vi_dot4_plain(vi acc, vi u, vi s)
+{
+    const vi low = _mm512_set1_epi16(0xff);
+    const vi even = _mm512_madd_epi16(_mm512_and_si512(u, low), _mm512_srai_epi16(_mm512_slli_epi16(s, 8), 8));
+    const vi odd = _mm512_madd_epi16(_mm512_srli_epi16(u, 8), _mm512_srai_epi16(s, 8));
+    return _mm512_add_epi32(acc, _mm512_add_epi32(even, odd));
+}
+/* The same for u <= 127, where no pair of products leaves int16. */
+static ALWAYS_INLINE vi vi_dot4_low_plain(vi acc, vi u, vi s)
+{
+    return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(u, s), _mm512_set1_epi16(1)));
+}
+/* Codes of INT4, LANES * 2 bytes or fewer (whole groups), as bytes in the order of the columns. */
+static ALWAYS_INLINE vi vi_int4_columns(const uint8_t *p, size_t bytes)
+{
+    const __mmask32 mask = bytes >= 32 ? 0xffffffffu : (1u << bytes) - 1;
+    const __m256i codes = _mm256_maskz_loadu_epi8(mask, p);
+    const vi both = _mm512_inserti64x4(_mm512_castsi256_si512(codes), _mm256_srli_epi16(codes, 4), 1);
+    return _mm512_and_si512(_mm512_shuffle_i64x2(both, both, 0xd8), _mm512_set1_epi8(15));
+}
+
+/* A square of LANES x LANES words, rows to columns. */
+static ALWAYS_INLINE void vi_transpose(vi r[LANES])
+{
+    vi t[LANES];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        t[2 * i] = _mm512_unpacklo_epi32(r[2 * i], r[2 * i + 1]);
+        t[2 * i + 1] = _mm512_unpackhi_epi32(r[2 * i], r[2 * i + 1]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) {
+        r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+        r[i + 4] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0x88);
+        r[i + 12] = _mm512_shuffle_i32x4(t[i + 4], t[i + 12], 0xdd);
+    }
+}
+static ALWAYS_INLINE vi vi_of_bits(vf a)
+{
+    return _mm512_castps_si512(a);
+}
+
+#endif
