@@ -1,0 +1,38 @@
+/* counters.h - hardware counters of this process through one interface, whatever provides them here; or why nothing does.
+ *
+ * likwid (counts per core, memory traffic included) is used when a probe in a process of its own has gone through a whole
+ * measurement with it: the library may exit, crash or hang where it lacks access. Otherwise perf_event_open. */
+#ifndef CIUIC_COUNTERS_H
+#define CIUIC_COUNTERS_H
+
+#include <cjson/cJSON.h>
+
+#include "optimizer/ciuic.h"
+
+typedef enum counter_source { COUNTERS_NONE, COUNTERS_PERF_EVENT, COUNTERS_LIKWID } counter_source;
+
+enum { COUNTER_REASON_MAX = 512 };
+
+typedef struct counter_support {
+    counter_source source;
+    char reason[COUNTER_REASON_MAX]; /* COUNTERS_NONE: "not available here, because ..."; "" otherwise */
+} counter_support;
+
+/* Finds out what works here, in forked children with a deadline. */
+void counters_probe(counter_support *support);
+const char *counter_source_name(counter_source source); /* "likwid", "perf_event"; "none" */
+
+typedef struct counters counters;
+
+/* Call before the process has made its threads: perf_event follows threads made later. NULL when out of memory. A
+ * source that fails after all becomes COUNTERS_NONE with its reason. */
+counters *counters_open(const counter_support *support);
+void counters_close(counters *c); /* NULL is allowed */
+/* Count between start and stop, added up over all such spans. */
+void counters_start(counters *c);
+void counters_stop(counters *c);
+/* What was counted, divided by `repetitions`: {"source": "perf_event", "cycles":, ...} or {"source": null, "reason":
+ * "not available here, because ..."}; either way with "software": page faults and context switches from getrusage. */
+cJSON *counters_json(const counters *c, size_t repetitions);
+
+#endif

@@ -1,0 +1,288 @@
+/* machine.c - see machine.h. Everything here is read from /proc, /sys and CPUID; what is not there is null. */
+#include "harness/measure/machine.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#endif
+
+#include "harness/measure/counters.h"
+#include "harness/measure/memory.h"
+#include "harness/suite/matrix.h"
+#include "harness/version.h"
+#include "harness/worker/openblas.h"
+#include "kernels/ceiling.h"
+#include "kernels/kernels.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+enum { LINE = 256 };
+
+/* The first line of `path` without its newline; false when there is none. */
+static bool first_line(const char *path, char line[LINE])
+{
+    FILE *file = fopen(path, "re");
+    if (file == NULL) return false;
+    const bool found = fgets(line, LINE, file) != NULL;
+    fclose(file);
+    if (found) line[strcspn(line, "\n")] = '\0';
+    return found;
+}
+
+static void add_text(cJSON *object, const char *key, const char *text)
+{
+    if (text != NULL && text[0] != '\0')
+        cJSON_AddStringToObject(object, key, text);
+    else
+        cJSON_AddNullToObject(object, key);
+}
+
+static void add_first_line(cJSON *object, const char *key, const char *path)
+{
+    char line[LINE];
+    add_text(object, key, first_line(path, line) ? line : NULL);
+}
+
+static void add_cpu_name(cJSON *machine)
+{
+    char line[LINE], name[LINE] = "";
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    while (file != NULL && name[0] == '\0' && fgets(line, sizeof line, file) != NULL) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || colon == NULL) continue;
+        snprintf(name, sizeof name, "%s", colon + 1 + strspn(colon + 1, " \t"));
+        name[strcspn(name, "\n")] = '\0';
+    }
+    if (file != NULL) fclose(file);
+    add_text(machine, "cpu", name);
+}
+
+/* What CPUID calls the hypervisor ("KVMKVMKVM"); empty on bare metal. */
+static void find_hypervisor(char name[16])
+{
+    name[0] = '\0';
+#if defined(__x86_64__) || defined(__i386__)
+    unsigned int a = 0, b = 0, c = 0, d = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & (1u << 31)) == 0) return;
+    __cpuid(0x40000000, a, b, c, d);
+    memcpy(name, &b, 4);
+    memcpy(name + 4, &c, 4);
+    memcpy(name + 8, &d, 4);
+    name[12] = '\0';
+    for (char *p = name; *p != '\0'; p++)
+        if (*p < ' ' || *p > '~') *p = '?';
+    if (name[0] == '\0') snprintf(name, 16, "unnamed");
+#endif
+}
+
+/* ---- caches ----------------------------------------------------------------------------------------------------- */
+
+typedef struct cache {
+    int level;
+    size_t bytes;
+    char type[LINE];
+} cache;
+
+static bool read_cache(int index, cache *c)
+{
+    char path[LINE], line[LINE];
+    unsigned long long size = 0;
+    char unit = ' ';
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/level", index);
+    if (!first_line(path, line)) return false;
+    c->level = atoi(line);
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/type", index);
+    if (!first_line(path, c->type)) return false;
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", index);
+    if (!first_line(path, line) || sscanf(line, "%llu%c", &size, &unit) < 1) return false;
+    c->bytes = (size_t)size * (unit == 'K' ? 1024u : unit == 'M' ? 1024u * 1024u : 1u);
+    return true;
+}
+
+size_t machine_last_level_cache(void)
+{
+    size_t largest = 0;
+    cache c;
+    for (int i = 0; read_cache(i, &c); i++)
+        if (c.bytes > largest) largest = c.bytes;
+    return largest;
+}
+
+static void add_caches(cJSON *machine)
+{
+    cJSON *list = cJSON_AddArrayToObject(machine, "caches");
+    cache c;
+    for (int i = 0; list != NULL && read_cache(i, &c); i++) {
+        cJSON *item = cJSON_CreateObject();
+        json_add_size(item, "level", (size_t)c.level);
+        cJSON_AddStringToObject(item, "type", c.type);
+        json_add_size(item, "bytes", c.bytes);
+        cJSON_AddItemToArray(list, item);
+    }
+}
+
+/* ---- warnings --------------------------------------------------------------------------------------------------- */
+
+static void warn(cJSON *warnings, const char *text)
+{
+    cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+}
+
+static void warn_about_speed(cJSON *warnings, const cJSON *machine)
+{
+    const cJSON *governor = json_find(machine, "governor");
+    if (cJSON_IsString(governor) && strcmp(governor->valuestring, "performance") != 0) {
+        char text[LINE];
+        snprintf(text, sizeof text,
+                 "the CPU frequency governor is '%.40s': clocks follow load; 'cpupower frequency-set -g performance' "
+                 "steadies them",
+                 governor->valuestring);
+        warn(warnings, text);
+    }
+    if (json_find(machine, "hypervisor") != NULL)
+        warn(warnings, "this is a virtual machine: neighbours may slow it down at any time and hardware counters may be "
+                       "missing; trust ratios within a round more than seconds");
+    if (kernel_isa_override() != NULL)
+        warn(warnings, "CIUIC_ISA is set: \"best\" kernels are not this machine's best; unset it for real figures");
+#if defined(__SANITIZE_ADDRESS__)
+    warn(warnings, "this program was built with sanitizers: its times mean nothing; build without SANITIZE=1");
+#endif
+}
+
+static void warn_about_company(cJSON *warnings, double load, int threads)
+{
+    char text[LINE];
+    process_memory memory;
+    if (load > 0.3 * threads) {
+        snprintf(text, sizeof text,
+                 "load average %.2f on %d cores before the start: something else is running; stop it, or expect wide "
+                 "intervals",
+                 load, threads);
+        warn(warnings, text);
+    }
+    if (!memory_read(&memory)) warn(warnings, "/proc/self/status does not give VmHWM: no peak memory; mount /proc");
+}
+
+/* ---- the record ------------------------------------------------------------------------------------------------- */
+
+static void add_isas(cJSON *machine)
+{
+    cJSON *flags = cJSON_AddArrayToObject(machine, "flags"), *isas = cJSON_AddArrayToObject(machine, "isa");
+    const uint32_t have = cpu_flags();
+    for (unsigned bit = 0; bit < 32; bit++) {
+        const char *name = (have >> bit & 1u) != 0 ? cpu_flag_name(1u << bit) : NULL;
+        if (name != NULL) cJSON_AddItemToArray(flags, cJSON_CreateString(name));
+    }
+    for (int isa = 0; isa < KERNEL_ISAS; isa++)
+        if (kernel_isa_available((kernel_isa)isa))
+            cJSON_AddItemToArray(isas, cJSON_CreateString(kernel_isa_name((kernel_isa)isa)));
+}
+
+static double add_load_average(cJSON *machine)
+{
+    double loads[3] = {0};
+    if (getloadavg(loads, 3) != 3) {
+        cJSON_AddNullToObject(machine, "load_average");
+        return 0;
+    }
+    cJSON *list = cJSON_AddArrayToObject(machine, "load_average");
+    for (int i = 0; i < 3; i++) cJSON_AddItemToArray(list, json_double(loads[i]));
+    return loads[0];
+}
+
+static void add_counters(cJSON *machine)
+{
+    counter_support support;
+    counters_probe(&support);
+    cJSON *object = cJSON_AddObjectToObject(machine, "counters");
+    if (support.source == COUNTERS_NONE) {
+        cJSON_AddNullToObject(object, "source");
+        cJSON_AddStringToObject(object, "reason", support.reason);
+    } else {
+        cJSON_AddStringToObject(object, "source", counter_source_name(support.source));
+    }
+}
+
+cJSON *machine_describe(void)
+{
+    cJSON *machine = cJSON_CreateObject();
+    if (machine == NULL) return NULL;
+    struct utsname system;
+    char hypervisor[16], kernel[LINE] = "";
+    if (uname(&system) == 0)
+        snprintf(kernel, sizeof kernel, "%.60s %.100s %.40s", system.sysname, system.release, system.machine);
+    find_hypervisor(hypervisor);
+    add_cpu_name(machine);
+    json_add_size(machine, "cores", (size_t)sysconf(_SC_NPROCESSORS_ONLN));
+    json_add_size(machine, "threads", (size_t)machine_threads());
+    json_add_size(machine, "memory_bytes", memory_physical());
+    add_text(machine, "kernel", kernel);
+    cJSON_AddStringToObject(machine, "compiler", program_compiler());
+    add_isas(machine);
+    add_caches(machine);
+    add_first_line(machine, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    const double load = add_load_average(machine);
+    add_first_line(machine, "hugepages", "/sys/kernel/mm/transparent_hugepage/enabled");
+    add_text(machine, "hypervisor", hypervisor);
+    add_text(machine, "openblas", openblas_describe());
+    add_counters(machine);
+    cJSON *warnings = cJSON_AddArrayToObject(machine, "warnings");
+    warn_about_speed(warnings, machine);
+    warn_about_company(warnings, load, machine_threads());
+    return machine;
+}
+
+/* ---- what physics allows ---------------------------------------------------------------------------------------- */
+
+typedef double peak_fn(kernel_isa isa, int threads, double seconds);
+
+/* {"c": {"1":, "2":}, ...}; a rung that has no such arithmetic is left out. */
+static void add_peaks(cJSON *machine, const char *key, peak_fn *peak, int threads)
+{
+    cJSON *object = cJSON_AddObjectToObject(machine, key);
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        if (!kernel_isa_available((kernel_isa)isa)) continue;
+        const double one = peak((kernel_isa)isa, 1, 0.04);
+        if (!(one > 0)) continue;
+        char name[16];
+        cJSON *by_threads = cJSON_AddObjectToObject(object, kernel_isa_name((kernel_isa)isa));
+        json_add_double(by_threads, "1", one);
+        snprintf(name, sizeof name, "%d", threads);
+        if (threads > 1) json_add_double(by_threads, name, peak((kernel_isa)isa, threads, 0.04));
+    }
+}
+
+ciuic_status machine_measure(cJSON *machine, int threads)
+{
+    const size_t cached = machine_last_level_cache();
+    const size_t buffer = cached > 0 ? 4 * cached : (size_t)128 << 20;
+    char name[16];
+    snprintf(name, sizeof name, "%d", threads);
+    const double one = ceiling_load_bandwidth(1, buffer, 0.15), all = ceiling_load_bandwidth(threads, buffer, 0.15);
+    if (!(one > 0 && all > 0))
+        return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the memory bandwidth over %zu bytes cannot be measured: not enough "
+                                                   "memory", buffer);
+    cJSON *bandwidth = cJSON_AddObjectToObject(machine, "bandwidth_bytes_per_s");
+    json_add_double(bandwidth, "1", one);
+    if (threads > 1) json_add_double(bandwidth, name, all);
+    json_add_size(machine, "bandwidth_buffer_bytes", buffer);
+    add_peaks(machine, "peak_flops_per_s", ceiling_fma_peak, threads);
+    add_peaks(machine, "peak_int8_ops_per_s", ceiling_dot_peak, threads);
+    return CIUIC_OK;
+}
+
+double machine_stolen_s(void)
+{
+    unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
+    FILE *file = fopen("/proc/stat", "re");
+    if (file == NULL) return 0;
+    const int fields = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &iowait,
+                              &irq, &softirq, &steal);
+    fclose(file);
+    const long ticks = sysconf(_SC_CLK_TCK);
+    return fields == 8 && ticks > 0 ? (double)steal / (double)ticks : 0;
+}

@@ -1,0 +1,25 @@
+/* machine.h - what is measured on: the record that goes into every result, and warnings that come with advice. */
+#ifndef CIUIC_MACHINE_H
+#define CIUIC_MACHINE_H
+
+#include <cjson/cJSON.h>
+
+#include "optimizer/ciuic.h"
+
+/* Describes this machine: cpu, cores, threads, memory_bytes, kernel, compiler, flags, isa, caches, governor,
+ * load_average, hugepages, hypervisor, openblas, counters and warnings. Measures nothing. NULL when out of memory. */
+cJSON *machine_describe(void);
+
+/* Measures what physics allows here, for one thread and for `threads`: adds bandwidth_bytes_per_s (over a buffer of
+ * bandwidth_buffer_bytes, four times the last-level cache), peak_flops_per_s and peak_int8_ops_per_s by rung. About a
+ * second. */
+ciuic_status machine_measure(cJSON *machine, int threads);
+
+/* Bytes of the last-level cache; 0 when the kernel does not say. */
+size_t machine_last_level_cache(void);
+
+/* Seconds that the hypervisor gave to others while this machine wanted to run, summed over its cores, since boot; 0
+ * where the kernel does not count. */
+double machine_stolen_s(void);
+
+#endif

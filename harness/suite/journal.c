@@ -1,0 +1,171 @@
+/* journal.c - see journal.h. */
+#include "harness/suite/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+struct journal {
+    int file;
+    char *path;
+};
+
+/* ---- folders ---------------------------------------------------------------------------------------------------- */
+
+/* mkdir -p. */
+static ciuic_status make_folder(const char *path)
+{
+    char *part = strdup(path);
+    if (part == NULL) return ciuic_fail_memory("a path", strlen(path));
+    ciuic_status status = CIUIC_OK;
+    for (char *p = part + 1; status == CIUIC_OK; p++) {
+        if (*p != '/' && *p != '\0') continue;
+        const char end = *p;
+        *p = '\0';
+        if (mkdir(part, 0777) != 0 && errno != EEXIST)
+            status = ciuic_fail(CIUIC_ERROR_INPUT, "%s: the folder cannot be made: %s", part, strerror(errno));
+        *p = end;
+        if (end == '\0') break;
+    }
+    free(part);
+    return status;
+}
+
+static bool holds(const char *directory, const char *name)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/%s", directory, name) < 0) return true; /* out of memory: rather refuse than overwrite */
+    const bool there = access(path, F_OK) == 0;
+    free(path);
+    return there;
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------------------- */
+
+static ciuic_status open_locked(const char *directory, journal *j)
+{
+    j->file = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    if (j->file < 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be opened: %s", j->path, strerror(errno));
+    if (flock(j->file, LOCK_EX | LOCK_NB) == 0) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: another run is writing here; wait for it, or choose another folder with -o",
+                      directory);
+}
+
+static ciuic_status read_all(const journal *j, char **text, size_t *length)
+{
+    struct stat status;
+    if (fstat(j->file, &status) != 0 || status.st_size < 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be examined: %s", j->path, strerror(errno));
+    const size_t size = (size_t)status.st_size;
+    *text = malloc(size + 1);
+    if (*text == NULL) return ciuic_fail_memory(j->path, size);
+    *length = 0;
+    while (*length < size) {
+        const ssize_t n = pread(j->file, *text + *length, size - *length, (off_t)*length);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be read: %s", j->path, strerror(errno));
+        *length += (size_t)n;
+    }
+    return CIUIC_OK;
+}
+
+/* Every complete line becomes an entry; *whole is where the last one ends. */
+static ciuic_status parse_lines(const journal *j, const char *text, size_t length, cJSON *entries, size_t *whole)
+{
+    size_t number = 0;
+    *whole = 0;
+    for (;;) {
+        const char *end = memchr(text + *whole, '\n', length - *whole);
+        if (end == NULL) return CIUIC_OK;
+        const size_t bytes = (size_t)(end - text) - *whole;
+        char name[64];
+        snprintf(name, sizeof name, "line %zu", ++number);
+        cJSON *entry = NULL;
+        const ciuic_status status = json_parse(text + *whole, bytes, name, &entry);
+        if (status != CIUIC_OK || !cJSON_IsObject(entry) || !cJSON_AddItemToArray(entries, entry)) {
+            cJSON_Delete(entry);
+            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: line %zu is no journal entry; was it edited? Start afresh in "
+                                                 "another folder", j->path, number);
+        }
+        *whole += bytes + 1;
+    }
+}
+
+static ciuic_status read_entries(const journal *j, cJSON *entries)
+{
+    char *text = NULL;
+    size_t length = 0, whole = 0;
+    ciuic_status status = read_all(j, &text, &length);
+    if (status == CIUIC_OK) status = parse_lines(j, text, length, entries, &whole);
+    if (status == CIUIC_OK && whole < length && ftruncate(j->file, (off_t)whole) != 0)
+        status = ciuic_fail(CIUIC_ERROR_INPUT, "%s: the cut last line cannot be removed: %s", j->path, strerror(errno));
+    free(text);
+    return status;
+}
+
+static ciuic_status refuse_existing(const char *directory, const journal *j)
+{
+    struct stat status;
+    const bool used = holds(directory, "results.json") || (fstat(j->file, &status) == 0 && status.st_size > 0);
+    if (!used) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE,
+                      "%s: holds a bench already; --resume goes on with it, -o DIR writes elsewhere, or remove it",
+                      directory);
+}
+
+ciuic_status journal_open(const char *directory, bool resume, journal **out, cJSON **entries)
+{
+    journal *j = calloc(1, sizeof *j);
+    cJSON *list = cJSON_CreateArray();
+    ciuic_status status = CIUIC_OK;
+    if (j != NULL) j->file = -1;
+    if (j == NULL || list == NULL || asprintf(&j->path, "%s/journal.jsonl", directory) < 0)
+        status = ciuic_fail_memory("the journal", sizeof *j);
+    if (status == CIUIC_OK) status = make_folder(directory);
+    if (status == CIUIC_OK) status = open_locked(directory, j);
+    if (status == CIUIC_OK) status = resume ? read_entries(j, list) : refuse_existing(directory, j);
+    if (status == CIUIC_OK) {
+        *out = j;
+        *entries = list;
+    } else {
+        journal_close(j);
+        cJSON_Delete(list);
+    }
+    return status;
+}
+
+ciuic_status journal_append(journal *j, const cJSON *entry)
+{
+    char *text = cJSON_PrintUnformatted(entry);
+    if (text == NULL) return ciuic_fail_memory("a journal entry", 0);
+    const size_t length = strlen(text);
+    text[length] = '\n'; /* in place of the NUL: written by length */
+    size_t written = 0;
+    int error = 0;
+    while (written < length + 1 && error == 0) {
+        const ssize_t n = write(j->file, text + written, length + 1 - written);
+        if (n < 0 && errno != EINTR) error = errno;
+        if (n > 0) written += (size_t)n;
+    }
+    if (error == 0 && fsync(j->file) != 0) error = errno;
+    cJSON_free(text);
+    if (error == 0) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: cannot be written: %s; free some space, then --resume", j->path,
+                      strerror(error));
+}
+
+void journal_close(journal *j)
+{
+    if (j == NULL) return;
+    if (j->file >= 0) close(j->file);
+    free(j->path);
+    free(j);
+}

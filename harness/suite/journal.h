@@ -1,0 +1,20 @@
+/* journal.h - DIR/journal.jsonl: one fsynced line of JSON per finished measurement, so that a killed run loses none. */
+#ifndef CIUIC_JOURNAL_H
+#define CIUIC_JOURNAL_H
+
+#include <cjson/cJSON.h>
+
+#include "optimizer/ciuic.h"
+
+typedef struct journal journal;
+
+/* Opens DIR/journal.jsonl, making the folder where it is missing, and locks it: a second run in the same folder is
+ * CIUIC_ERROR_USAGE. Without `resume`, so is a folder that holds a journal or results.json already. With `resume`,
+ * *entries is the array of what was written before (empty when there was nothing); a last line that was cut by the end
+ * of its process is dropped, any other line that is not JSON is CIUIC_ERROR_INPUT. The caller owns *entries. */
+ciuic_status journal_open(const char *directory, bool resume, journal **out, cJSON **entries);
+/* Writes the entry as a line and waits until it is on the disk. */
+ciuic_status journal_append(journal *j, const cJSON *entry);
+void journal_close(journal *j); /* NULL is allowed */
+
+#endif

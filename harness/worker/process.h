@@ -1,0 +1,44 @@
+/* process.h - the parent's side of a worker: start it, ask it, and find out in plain words how it died.
+ *
+ * Protocol: one JSON object a line over a socket that is the worker's standard input. The parent asks, the worker
+ * answers, one at a time:
+ *
+ *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize, graph, memory, isa, openblas,
+ *    threads, memory_limit, counters}        -> sizes, load_s, output_sha256 of the workload's first run
+ *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
+ *   {"do":"accuracy", "file":F}              -> the fields of accuracy_result
+ *   {"do":"measure", "iterations":k}         -> seconds, cpu_seconds, output_sha256
+ *   {"do":"finish"}                          -> peak_rss, counters; then the worker exits
+ *
+ * An answer is {"ok":true, ...} or {"ok":false,"error":"one line"}; an answer to anything but `finish` comes only when
+ * the worker's threads have stopped spinning, so that an idle worker does not disturb the one being timed. */
+#ifndef CIUIC_WORKER_PROCESS_H
+#define CIUIC_WORKER_PROCESS_H
+
+#include <cjson/cJSON.h>
+#include <sys/types.h>
+
+#include "optimizer/ciuic.h"
+
+enum { WORKER_REASON_MAX = 512, WORKER_LINE_MAX = 1 << 20 };
+
+typedef struct worker_process worker_process;
+
+typedef enum worker_outcome {
+    WORKER_ANSWERED,
+    WORKER_FAILED,      /* it said no, died, hung or babbled; `reason` says which, and it is dead now */
+    WORKER_INTERRUPTED, /* command_interrupted() while waiting; still alive */
+} worker_outcome;
+
+/* Starts `<this program> worker`, which dies with its parent. `fault` makes it fail on purpose, for tests (see serve.c);
+ * NULL: not at all. */
+ciuic_status worker_start(const char *fault, worker_process **out);
+/* Sends `request` and waits at most timeout_s for the answer, which the caller owns. */
+worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeout_s, cJSON **answer,
+                          char reason[WORKER_REASON_MAX]);
+bool worker_alive(const worker_process *w);
+pid_t worker_pid(const worker_process *w);
+/* Kills the process if it still lives, and frees. NULL is allowed. */
+void worker_stop(worker_process *w);
+
+#endif

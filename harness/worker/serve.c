@@ -1,0 +1,419 @@
+/* serve.c - `ciuic worker`: one variant in a process of its own, which loads, verifies and measures when it is asked to.
+ *
+ * The protocol is described in process.h. `--fault KIND@COMMAND[:N]` makes the N-th answer to COMMAND go wrong, so that
+ * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, nan. */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/commands.h"
+#include "harness/measure/counters.h"
+#include "harness/measure/gbench_shim.h"
+#include "harness/measure/memory.h"
+#include "harness/worker/openblas.h"
+#include "harness/worker/process.h"
+#include "harness/worker/workload.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+enum { FAULT_WORD = 16 };
+
+typedef struct fault {
+    char kind[FAULT_WORD], command[FAULT_WORD];
+    size_t countdown; /* answers to `command` until it happens; 0: never, or no more */
+} fault;
+
+typedef struct worker {
+    fault fault;
+    char *checkpoint;
+    ciuic_model *model;
+    workload *work;
+    counters *counters;
+    size_t repetitions; /* counted by the counters */
+    size_t first_peak;  /* peak RSS before the accuracy run brought the reference's logits in */
+    ciuic_status failed; /* of the last timed body */
+} worker;
+
+/* ---- load ------------------------------------------------------------------------------------------------------- */
+
+/* What "load" asks for, read from the request. */
+typedef struct load_request {
+    workload_spec spec;
+    ciuic_options options;
+    bool openblas;
+    size_t memory_limit;
+    counter_support support;
+} load_request;
+
+static const char where[] = "load";
+
+static ciuic_status read_variant(const cJSON *request, load_request *r)
+{
+    const char *quantize = NULL, *memory = NULL;
+    CIUIC_TRY(json_get_string(request, where, "quantize", &quantize));
+    CIUIC_TRY(json_get_bool(request, where, "graph", &r->options.graph));
+    CIUIC_TRY(json_get_string(request, where, "memory", &memory));
+    CIUIC_TRY(json_get_string(request, where, "isa", &r->options.isa));
+    CIUIC_TRY(json_get_bool(request, where, "openblas", &r->openblas));
+    if (!ciuic_quantize_parse(quantize, &r->options.quantize) || !ciuic_memory_parse(memory, &r->options.memory))
+        return ciuic_fail(CIUIC_ERROR_USAGE, "load: unknown setting \"%s\" or \"%s\"", quantize, memory);
+    return CIUIC_OK;
+}
+
+static ciuic_status read_counters(const cJSON *request, counter_support *support)
+{
+    const char *source = NULL, *reason = NULL;
+    CIUIC_TRY(json_get_string(request, where, "counters", &source));
+    CIUIC_TRY(json_get_string(request, where, "counters_reason", &reason));
+    *support = (counter_support){.source = COUNTERS_NONE};
+    for (counter_source s = COUNTERS_NONE; s <= COUNTERS_LIKWID; s++)
+        if (strcmp(counter_source_name(s), source) == 0) support->source = s;
+    snprintf(support->reason, sizeof support->reason, "%s", reason);
+    return CIUIC_OK;
+}
+
+static ciuic_status read_load(const cJSON *request, load_request *r)
+{
+    const char *phase = NULL;
+    size_t threads = 0, seed = 0;
+    const size_t most = (size_t)1 << 53;
+    *r = (load_request){0};
+    CIUIC_TRY(json_get_string(request, where, "checkpoint", &r->spec.checkpoint));
+    CIUIC_TRY(json_get_string(request, where, "phase", &phase));
+    r->spec.phase = strcmp(phase, "decode") == 0 ? PHASE_DECODE : PHASE_PREFILL;
+    CIUIC_TRY(json_get_size(request, where, "tokens", 1, most, &r->spec.tokens));
+    CIUIC_TRY(json_get_size(request, where, "depth", 0, most, &r->spec.depth));
+    CIUIC_TRY(json_get_size(request, where, "windows", 0, most, &r->spec.windows));
+    CIUIC_TRY(json_get_size(request, where, "window_tokens", 1, most, &r->spec.window_tokens));
+    CIUIC_TRY(json_get_size(request, where, "seed", 0, most, &seed));
+    CIUIC_TRY(json_get_size(request, where, "threads", 1, 1024, &threads));
+    CIUIC_TRY(json_get_size(request, where, "memory_limit", 0, most, &r->memory_limit));
+    r->spec.seed = seed;
+    r->spec.threads = (int)threads;
+    CIUIC_TRY(read_counters(request, &r->support));
+    return read_variant(request, r);
+}
+
+/* Private writable memory, which is what a process can run a machine out of; mapped weights do not count. */
+static ciuic_status limit_memory(size_t bytes)
+{
+    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
+    if (bytes == 0 || setrlimit(RLIMIT_DATA, &limit) == 0) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the memory limit of %zu bytes cannot be set: %s", bytes,
+                      strerror(errno));
+}
+
+static ciuic_status load_model(worker *w, const load_request *r)
+{
+    kernel_table table;
+    ciuic_model *reference = NULL;
+    ciuic_options options = r->options;
+    if (r->openblas) {
+        kernel_isa isa;
+        if (!kernel_isa_parse(options.isa, &isa)) return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels \"%s\"", options.isa);
+        kernel_table_fill(&table, isa);
+        openblas_install(&table);
+        options.kernels = &table;
+        options.weights_f32 = true;
+    }
+    CIUIC_TRY(ciuic_model_load(r->spec.checkpoint, &reference));
+    const ciuic_status status = ciuic_optimize(reference, &options, &w->model, NULL);
+    ciuic_model_free(reference);
+    return status;
+}
+
+static double now_s(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static bool add_sizes(const worker *w, cJSON *answer)
+{
+    ciuic_model_info info;
+    ciuic_memory_use use;
+    ciuic_model_describe(w->model, &info);
+    workload_memory(w->work, &use);
+    return json_add_size(answer, "parameters", info.parameters) &&
+           json_add_size(answer, "weight_bytes", info.weight_bytes) &&
+           json_add_double(answer, "bits_per_weight", info.bits_per_weight) &&
+           json_add_size(answer, "decode_bytes", info.decode_bytes) &&
+           json_add_double(answer, "decode_flops", info.decode_flops) &&
+           json_add_size(answer, "weights", use.weights) && json_add_size(answer, "mapped", use.mapped) &&
+           json_add_size(answer, "kv_cache", use.kv_cache) && json_add_size(answer, "activations", use.activations) &&
+           json_add_size(answer, "workspace", use.workspace) &&
+           cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
+}
+
+/* Loads, and runs the workload once: from then on everything that a repetition needs has been resident. */
+static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
+{
+    load_request r;
+    CIUIC_TRY(read_load(request, &r));
+    if (w->model != NULL) return ciuic_fail(CIUIC_ERROR_USAGE, "load: already loaded");
+    w->checkpoint = strdup(r.spec.checkpoint); /* the request goes, the workload stays */
+    if (w->checkpoint == NULL) return ciuic_fail_memory("a path", strlen(r.spec.checkpoint));
+    r.spec.checkpoint = w->checkpoint;
+    CIUIC_TRY(limit_memory(r.memory_limit));
+    w->counters = counters_open(&r.support);
+    if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
+    const double start = now_s(CLOCK_MONOTONIC);
+    CIUIC_TRY(load_model(w, &r));
+    const double loaded = now_s(CLOCK_MONOTONIC);
+    CIUIC_TRY(workload_create(w->model, &r.spec, &w->work));
+    CIUIC_TRY(workload_run(w->work));
+    process_memory memory = {0};
+    if (memory_read(&memory)) w->first_peak = memory.peak_rss;
+    json_add_double(answer, "load_s", loaded - start);
+    json_add_size(answer, "pid", (size_t)getpid());
+    const sha256_hex output = workload_output(w->work);
+    if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL || !add_sizes(w, answer))
+        return ciuic_fail_memory("an answer", 0);
+    return CIUIC_OK;
+}
+
+/* ---- the other requests ----------------------------------------------------------------------------------------- */
+
+static ciuic_status do_reference(worker *w, const cJSON *request, cJSON *answer)
+{
+    const char *path = NULL;
+    (void)answer;
+    CIUIC_TRY(json_get_string(request, "reference", "file", &path));
+    return workload_write_reference(w->work, path);
+}
+
+static bool add_accuracy(cJSON *answer, const accuracy_result *r)
+{
+    return json_add_size(answer, "tokens", r->tokens) && json_add_size(answer, "positions", r->positions) &&
+           json_add_double(answer, "nll", r->nll) && json_add_double(answer, "nll_error", r->nll_error) &&
+           json_add_double(answer, "perplexity", r->perplexity) &&
+           json_add_double(answer, "reference_nll", r->reference_nll) &&
+           json_add_double(answer, "mean_abs_error", r->mean_abs_error) &&
+           json_add_double(answer, "max_abs_error", r->max_abs_error) &&
+           json_add_double(answer, "relative_l2", r->relative_l2) && json_add_double(answer, "cosine", r->cosine) &&
+           json_add_double(answer, "kl", r->kl) && json_add_double(answer, "kl_error", r->kl_error) &&
+           json_add_double(answer, "kl_p99", r->kl_p99) && json_add_double(answer, "kl_max", r->kl_max) &&
+           json_add_double(answer, "top1_agreement", r->top1_agreement) &&
+           cJSON_AddBoolToObject(answer, "finite", r->finite) != NULL;
+}
+
+/* The reference's logits and the second session are this run's own, not the variant's: they leave before the peak is
+ * reset, so that VmHWM speaks of the variant again. */
+static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
+{
+    const char *path = NULL;
+    accuracy_result result;
+    CIUIC_TRY(json_get_string(request, "accuracy", "file", &path));
+    CIUIC_TRY(workload_accuracy(w->work, path, &result));
+    malloc_trim(0);
+    memory_reset_peak();
+    return add_accuracy(answer, &result) ? CIUIC_OK : ciuic_fail_memory("an answer", 0);
+}
+
+static bool timed_body(void *context)
+{
+    worker *w = context;
+    w->failed = workload_run(w->work);
+    return w->failed == CIUIC_OK;
+}
+
+static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
+{
+    size_t iterations = 0;
+    gbench_time time;
+    CIUIC_TRY(json_get_size(request, "measure", "iterations", 1, 1u << 30, &iterations));
+    w->failed = CIUIC_OK;
+    counters_start(w->counters);
+    const bool timed = gbench_run(iterations, timed_body, w, &time);
+    counters_stop(w->counters);
+    if (w->failed != CIUIC_OK) return w->failed;
+    if (!timed) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "Google Benchmark reported no time");
+    w->repetitions += time.iterations;
+    const bool nan = strcmp(w->fault.kind, "nan") == 0 && w->fault.countdown == 1;
+    json_add_double(answer, "seconds", nan ? NAN : time.real_s);
+    json_add_double(answer, "cpu_seconds", time.cpu_s);
+    const sha256_hex output = workload_output(w->work);
+    if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL)
+        return ciuic_fail_memory("an answer", 0);
+    return CIUIC_OK;
+}
+
+static ciuic_status do_finish(worker *w, const cJSON *request, cJSON *answer)
+{
+    (void)request;
+    process_memory memory = {0};
+    if (!memory_read(&memory)) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "/proc/self/status does not give VmHWM");
+    json_add_size(answer, "peak_rss", memory.peak_rss > w->first_peak ? memory.peak_rss : w->first_peak);
+    json_add_size(answer, "rss_anon", memory.rss_anon);
+    json_add_size(answer, "rss_file", memory.rss_file);
+    cJSON *counted = counters_json(w->counters, w->repetitions);
+    if (counted == NULL || !cJSON_AddItemToObject(answer, "counters", counted))
+        return ciuic_fail_memory("an answer", 0);
+    return CIUIC_OK;
+}
+
+/* ---- serving ---------------------------------------------------------------------------------------------------- */
+
+/* Waits until this process's threads sleep: OpenMP's spin for some milliseconds after a parallel region, which would
+ * steal from whoever is timed next. Gives up after a fifth of a second; *settled says which. */
+static void settle(bool *settled)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    const double deadline = now_s(CLOCK_MONOTONIC) + 0.2;
+    *settled = false;
+    while (!*settled && now_s(CLOCK_MONOTONIC) < deadline) {
+        const double cpu = now_s(CLOCK_PROCESS_CPUTIME_ID), wall = now_s(CLOCK_MONOTONIC);
+        nanosleep(&pause, NULL);
+        *settled = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu < 0.1 * (now_s(CLOCK_MONOTONIC) - wall);
+    }
+}
+
+static void send_text(const char *text, size_t length)
+{
+    while (length > 0) {
+        const ssize_t n = send(STDIN_FILENO, text, length, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return; /* the parent is gone; the next read says so */
+        text += n;
+        length -= (size_t)n;
+    }
+}
+
+static void send_answer(const cJSON *answer)
+{
+    static const char none[] = "{\"ok\":false,\"error\":\"out of memory for an answer\"}\n";
+    char *text = cJSON_PrintUnformatted(answer);
+    if (text == NULL) {
+        send_text(none, sizeof none - 1);
+        return;
+    }
+    const size_t length = strlen(text);
+    text[length] = '\n';
+    send_text(text, length + 1);
+    cJSON_free(text);
+}
+
+/* Does what --fault asked for, in place of answering; returns when there is nothing to do wrong. */
+static void maybe_fail(fault *f, const char *command)
+{
+    static const char junk[] = "segmentation violation -- see core\n";
+    if (f->countdown == 0 || strcmp(f->command, command) != 0 || --f->countdown > 0) return;
+    if (strcmp(f->kind, "sigkill") == 0) raise(SIGKILL);
+    if (strcmp(f->kind, "sigill") == 0) raise(SIGILL);
+    if (strcmp(f->kind, "abort") == 0) abort();
+    if (strcmp(f->kind, "exit") == 0) _exit(7);
+    if (strcmp(f->kind, "junk") == 0) send_text(junk, sizeof junk - 1);
+    if (strcmp(f->kind, "silent") == 0) shutdown(STDIN_FILENO, SHUT_RDWR);
+    if (strcmp(f->kind, "hang") == 0 || strcmp(f->kind, "silent") == 0)
+        for (;;) pause();
+}
+
+typedef struct request_type {
+    const char *name;
+    ciuic_status (*run)(worker *w, const cJSON *request, cJSON *answer);
+    bool needs_model, last;
+} request_type;
+
+static const request_type request_types[] = {
+    {"load", do_load, false, false},        {"reference", do_reference, true, false},
+    {"accuracy", do_accuracy, true, false}, {"measure", do_measure, true, false},
+    {"finish", do_finish, true, true},
+};
+
+static ciuic_status run_request(worker *w, const cJSON *request, cJSON *answer, const request_type **type)
+{
+    const char *name = NULL;
+    *type = NULL;
+    CIUIC_TRY(json_get_string(request, "request", "do", &name));
+    for (size_t i = 0; i < sizeof request_types / sizeof request_types[0]; i++)
+        if (strcmp(request_types[i].name, name) == 0) *type = &request_types[i];
+    if (*type == NULL) return ciuic_fail(CIUIC_ERROR_USAGE, "request \"%s\" is unknown", name);
+    if ((*type)->needs_model && w->work == NULL) return ciuic_fail(CIUIC_ERROR_USAGE, "%s: nothing is loaded", name);
+    return (*type)->run(w, request, answer);
+}
+
+/* Answers one line; false ends the process. */
+static bool serve_line(worker *w, const char *line, size_t length)
+{
+    cJSON *request = NULL, *answer = cJSON_CreateObject();
+    const request_type *type = NULL;
+    cJSON_AddBoolToObject(answer, "ok", true);
+    ciuic_status status = json_parse(line, length, "request", &request);
+    if (status == CIUIC_OK) status = run_request(w, request, answer, &type);
+    if (status != CIUIC_OK) {
+        cJSON_Delete(answer);
+        answer = cJSON_CreateObject();
+        cJSON_AddBoolToObject(answer, "ok", false);
+        cJSON_AddStringToObject(answer, "error", ciuic_last_error());
+    }
+    if (type != NULL) maybe_fail(&w->fault, type->name);
+    if (type != NULL && !type->last) {
+        bool settled = false;
+        settle(&settled);
+        cJSON_AddBoolToObject(answer, "settled", settled);
+    }
+    send_answer(answer);
+    cJSON_Delete(answer);
+    cJSON_Delete(request);
+    return status == CIUIC_OK && !type->last;
+}
+
+static int serve(worker *w)
+{
+    char *line = malloc(WORKER_LINE_MAX);
+    size_t used = 0;
+    bool going = line != NULL;
+    while (going) {
+        const char *end = memchr(line, '\n', used);
+        if (end != NULL) {
+            const size_t length = (size_t)(end - line);
+            going = serve_line(w, line, length);
+            memmove(line, end + 1, used - length - 1);
+            used -= length + 1;
+            continue;
+        }
+        const ssize_t n = used < WORKER_LINE_MAX ? read(STDIN_FILENO, line + used, WORKER_LINE_MAX - used) : 0;
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) break; /* the parent closed its side */
+        used += (size_t)n;
+    }
+    free(line);
+    workload_free(w->work);
+    ciuic_model_free(w->model);
+    counters_close(w->counters);
+    free(w->checkpoint);
+    return CIUIC_OK;
+}
+
+static ciuic_status read_fault(const char *text, fault *f)
+{
+    int end = 0;
+    f->countdown = 1;
+    const int fields = sscanf(text, "%15[a-z]@%15[a-z]%n:%zu%n", f->kind, f->command, &end, &f->countdown, &end);
+    if (fields >= 2 && text[end] == '\0') return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE, "worker: --fault '%s': expected KIND@COMMAND or KIND@COMMAND:N", text);
+}
+
+int cmd_worker(int argc, char **argv)
+{
+    static const char help[] = "usage: ciuic worker [--fault KIND@COMMAND[:N]]\n"
+                               "One process of a bench, started by 'ciuic bench' with a socket as standard input.\n";
+    const char *fault_text = NULL;
+    worker w = {0};
+    const command_option options[] = {{"--fault", NULL, OPTION_TEXT, (void *)&fault_text, 0, 0}};
+    command_operands operands;
+    ciuic_status status = command_parse(argc, argv, help, options, 1, 0, 0, &operands);
+    if (status == CIUIC_OK && operands.help) return CIUIC_OK;
+    if (status == CIUIC_OK && fault_text != NULL) status = read_fault(fault_text, &w.fault);
+    return status == CIUIC_OK ? serve(&w) : command_exit(status);
+}

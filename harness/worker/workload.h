@@ -1,0 +1,42 @@
+/* workload.h - one workload on one model: the token ids, the repetition that is timed, and its error. */
+#ifndef CIUIC_WORKLOAD_H
+#define CIUIC_WORKLOAD_H
+
+#include "harness/judge/accuracy.h"
+#include "harness/sha256.h"
+#include "harness/suite/suite.h"
+
+typedef struct workload_spec {
+    const char *checkpoint; /* folder */
+    suite_phase phase;
+    size_t tokens, depth;
+    size_t windows, window_tokens; /* compared with the reference besides the timed positions */
+    uint64_t seed;                 /* of the ids, where the checkpoint brings none */
+    int threads;
+} workload_spec;
+
+typedef struct workload workload;
+
+/* Makes a session of exactly depth + tokens positions on `model`, and prefills the `depth` ids. The ids are the
+ * checkpoint's own (streams.safetensors:eval_ids), or seeded random ones when it has no such file: the same for every
+ * variant. The model must outlive the workload. */
+ciuic_status workload_create(ciuic_model *model, const workload_spec *spec, workload **out);
+void workload_free(workload *w); /* NULL is allowed */
+
+/* One repetition: prefill of `tokens` ids from nothing, logits of the last; or `tokens` decodes of given ids from
+ * `depth` on. */
+ciuic_status workload_run(workload *w);
+/* Digest of the logits that the last repetition ended with. */
+sha256_hex workload_output(const workload *w);
+void workload_memory(const workload *w, ciuic_memory_use *use);
+
+/* Positions that are compared: the timed ones (all of a prefill, all decoded ones), then windows * window_tokens. */
+size_t workload_positions(const workload_spec *spec);
+/* The model's logits at these positions, computed by prefill, into the file `path`: [positions][vocabulary] floats. The
+ * model should be the reference. */
+ciuic_status workload_write_reference(workload *w, const char *path);
+/* Error of the model against that file. A prefill's logits come from prefills, a decode's from token-by-token decoding;
+ * the last timed position is taken from a repetition exactly as timed. */
+ciuic_status workload_accuracy(workload *w, const char *path, accuracy_result *result);
+
+#endif
