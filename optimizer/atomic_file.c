@@ -39,6 +39,7 @@ static int create_temporary(char *temporary, size_t stem)
 ciuic_status atomic_file_open(const char *path, atomic_file *file)
 {
     *file = (atomic_file){0};
+    if (path[0] == '\0') return ciuic_fail(CIUIC_ERROR_INPUT, "the path is empty; expected where to write");
     struct stat status;
     if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: is %s; expected a regular file or a new name", path,

@@ -60,7 +60,8 @@ static ciuic_status check_duplicates(const cJSON *object, const char *name, cons
 static ciuic_status check_tree(const cJSON *item, const char *name, const char *place)
 {
     if (cJSON_IsNumber(item) && !isfinite(item->valuedouble))
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s: number too large; expected a finite double", name, place);
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s%snumber too large; expected a finite double", name, place,
+                          place[0] == '\0' ? "" : ": ");
     if (cJSON_IsObject(item)) CIUIC_TRY(check_duplicates(item, name, place));
     size_t index = 0;
     for (const cJSON *child = item->child; child != NULL; child = child->next, index++) {

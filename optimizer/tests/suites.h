@@ -1,1 +1,3 @@
 /* suites.h - the suites of test-optimizer, one line each; main.c expands the list twice. */
+SUITE(json)
+SUITE(atomic_file)
