@@ -1,2 +1,5 @@
 /* suites.h - the suites of test-harness, one line each; main.c expands the list twice. */
 SUITE(accuracy)
+SUITE(statistics)
+SUITE(claims)
+SUITE(judge)

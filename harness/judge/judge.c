@@ -1,0 +1,152 @@
+/* judge.c - judge_results: medians and ratios of every case, the noise floor, then verdicts, stages and the summary. */
+#include "harness/judge/judge.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "harness/judge/claims.h"
+#include "harness/judge/results.h"
+#include "harness/judge/stages.h"
+#include "harness/judge/statistics.h"
+#include "harness/judge/summary.h"
+#include "harness/judge/verdicts.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+static ciuic_status out_of_memory(void)
+{
+    return ciuic_fail_memory("judging results", sizeof(cJSON));
+}
+
+/* ---- cases ------------------------------------------------------------------------------------------------------ */
+
+/* *seconds (to be freed) holds the usable samples of a case. */
+static ciuic_status read_samples(const cJSON *latency, double **seconds, size_t *n)
+{
+    const cJSON *samples = json_find(latency, "samples");
+    const size_t count = cJSON_IsArray(samples) ? (size_t)cJSON_GetArraySize(samples) : 0;
+    *n = 0;
+    *seconds = calloc(count > 0 ? count : 1, sizeof **seconds);
+    if (*seconds == NULL) return ciuic_fail_memory("samples", count * sizeof **seconds);
+    for (const cJSON *item = count > 0 ? samples->child : NULL; item != NULL; item = item->next)
+        if (json_is_number(item) && item->valuedouble > 0.0) (*seconds)[(*n)++] = item->valuedouble;
+    return CIUIC_OK;
+}
+
+static ciuic_status judge_latency(const result_set *r, const result_case *c)
+{
+    cJSON *latency = cJSON_GetObjectItemCaseSensitive(c->json, "latency_s");
+    double *seconds = NULL;
+    size_t n = 0;
+    CIUIC_TRY(read_samples(latency, &seconds, &n));
+    const interval time = median_interval(seconds, n, CONFIDENCE);
+    free(seconds);
+    const result_group *group = &r->groups[c->group];
+    const double tokens = (double)group->tokens * (double)group->batch;
+    bool ok = set_member(c->json, "tokens_per_s", json_double(tokens / time.median));
+    if (cJSON_IsObject(latency)) {
+        ok = ok && set_member(latency, "median", json_double(time.median));
+        ok = ok && set_member(latency, "low", json_double(time.low));
+        ok = ok && set_member(latency, "high", json_double(time.high));
+    }
+    return ok ? CIUIC_OK : out_of_memory();
+}
+
+static ciuic_status add_ratio(const result_set *r, const result_case *base, const result_case *c, const char *name,
+                              cJSON *ratios)
+{
+    interval speed;
+    if (!case_ok(base) || base == c) return CIUIC_OK;
+    CIUIC_TRY(paired_speedup(r, base, c, CONFIDENCE, &speed));
+    if (speed.n == 0) return CIUIC_OK;
+    cJSON *o = cJSON_AddObjectToObject(ratios, name);
+    const bool ok = o != NULL && json_add_double(o, "value", speed.median) && json_add_double(o, "low", speed.low) &&
+                    json_add_double(o, "high", speed.high) && json_add_size(o, "rounds", speed.n) &&
+                    json_add_double(o, "coverage", speed.coverage) &&
+                    json_add_double(o, "ceiling", ceiling_ratio(base, c));
+    return ok ? CIUIC_OK : out_of_memory();
+}
+
+/* Times of the case and how many times as fast as each baseline it is. */
+static ciuic_status judge_case(const result_set *r, const result_case *c)
+{
+    if (!case_ok(c)) return CIUIC_OK;
+    CIUIC_TRY(judge_latency(r, c));
+    cJSON *ratios = cJSON_CreateObject();
+    if (!set_member(c->json, "ratios", ratios)) return out_of_memory();
+    const result_group *group = &r->groups[c->group];
+    CIUIC_TRY(add_ratio(r, group->naive, c, "naive", ratios));
+    CIUIC_TRY(add_ratio(r, group->tuned, c, "tuned", ratios));
+    return add_ratio(r, group->openblas, c, "openblas", ratios);
+}
+
+/* ---- noise ------------------------------------------------------------------------------------------------------ */
+
+/* From `tuned` measured against its own twin, over all blocks of the group. */
+static ciuic_status judge_noise(const result_set *r, result_group *group, cJSON *floors)
+{
+    if (group->tuned == NULL) return CIUIC_OK;
+    char twin[512];
+    double *logs = NULL;
+    size_t n = 0;
+    snprintf(twin, sizeof twin, "%.480s#again", group->tuned->id);
+    CIUIC_TRY(paired_logs(r, group->tuned->id, twin, &logs, &n));
+    group->noise_floor = noise_floor(logs, n);
+    const interval ratio = interval_exp(median_interval(logs, n, CONFIDENCE));
+    free(logs);
+    cJSON *o = cJSON_CreateObject();
+    if (o == NULL || !cJSON_AddItemToArray(floors, o)) {
+        cJSON_Delete(o);
+        return out_of_memory();
+    }
+    const bool ok = set_member(o, "workload", cJSON_Duplicate(group->workload, true)) &&
+                    json_add_size(o, "threads", group->threads) &&
+                    cJSON_AddStringToObject(o, "case", group->tuned->id) != NULL && json_add_size(o, "rounds", n) &&
+                    json_add_double(o, "ratio", ratio.median) && json_add_double(o, "low", ratio.low) &&
+                    json_add_double(o, "high", ratio.high) && json_add_double(o, "floor", group->noise_floor);
+    return ok ? CIUIC_OK : out_of_memory();
+}
+
+/* A group whose twin was lost takes the worst floor of the others: the same machine, the same hour. */
+static void lend_noise(result_set *r)
+{
+    double worst = NAN;
+    for (size_t g = 0; g < r->group_count; g++) worst = fmax(worst, r->groups[g].noise_floor);
+    for (size_t g = 0; g < r->group_count; g++)
+        if (isnan(r->groups[g].noise_floor)) r->groups[g].noise_floor = worst;
+}
+
+static ciuic_status judge_noises(result_set *r)
+{
+    cJSON *floors = cJSON_CreateArray();
+    if (!set_member(r->root, "noise_floor", floors)) return out_of_memory();
+    for (size_t g = 0; g < r->group_count; g++) CIUIC_TRY(judge_noise(r, &r->groups[g], floors));
+    lend_noise(r);
+    return CIUIC_OK;
+}
+
+/* ---- all -------------------------------------------------------------------------------------------------------- */
+
+static ciuic_status judge_indexed(result_set *r, const cJSON *claims)
+{
+    cJSON *verdicts = NULL, *stages = NULL, *summary = NULL;
+    CIUIC_TRY(judge_noises(r));
+    for (size_t i = 0; i < r->case_count; i++) CIUIC_TRY(judge_case(r, &r->cases[i]));
+    CIUIC_TRY(verdicts_make(r, claims, &verdicts));
+    if (!set_member(r->root, "verdicts", verdicts)) return out_of_memory();
+    CIUIC_TRY(stages_make(r, &stages));
+    if (!set_member(r->root, "stages", stages)) return out_of_memory();
+    CIUIC_TRY(summary_make(r, claims, &summary));
+    return set_member(r->root, "summary", summary) ? CIUIC_OK : out_of_memory();
+}
+
+ciuic_status judge_results(cJSON *root, const cJSON *claims)
+{
+    result_set r;
+    CIUIC_TRY(claims_check(claims, "claims"));
+    ciuic_status status = results_index(root, &r);
+    if (status == CIUIC_OK) status = judge_indexed(&r, claims);
+    results_free(&r);
+    return status;
+}

@@ -1,0 +1,254 @@
+/* results.c - indexing a results object. Ids say which cases belong together: "<workload>/b<batch>/t<threads>/<variant>". */
+#include "harness/judge/results.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+static const char twin_suffix[] = "#again";
+
+static bool is_twin(const char *id)
+{
+    const size_t length = strlen(id), suffix = sizeof twin_suffix - 1;
+    return length >= suffix && strcmp(id + length - suffix, twin_suffix) == 0;
+}
+
+static const char *text_or(const cJSON *object, const char *key, const char *otherwise)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsString(item) ? item->valuestring : otherwise;
+}
+
+static ciuic_status read_group(const result_case *c, const char *where, size_t id_length, result_group *group)
+{
+    const cJSON *workload = NULL;
+    *group = (result_group){.id = c->id, .id_length = id_length, .noise_floor = NAN};
+    CIUIC_TRY(json_get_object(c->json, where, "workload", &workload));
+    group->workload = workload;
+    CIUIC_TRY(json_get_string(workload, where, "phase", &group->phase));
+    CIUIC_TRY(json_get_string(workload, where, "checkpoint", &group->checkpoint));
+    CIUIC_TRY(json_get_size(workload, where, "tokens", 1, SIZE_MAX, &group->tokens));
+    CIUIC_TRY(json_get_size(workload, where, "depth", 0, SIZE_MAX, &group->depth));
+    CIUIC_TRY(json_get_size(workload, where, "batch", 1, SIZE_MAX, &group->batch));
+    return json_get_size(c->json, where, "threads", 1, SIZE_MAX, &group->threads);
+}
+
+/* The group that c's id names, made when it is new. */
+static ciuic_status find_group(result_set *r, const result_case *c, const char *where, size_t *index)
+{
+    const char *slash = strrchr(c->id, '/');
+    if (slash == NULL)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: id \"%s\" has no '/'; expected <workload>/b<n>/t<n>/<variant>", where,
+                          c->id);
+    const size_t length = (size_t)(slash - c->id);
+    for (size_t g = 0; g < r->group_count; g++) {
+        if (r->groups[g].id_length != length || strncmp(r->groups[g].id, c->id, length) != 0) continue;
+        *index = g;
+        return CIUIC_OK;
+    }
+    CIUIC_TRY(read_group(c, where, length, &r->groups[r->group_count]));
+    *index = r->group_count++;
+    return CIUIC_OK;
+}
+
+static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
+{
+    char where[64];
+    snprintf(where, sizeof where, "results: cases[%zu]", position);
+    const cJSON *variant = NULL;
+    result_case c = {.json = json, .reason = text_or(json, "reason", "")};
+    CIUIC_TRY(json_get_string(json, where, "id", &c.id));
+    CIUIC_TRY(json_get_string(json, where, "status", &c.status));
+    CIUIC_TRY(json_get_object(json, where, "variant", &variant));
+    CIUIC_TRY(json_get_string(variant, where, "quantize", &c.quantize));
+    CIUIC_TRY(json_get_bool(variant, where, "graph", &c.graph));
+    CIUIC_TRY(json_get_string(variant, where, "memory", &c.memory));
+    CIUIC_TRY(json_get_string(variant, where, "kernels", &c.kernels));
+    if (strcmp(c.quantize, "fp16") == 0) c.quantize = "none";
+    c.twin = is_twin(c.id);
+    c.baseline = c.twin ? NULL : text_or(variant, "baseline", NULL);
+    CIUIC_TRY(find_group(r, &c, where, &c.group));
+    result_case *stored = &r->cases[r->case_count++];
+    *stored = c;
+    if (c.baseline == NULL) return CIUIC_OK;
+    result_group *group = &r->groups[c.group];
+    if (strcmp(c.baseline, "naive") == 0) group->naive = stored;
+    if (strcmp(c.baseline, "tuned") == 0) group->tuned = stored;
+    if (strcmp(c.baseline, "openblas") == 0) group->openblas = stored;
+    return CIUIC_OK;
+}
+
+ciuic_status results_index(cJSON *root, result_set *r)
+{
+    const cJSON *cases = NULL, *blocks = NULL;
+    *r = (result_set){.root = root};
+    CIUIC_TRY(json_get_array(root, "results", "cases", &cases));
+    CIUIC_TRY(json_get_array(root, "results", "blocks", &blocks));
+    r->blocks = cJSON_GetObjectItemCaseSensitive(root, "blocks");
+    size_t count = 0;
+    for (const cJSON *item = cases->child; item != NULL; item = item->next) count++;
+    if (count == 0) return CIUIC_OK;
+    r->cases = calloc(count, sizeof *r->cases);
+    r->groups = calloc(count, sizeof *r->groups);
+    if (r->cases == NULL || r->groups == NULL) return ciuic_fail_memory("results", count * sizeof *r->cases);
+    size_t position = 0;
+    for (cJSON *item = cases->child; item != NULL; item = item->next) CIUIC_TRY(read_case(r, item, position++));
+    return CIUIC_OK;
+}
+
+void results_free(result_set *r)
+{
+    free(r->cases);
+    free(r->groups);
+    *r = (result_set){0};
+}
+
+bool case_ok(const result_case *c)
+{
+    return c != NULL && strcmp(c->status, "ok") == 0;
+}
+
+const result_case *group_baseline(const result_group *group, const char *name)
+{
+    if (strcmp(name, "naive") == 0) return group->naive;
+    if (strcmp(name, "tuned") == 0) return group->tuned;
+    if (strcmp(name, "openblas") == 0) return group->openblas;
+    return NULL;
+}
+
+const result_case *find_variant(const result_set *r, size_t group, const char *quantize, bool graph, const char *memory,
+                                const char *kernels)
+{
+    for (size_t i = 0; i < r->case_count; i++) {
+        const result_case *c = &r->cases[i];
+        if (c->group != group || c->twin || c->graph != graph) continue;
+        if (c->baseline != NULL && strcmp(c->baseline, "openblas") == 0)
+            continue; /* FP32: not a point of the lattice */
+        if (strcmp(c->quantize, quantize) == 0 && strcmp(c->memory, memory) == 0 && strcmp(c->kernels, kernels) == 0)
+            return c;
+    }
+    return NULL;
+}
+
+bool is_all_on(const result_set *r, const result_case *c)
+{
+    const result_case *tuned = r->groups[c->group].tuned;
+    return tuned != NULL && c->baseline == NULL && !c->twin && strcmp(c->quantize, "none") != 0 && c->graph &&
+           strcmp(c->memory, "off") != 0 && strcmp(c->kernels, tuned->kernels) == 0;
+}
+
+/* ---- pairs ------------------------------------------------------------------------------------------------------ */
+
+static const cJSON *block_samples(const cJSON *block, const char *id)
+{
+    const cJSON *samples = json_find(json_find(block, "samples"), id);
+    return cJSON_IsArray(samples) ? samples : NULL;
+}
+
+static bool usable(const cJSON *sample)
+{
+    return json_is_number(sample) && isfinite(sample->valuedouble) && sample->valuedouble > 0.0;
+}
+
+ciuic_status paired_logs(const result_set *r, const char *first, const char *second, double **logs, size_t *n)
+{
+    size_t capacity = 0;
+    *logs = NULL;
+    *n = 0;
+    for (const cJSON *block = r->blocks->child; block != NULL; block = block->next) {
+        const cJSON *a = block_samples(block, first), *b = block_samples(block, second);
+        if (a == NULL || b == NULL) continue;
+        const cJSON *x = a->child, *y = b->child;
+        for (; x != NULL && y != NULL; x = x->next, y = y->next) {
+            if (!usable(x) || !usable(y)) continue; /* null: this round was lost for one of them */
+            if (*n == capacity) {
+                capacity = capacity > 0 ? 2 * capacity : 32;
+                double *grown = reallocarray(*logs, capacity, sizeof *grown);
+                if (grown == NULL) {
+                    free(*logs);
+                    *logs = NULL;
+                    return ciuic_fail_memory("paired samples", capacity * sizeof *grown);
+                }
+                *logs = grown;
+            }
+            (*logs)[(*n)++] = log(x->valuedouble / y->valuedouble);
+        }
+    }
+    return CIUIC_OK;
+}
+
+ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, double confidence,
+                            interval *out)
+{
+    double *logs = NULL;
+    size_t n = 0;
+    CIUIC_TRY(paired_logs(r, base->id, c->id, &logs, &n));
+    *out = interval_exp(median_interval(logs, n, confidence));
+    free(logs);
+    return CIUIC_OK;
+}
+
+double case_number(const result_case *c, const char *outer, const char *inner)
+{
+    const cJSON *item = json_find(c->json, outer);
+    if (inner != NULL) item = json_find(item, inner);
+    return json_is_number(item) ? item->valuedouble : NAN;
+}
+
+void group_label(const result_set *r, size_t group, char *text, size_t size)
+{
+    const result_group *g = &r->groups[group];
+    bool several = false;
+    for (size_t i = 0; i < r->group_count; i++)
+        several = several || strcmp(r->groups[i].checkpoint, g->checkpoint) != 0;
+    char depth[32] = "", batch[32] = "";
+    if (strcmp(g->phase, "decode") == 0 || g->depth > 0) snprintf(depth, sizeof depth, "@%zu", g->depth);
+    if (g->batch > 1) snprintf(batch, sizeof batch, ", batch %zu", g->batch);
+    snprintf(text, size, "%.64s%s%.16s%zu%s%s, %zu thread%s", several ? g->checkpoint : "", several ? " " : "",
+             g->phase, g->tokens, depth, batch, g->threads, g->threads == 1 ? "" : "s");
+}
+
+const char *case_variant_name(const result_case *c)
+{
+    const char *slash = strrchr(c->id, '/');
+    return slash != NULL ? slash + 1 : c->id;
+}
+
+bool set_member(cJSON *object, const char *key, cJSON *item)
+{
+    if (item == NULL) return false;
+    cJSON_DeleteItemFromObjectCaseSensitive(object, key);
+    if (cJSON_AddItemToObject(object, key, item)) return true;
+    cJSON_Delete(item);
+    return false;
+}
+
+/* Bytes of the UTF-8 sequence at `text`; 0 when there is none. Overlong forms and surrogates are let through: JSON readers
+ * differ on them, and they come from files that were already accepted as JSON. */
+static size_t utf8_length(const unsigned char *text)
+{
+    const size_t length = text[0] < 0x80                      ? 1
+                          : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
+                          : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
+                          : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
+                                                              : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xc0) != 0x80) return 0; /* the terminating NUL, too */
+    return length;
+}
+
+cJSON *sentence_json(const char *text)
+{
+    cJSON *item = cJSON_CreateString(text);
+    if (item == NULL) return NULL;
+    for (char *c = item->valuestring; *c != '\0';) {
+        const size_t length = utf8_length((const unsigned char *)c);
+        if (length == 0) *c = '?';
+        c += length > 0 ? length : 1;
+    }
+    return item;
+}

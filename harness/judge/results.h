@@ -1,0 +1,83 @@
+/* results.h - results.json as records: cases by group, baselines, and samples taken pair by pair within a round. */
+#ifndef CIUIC_RESULTS_H
+#define CIUIC_RESULTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <cjson/cJSON.h>
+
+#include "harness/judge/statistics.h"
+#include "optimizer/ciuic.h"
+
+/* One entry of cases[]. Strings are borrowed from it. */
+typedef struct result_case {
+    cJSON *json;
+    const char *id;
+    const char *status;                      /* "ok", "failed", "skipped" */
+    const char *reason;                      /* one line; "" when ok */
+    const char *quantize, *memory, *kernels; /* quantize "none" is 16-bit weights */
+    const char *baseline;                    /* "naive", "tuned", "openblas" or NULL */
+    bool graph;
+    bool twin;    /* the A/A twin of `tuned`: nothing but a measure of noise */
+    size_t group; /* index into results.groups */
+} result_case;
+
+/* All cases of one workload and thread count: what may be compared with each other. */
+typedef struct result_group {
+    const cJSON *workload;
+    const char *phase, *checkpoint;
+    const char *id;   /* of its first case; */
+    size_t id_length; /* the group is the first id_length characters of it */
+    size_t tokens, depth, batch, threads;
+    double noise_floor;                          /* relative; NaN when there was no A/A pair, here or anywhere */
+    const result_case *naive, *tuned, *openblas; /* NULL when absent */
+} result_group;
+
+typedef struct result_set {
+    cJSON *root;
+    cJSON *blocks;
+    result_case *cases;
+    size_t case_count;
+    result_group *groups;
+    size_t group_count;
+} result_set;
+
+/* `root` must outlive `r`. Checks what it reads; free with results_free, also after a failure. */
+ciuic_status results_index(cJSON *root, result_set *r);
+void results_free(result_set *r);
+
+bool case_ok(const result_case *c); /* false for NULL */
+/* The baseline called `name` of a group; NULL when the group has none or the name is none. */
+const result_case *group_baseline(const result_group *group, const char *name);
+/* The case with exactly these settings, or NULL. */
+const result_case *find_variant(const result_set *r, size_t group, const char *quantize, bool graph, const char *memory,
+                                const char *kernels);
+/* All four stages on, kernels being the rung that `tuned` uses. */
+bool is_all_on(const result_set *r, const result_case *c);
+
+/* log(first / second) of the seconds of two case ids, for each round of each block in which both were measured. *logs
+ * (to be freed; NULL when there is none) has *n values. */
+ciuic_status paired_logs(const result_set *r, const char *first, const char *second, double **logs, size_t *n);
+/* Speed of `c` over `base`, from pairs: the interval of base's seconds over c's. */
+ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, double confidence,
+                            interval *out);
+
+/* "deepseek-v3-tiny decode64@256, 2 threads"; the checkpoint only where results have several of them. */
+void group_label(const result_set *r, size_t group, char *text, size_t size);
+/* "int4+graph+memory+avx512": the last part of the id. */
+const char *case_variant_name(const result_case *c);
+
+/* Puts `item` in the place of the member `key`, at the end. Takes `item` in any case; false when out of memory. */
+bool set_member(cJSON *object, const char *key, cJSON *item);
+
+/* A JSON string of a sentence that may quote names from files, cut anywhere: what is not UTF-8 becomes '?'. */
+cJSON *sentence_json(const char *text);
+
+/* Numbers of a case by path, e.g. {"memory_bytes", "total"}; NaN when absent or null. `inner` may be NULL. */
+double case_number(const result_case *c, const char *outer, const char *inner);
+
+/* Bytes of a buffer for one sentence of a verdict. */
+enum { SENTENCE = 640 };
+
+#endif

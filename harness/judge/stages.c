@@ -1,0 +1,262 @@
+/* stages.c - effects of single stages, by pairs of cases that differ in nothing else. */
+#include "harness/judge/stages.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+typedef enum stage { STAGE_QUANTIZE, STAGE_GRAPH, STAGE_MEMORY, STAGE_KERNELS, STAGE_COUNT } stage;
+static const char *const stage_names[] = {"quantize", "graph", "memory", "kernels"};
+
+typedef enum effect_verdict { EFFECT_FASTER, EFFECT_SLOWER, EFFECT_NONE, EFFECT_UNKNOWN } effect_verdict;
+static const char *const effect_names[] = {"faster", "slower", "no difference", "unknown"};
+
+/* One case with the stage, one without, all else equal. */
+typedef struct effect {
+    const result_case *with, *without; /* NULL: not part of the run */
+    interval speed;                    /* time without the stage / time with it: above 1 the stage pays */
+    bool paired;                       /* taken within rounds; otherwise by way of `tuned` */
+    effect_verdict verdict;
+} effect;
+
+/* ---- measuring -------------------------------------------------------------------------------------------------- */
+
+/* Cases of different blocks never ran in the same round; both ran with `tuned`, though. Each of the two intervals gets
+ * half of the error, so that their difference keeps the confidence. */
+static ciuic_status linked_speedup(const result_set *r, const effect *e, interval *out)
+{
+    const result_case *tuned = r->groups[e->with->group].tuned;
+    double *with = NULL, *without = NULL;
+    size_t with_n = 0, without_n = 0;
+    if (tuned != NULL) CIUIC_TRY(paired_logs(r, tuned->id, e->with->id, &with, &with_n));
+    ciuic_status status = CIUIC_OK;
+    if (tuned != NULL) status = paired_logs(r, tuned->id, e->without->id, &without, &without_n);
+    const double confidence = 1.0 - (1.0 - CONFIDENCE) / 2.0;
+    *out = interval_exp(
+        interval_minus(median_interval(with, with_n, confidence), median_interval(without, without_n, confidence)));
+    free(with);
+    free(without);
+    return status;
+}
+
+static ciuic_status measure(const result_set *r, const result_case *with, const result_case *without, effect *e)
+{
+    *e = (effect){.with = with, .without = without, .verdict = EFFECT_UNKNOWN, .paired = true};
+    e->speed = median_interval(NULL, 0, CONFIDENCE);
+    if (!case_ok(with) || !case_ok(without)) return CIUIC_OK;
+    CIUIC_TRY(paired_speedup(r, without, with, CONFIDENCE, &e->speed));
+    if (e->speed.n == 0) {
+        e->paired = false;
+        CIUIC_TRY(linked_speedup(r, e, &e->speed));
+    }
+    /* A difference within the noise floor is none. An unknown floor or interval leaves every comparison false. */
+    const double floor = r->groups[with->group].noise_floor;
+    if (e->speed.low > 1.0 + floor)
+        e->verdict = EFFECT_FASTER;
+    else if (e->speed.high < 1.0 / (1.0 + floor))
+        e->verdict = EFFECT_SLOWER;
+    else if (!isnan(e->speed.low) && !isnan(floor))
+        e->verdict = EFFECT_NONE;
+    return CIUIC_OK;
+}
+
+/* The variant `on` with one stage changed to off, or all off but that one. */
+static const result_case *neighbour(const result_set *r, const result_case *on, stage which, bool alone)
+{
+    const bool quantize = (which == STAGE_QUANTIZE) == alone, graph = (which == STAGE_GRAPH) == alone;
+    const bool memory = (which == STAGE_MEMORY) == alone, kernels = (which == STAGE_KERNELS) == alone;
+    return find_variant(r, on->group, quantize ? on->quantize : "none", graph, memory ? on->memory : "off",
+                        kernels ? on->kernels : "c");
+}
+
+/* ---- why a stage does not pay ----------------------------------------------------------------------------------- */
+
+static void format_bytes(double bytes, char *text, size_t size)
+{
+    if (isnan(bytes))
+        snprintf(text, size, "an unknown number of bytes");
+    else if (bytes < 1e6)
+        snprintf(text, size, "%.0f kB", bytes / 1e3);
+    else
+        snprintf(text, size, "%.1f MB", bytes / 1e6);
+}
+
+static double last_level_cache(const result_set *r)
+{
+    double level = 0.0, bytes = NAN;
+    const cJSON *caches = json_find(json_find(r->root, "machine"), "caches");
+    for (const cJSON *cache = caches != NULL ? caches->child : NULL; cache != NULL; cache = cache->next) {
+        const cJSON *this_level = json_find(cache, "level"), *size = json_find(cache, "bytes");
+        if (!json_is_number(this_level) || !json_is_number(size) || this_level->valuedouble < level) continue;
+        level = this_level->valuedouble;
+        bytes = size->valuedouble;
+    }
+    return bytes;
+}
+
+static void explain_quantize(const result_set *r, const effect *e, char *text, size_t size)
+{
+    const double before = case_number(e->without, "weight_bytes", NULL),
+                 after = case_number(e->with, "weight_bytes", NULL);
+    const double cache = last_level_cache(r), reached = case_number(e->with, "tokens_per_s", NULL);
+    const double ceiling = case_number(e->with, "ceiling_tokens_per_s", NULL);
+    char large[48], small[48], held[48];
+    format_bytes(before, large, sizeof large);
+    format_bytes(after, small, sizeof small);
+    format_bytes(cache, held, sizeof held);
+    if (strcmp(r->groups[e->with->group].phase, "prefill") == 0)
+        snprintf(text, size,
+                 "a prefill is bound by arithmetic, and fewer bytes of weights do not lessen it, while quantising the "
+                 "activations adds to it");
+    else if (before <= cache)
+        snprintf(text, size,
+                 "the 16-bit weights, %s, already fit in the last-level cache of %s, so that reading %s in their place "
+                 "saves little, while unpacking them and quantising the activations costs instructions",
+                 large, held, small);
+    else if (reached > 0.0 && ceiling > 0.0)
+        snprintf(
+            text, size,
+            "the weights shrink from %s to %s, but unpacking them takes longer than reading them: the variant runs "
+            "at %.0f%% of what its bytes would allow",
+            large, small, 100.0 * reached / ceiling);
+    else
+        snprintf(text, size, "unpacking %s takes as long as reading %s did", small, large);
+}
+
+static void explain_memory(const effect *e, char *text, size_t size)
+{
+    char before[48], after[48];
+    format_bytes(case_number(e->without, "memory_bytes", "total"), before, sizeof before);
+    format_bytes(case_number(e->with, "memory_bytes", "total"), after, sizeof after);
+    snprintf(
+        text, size,
+        "this stage buys bytes, not time (its total is %s instead of %s), and pays for them by converting the 16-bit "
+        "cache each time it is read",
+        after, before);
+}
+
+static void explain_graph(const result_set *r, const effect *e, char *text, size_t size)
+{
+    const result_group *group = &r->groups[e->with->group];
+    char weights[48];
+    format_bytes(case_number(e->with, "weight_bytes", NULL), weights, sizeof weights);
+    if (strcmp(group->phase, "prefill") == 0)
+        snprintf(text, size,
+                 "in a prefill the matmuls take nearly all of the time, and a fused graph has the same ones in fewer "
+                 "calls");
+    else
+        snprintf(text, size,
+                 "fusing saves passes over vectors that are tiny beside %s of weights, and absorbing MLA's kv_b trades "
+                 "cache bytes for arithmetic, which pays only deeper than %zu positions",
+                 weights, group->depth + group->tokens);
+}
+
+/* The known mechanism of a stage that does not pay; "likely", because it is inferred from sizes, not measured. */
+static void explain_cost(const result_set *r, const effect *e, stage which, char *text, size_t size)
+{
+    switch (which) {
+    case STAGE_QUANTIZE:
+        explain_quantize(r, e, text, size);
+        break;
+    case STAGE_GRAPH:
+        explain_graph(r, e, text, size);
+        break;
+    case STAGE_MEMORY:
+        explain_memory(e, text, size);
+        break;
+    default:
+        snprintf(text, size,
+                 "rows this short leave wide registers mostly idle, and what remains outside the kernels is the same");
+    }
+}
+
+static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
+{
+    if (e->verdict == EFFECT_FASTER || e->verdict == EFFECT_UNKNOWN) return cJSON_CreateNull();
+    char label[128], why[SENTENCE], sentence[2 * SENTENCE];
+    group_label(r, e->with->group, label, sizeof label);
+    explain_cost(r, e, which, why, sizeof why);
+    if (e->verdict == EFFECT_SLOWER)
+        snprintf(sentence, sizeof sentence,
+                 "%s, %.80s: %s costs more than it gives. With it the speed is %.2fx (%.2f to %.2f) of what it is "
+                 "without; likely because %s.",
+                 label, case_variant_name(e->with), stage_names[which], e->speed.median, e->speed.low, e->speed.high,
+                 why);
+    else
+        snprintf(sentence, sizeof sentence,
+                 "%s, %.80s: %s makes no measurable difference to speed, %.2fx (%.2f to %.2f, noise floor %.1f%%); "
+                 "likely because %s.",
+                 label, case_variant_name(e->with), stage_names[which], e->speed.median, e->speed.low, e->speed.high,
+                 100.0 * r->groups[e->with->group].noise_floor, why);
+    return sentence_json(sentence);
+}
+
+/* ---- objects ---------------------------------------------------------------------------------------------------- */
+
+static double bytes_ratio(const effect *e, const char *field)
+{
+    if (!case_ok(e->with) || !case_ok(e->without)) return NAN;
+    return case_number(e->with, "memory_bytes", field) / case_number(e->without, "memory_bytes", field);
+}
+
+static cJSON *effect_object(const effect *e)
+{
+    if (e->with == NULL || e->without == NULL) return cJSON_CreateNull();
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o != NULL && cJSON_AddStringToObject(o, "case", e->with->id) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "without", e->without->id) != NULL;
+    ok = ok && json_add_double(o, "value", e->speed.median);
+    ok = ok && json_add_double(o, "low", e->speed.low);
+    ok = ok && json_add_double(o, "high", e->speed.high);
+    ok = ok && json_add_size(o, "rounds", e->speed.n);
+    ok = ok && json_add_double(o, "coverage", e->speed.coverage);
+    ok = ok && cJSON_AddBoolToObject(o, "paired", e->paired) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "verdict", effect_names[e->verdict]) != NULL;
+    ok = ok && json_add_double(o, "total_bytes_ratio", bytes_ratio(e, "total"));
+    ok = ok && json_add_double(o, "peak_rss_ratio", bytes_ratio(e, "peak_rss"));
+    if (ok) return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+static ciuic_status add_stage(const result_set *r, const result_case *on, stage which, cJSON *stages)
+{
+    const result_group *group = &r->groups[on->group];
+    const char *const settings[] = {on->quantize, "on", on->memory, on->kernels};
+    effect alone, last;
+    CIUIC_TRY(measure(r, neighbour(r, on, which, true), group->naive, &alone));
+    CIUIC_TRY(measure(r, on, neighbour(r, on, which, false), &last));
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o != NULL && cJSON_AddItemToArray(stages, o);
+    if (!ok) cJSON_Delete(o);
+    ok = ok && set_member(o, "workload", cJSON_Duplicate(group->workload, true));
+    ok = ok && json_add_size(o, "threads", group->threads);
+    ok = ok && cJSON_AddStringToObject(o, "all_on", on->id) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "stage", stage_names[which]) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "setting", settings[which]) != NULL;
+    ok = ok && set_member(o, "alone", effect_object(&alone));
+    ok = ok && set_member(o, "last", effect_object(&last));
+    ok = ok && set_member(o, "sentence", effect_sentence(r, &last, which));
+    return ok ? CIUIC_OK : ciuic_fail_memory("stages", sizeof *o);
+}
+
+ciuic_status stages_make(const result_set *r, cJSON **stages)
+{
+    cJSON *array = cJSON_CreateArray();
+    if (array == NULL) return ciuic_fail_memory("stages", sizeof *array);
+    ciuic_status status = CIUIC_OK;
+    for (size_t i = 0; i < r->case_count && status == CIUIC_OK; i++) {
+        if (!is_all_on(r, &r->cases[i])) continue;
+        for (int which = 0; which < STAGE_COUNT && status == CIUIC_OK; which++)
+            status = add_stage(r, &r->cases[i], (stage)which, array);
+    }
+    if (status == CIUIC_OK)
+        *stages = array;
+    else
+        cJSON_Delete(array);
+    return status;
+}

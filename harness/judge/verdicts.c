@@ -1,0 +1,318 @@
+/* verdicts.c - evidence for a claim from a case and a baseline, and the sentence that says what it amounts to. */
+#include "harness/judge/verdicts.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+/* What was measured for one claim, case and baseline. */
+typedef struct evidence {
+    double value, low, high; /* low and high are NaN where nothing can be said */
+    double floor;            /* relative noise by which the interval is widened before it is judged; NaN: none known */
+    double judged_low, judged_high;
+    double ceiling; /* ceiling_ratio; NaN where it does not apply */
+    size_t rounds;
+    char interval[128];         /* how low and high were made */
+    char problem[SENTENCE / 2]; /* why there is no value; "" when there is one */
+} evidence;
+
+/* Appends to a sentence; what does not fit is cut. */
+static void append(char *text, size_t size, const char *format, ...) CIUIC_PRINTF(3, 4);
+static void append(char *text, size_t size, const char *format, ...)
+{
+    const size_t used = strlen(text);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text + used, size - used, format, arguments);
+    va_end(arguments);
+}
+
+void metric_format(const claim_metric *metric, double value, char *text, size_t size)
+{
+    if (isnan(value))
+        snprintf(text, size, "unknown");
+    else if (metric->kind == METRIC_SPEED)
+        snprintf(text, size, fabs(value) < 100.0 ? "%.2fx" : "%.0fx", value);
+    else if (metric->percent)
+        snprintf(text, size, fabs(value) < 0.1 ? "%.2f%%" : "%.1f%%", 100.0 * value);
+    else
+        snprintf(text, size, "%.3g", value);
+}
+
+double ceiling_ratio(const result_case *base, const result_case *c)
+{
+    const double of_base = case_number(base, "ceiling_tokens_per_s", NULL);
+    const double of_case = case_number(c, "ceiling_tokens_per_s", NULL);
+    return of_base > 0.0 && of_case > 0.0 ? of_case / of_base : NAN;
+}
+
+/* ---- evidence --------------------------------------------------------------------------------------------------- */
+
+static bool complain(evidence *e, const char *what, const result_case *c)
+{
+    if (c == NULL)
+        snprintf(e->problem, sizeof e->problem, "%s was not part of this run", what);
+    else
+        snprintf(e->problem, sizeof e->problem, "%s %.16s: %.200s", what, c->status,
+                 c->reason[0] != '\0' ? c->reason : "no reason was recorded");
+    return false;
+}
+
+static ciuic_status speed_evidence(const result_set *r, const result_case *base, const result_case *c, evidence *e)
+{
+    interval speed;
+    CIUIC_TRY(paired_speedup(r, base, c, CONFIDENCE, &speed));
+    e->value = speed.median;
+    e->low = speed.low;
+    e->high = speed.high;
+    e->rounds = speed.n;
+    e->floor = r->groups[c->group].noise_floor;
+    e->judged_low = speed.low / (1.0 + e->floor); /* an unknown floor makes both NaN: nothing can be judged */
+    e->judged_high = speed.high * (1.0 + e->floor);
+    e->ceiling = ceiling_ratio(base, c);
+    if (speed.n == 0)
+        snprintf(e->problem, sizeof e->problem, "no round measured both the case and the baseline");
+    else if (isnan(speed.low))
+        snprintf(e->interval, sizeof e->interval, "none: %zu paired rounds, a 95%% interval needs at least %zu",
+                 speed.n, interval_least_values(CONFIDENCE));
+    else
+        snprintf(e->interval, sizeof e->interval, "%.1f%% for the median of %zu paired ratios, by order statistics",
+                 100.0 * speed.coverage, speed.n);
+    return CIUIC_OK;
+}
+
+/* The twin is the same program twice: what differs in its peak is noise. The accounted total is exact. */
+static double memory_floor(const result_set *r, const result_case *c, const char *field)
+{
+    const result_case *tuned = r->groups[c->group].tuned;
+    if (strcmp(field, "peak_rss") != 0) return 0.0;
+    for (size_t i = 0; i < r->case_count; i++) {
+        const result_case *twin = &r->cases[i];
+        if (!twin->twin || twin->group != c->group || !case_ok(twin) || !case_ok(tuned)) continue;
+        const double ratio = case_number(twin, "memory_bytes", field) / case_number(tuned, "memory_bytes", field);
+        if (ratio > 0.0) return expm1(fabs(log(ratio)));
+    }
+    return 0.0;
+}
+
+static void memory_evidence(const result_set *r, const result_case *base, const result_case *c, const char *field,
+                            evidence *e)
+{
+    const double ours = case_number(c, "memory_bytes", field), theirs = case_number(base, "memory_bytes", field);
+    if (!(ours >= 0.0) || !(theirs > 0.0)) {
+        snprintf(e->problem, sizeof e->problem, "memory_bytes.%s was not recorded", field);
+        return;
+    }
+    const double ratio = ours / theirs;
+    e->floor = memory_floor(r, c, field);
+    e->value = e->low = e->high = 1.0 - ratio;
+    e->judged_low = 1.0 - ratio * (1.0 + e->floor);
+    e->judged_high = 1.0 - ratio / (1.0 + e->floor);
+    snprintf(e->interval, sizeof e->interval,
+             strcmp(field, "peak_rss") == 0 ? "none: one figure of the kernel per process"
+                                            : "none: counted, not sampled");
+}
+
+static void error_evidence(const claim_metric *metric, const result_case *c, evidence *e)
+{
+    if (metric->field != NULL) {
+        e->value = e->low = e->high = case_number(c, "accuracy", metric->field);
+        const double positions = case_number(c, "accuracy", "positions");
+        snprintf(e->interval, sizeof e->interval, "none: computed over all logits of %.0f positions, not sampled",
+                 isnan(positions) ? 0.0 : positions);
+    } else {
+        /* 1.96 standard errors: the mean of thousands of paired differences is normal enough for this. */
+        const double rise = case_number(c, "accuracy", "nll_rise"),
+                     error = case_number(c, "accuracy", "nll_rise_error");
+        e->value = expm1(rise);
+        e->low = expm1(rise - 1.96 * error);
+        e->high = expm1(rise + 1.96 * error);
+        const double tokens = case_number(c, "accuracy", "tokens");
+        e->rounds = tokens > 0.0 ? (size_t)tokens : 0;
+        snprintf(e->interval, sizeof e->interval, "95%%, normal, over %zu paired tokens", e->rounds);
+    }
+    e->judged_low = e->low;
+    e->judged_high = e->high;
+    const cJSON *finite = json_find(json_find(c->json, "accuracy"), "finite");
+    if (cJSON_IsFalse(finite))
+        snprintf(e->problem, sizeof e->problem, "its logits hold NaN or infinity");
+    else if (isnan(e->value))
+        snprintf(e->problem, sizeof e->problem, "its accuracy was not recorded");
+}
+
+static ciuic_status gather(const result_set *r, const claim *about, const result_case *base, const char *baseline,
+                           const result_case *c, evidence *e)
+{
+    *e = (evidence){
+        .value = NAN, .low = NAN, .high = NAN, .floor = NAN, .judged_low = NAN, .judged_high = NAN, .ceiling = NAN};
+    if (!case_ok(c) && !complain(e, "the case", c)) return CIUIC_OK;
+    if (about->metric->kind == METRIC_ERROR) {
+        error_evidence(about->metric, c, e);
+        return CIUIC_OK;
+    }
+    if (!case_ok(base)) {
+        char what[64];
+        snprintf(what, sizeof what, "the baseline %.16s", baseline);
+        complain(e, what, base);
+        return CIUIC_OK;
+    }
+    if (about->metric->kind == METRIC_SPEED) return speed_evidence(r, base, c, e);
+    memory_evidence(r, base, c, about->metric->field, e);
+    return CIUIC_OK;
+}
+
+/* ---- sentences -------------------------------------------------------------------------------------------------- */
+
+static void explain_speed(const claim *about, const evidence *e, verdict v, const char *baseline, char *text)
+{
+    char ceiling[32], top[32];
+    metric_format(about->metric, e->ceiling, ceiling, sizeof ceiling);
+    metric_format(about->metric, about->band_top, top, sizeof top);
+    if (v != VERDICT_SUPPORTED && e->ceiling < about->min)
+        append(text, SENTENCE, "; bytes and operations allow at most %s over a %s that is at its own ceiling", ceiling,
+               baseline);
+    if (v == VERDICT_SUPPORTED && !isnan(about->band_top))
+        append(text, SENTENCE,
+               e->judged_low >= about->band_top   ? "; %s is reached too"
+               : e->judged_high < about->band_top ? "; %s is not reached"
+                                                  : "; whether %s is reached is open",
+               top);
+}
+
+static void explain(const claim *about, const evidence *e, verdict v, const char *baseline, char *text)
+{
+    text[0] = '\0';
+    if (e->problem[0] != '\0') {
+        append(text, SENTENCE, "Nothing was measured that could decide it: %s.", e->problem);
+        return;
+    }
+    char value[32], low[32], high[32], bound[32];
+    const bool upper = isnan(about->min) || (!isnan(about->max) && e->value > about->max);
+    metric_format(about->metric, e->value, value, sizeof value);
+    metric_format(about->metric, e->low, low, sizeof low);
+    metric_format(about->metric, e->high, high, sizeof high);
+    metric_format(about->metric, upper ? about->max : about->min, bound, sizeof bound);
+    append(text, SENTENCE, "%s", value);
+    if (e->low < e->high) append(text, SENTENCE, " (%s to %s)", low, high);
+    const char *limit = upper ? "the most allowed" : "the least required";
+    if (v == VERDICT_SUPPORTED) {
+        append(text, SENTENCE, " keeps %s, %s", limit, bound);
+    } else if (v == VERDICT_REFUTED) {
+        append(text, SENTENCE, " misses %s, %s", limit, bound);
+    } else if (isnan(e->low) && about->metric->kind == METRIC_SPEED) {
+        append(text, SENTENCE, " cannot be judged: interval %s", e->interval);
+    } else if (isnan(e->judged_low)) {
+        append(text, SENTENCE, " cannot be judged: %s",
+               about->metric->kind == METRIC_SPEED ? "no A/A pair was measured, so the noise is unknown"
+                                                   : "its spread is unknown");
+    } else {
+        append(text, SENTENCE, " is too close to %s, %s, to tell", limit, bound);
+        if (e->floor > 0.0) append(text, SENTENCE, " (noise floor %.1f%%)", 100.0 * e->floor);
+    }
+    if (about->metric->kind == METRIC_SPEED) explain_speed(about, e, v, baseline, text);
+    append(text, SENTENCE, ".");
+}
+
+/* ---- objects ---------------------------------------------------------------------------------------------------- */
+
+static cJSON *verdict_object(const result_set *r, const claim *about, const result_case *base, const char *baseline,
+                             const result_case *c, const evidence *e, verdict v)
+{
+    char reason[SENTENCE];
+    explain(about, e, v, baseline, reason);
+    const bool headline = strcmp(baseline, "tuned") == 0 || strcmp(baseline, "reference") == 0;
+    cJSON *o = cJSON_CreateObject();
+    bool ok = o != NULL && cJSON_AddStringToObject(o, "claim", about->id) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "metric", about->metric->name) != NULL;
+    ok = ok && set_member(o, "workload", cJSON_Duplicate(r->groups[c->group].workload, true));
+    ok = ok && json_add_size(o, "threads", r->groups[c->group].threads);
+    ok = ok && cJSON_AddStringToObject(o, "case", c->id) != NULL;
+    ok = ok && set_member(o, "variant", cJSON_Duplicate(json_find(c->json, "variant"), true));
+    ok = ok && cJSON_AddStringToObject(o, "baseline", baseline) != NULL;
+    ok = ok && (base != NULL ? cJSON_AddStringToObject(o, "baseline_case", base->id)
+                             : cJSON_AddNullToObject(o, "baseline_case")) != NULL;
+    ok = ok && cJSON_AddBoolToObject(o, "headline", headline) != NULL;
+    ok = ok && json_add_double(o, "value", e->value);
+    ok = ok && json_add_double(o, "low", e->low);
+    ok = ok && json_add_double(o, "high", e->high);
+    ok = ok && cJSON_AddStringToObject(o, "interval", e->interval) != NULL;
+    ok = ok && json_add_size(o, "rounds", e->rounds);
+    ok = ok && json_add_double(o, "noise_floor", e->floor);
+    ok = ok && json_add_double(o, "ceiling_ratio", e->ceiling);
+    ok = ok && cJSON_AddStringToObject(o, "verdict", verdict_name(v)) != NULL;
+    ok = ok && set_member(o, "reason", sentence_json(reason));
+    if (ok) return o;
+    cJSON_Delete(o);
+    return NULL;
+}
+
+/* A claim that holds against a weaker baseline only says so, in every verdict it concerns. */
+static bool note_weaker_baselines(cJSON *const *objects, const verdict *found, size_t n)
+{
+    size_t tuned = n;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(json_find(objects[i], "baseline")->valuestring, "tuned") == 0) tuned = i;
+    if (tuned == n || found[tuned] == VERDICT_SUPPORTED) return true;
+    char weaker[128] = "";
+    bool ok = true;
+    for (size_t i = 0; i < n; i++) {
+        if (found[i] != VERDICT_SUPPORTED) continue;
+        append(weaker, sizeof weaker, "%s%s", weaker[0] != '\0' ? " and " : "",
+               json_find(objects[i], "baseline")->valuestring);
+        char reason[SENTENCE];
+        snprintf(reason, sizeof reason, "%.500s Against tuned, the fair baseline, it is %s.",
+                 json_find(objects[i], "reason")->valuestring, verdict_name(found[tuned]));
+        ok = ok && set_member(objects[i], "reason", sentence_json(reason));
+    }
+    if (weaker[0] == '\0') return ok;
+    char reason[SENTENCE];
+    snprintf(reason, sizeof reason, "%.500s", json_find(objects[tuned], "reason")->valuestring);
+    append(reason, sizeof reason, " It holds against %s only.", weaker);
+    return ok && set_member(objects[tuned], "reason", sentence_json(reason));
+}
+
+enum { MAX_BASELINES = 3 };
+
+static ciuic_status judge_case(const result_set *r, const claim *about, const result_case *c, cJSON *verdicts)
+{
+    cJSON *objects[MAX_BASELINES];
+    verdict found[MAX_BASELINES];
+    size_t n = 0;
+    for (const cJSON *name = about->baselines->child; name != NULL && n < MAX_BASELINES; name = name->next) {
+        const result_case *base = group_baseline(&r->groups[c->group], name->valuestring);
+        evidence e;
+        CIUIC_TRY(gather(r, about, base, name->valuestring, c, &e));
+        found[n] = e.problem[0] != '\0' ? VERDICT_INCONCLUSIVE : claim_judge(about, e.judged_low, e.judged_high);
+        objects[n] = verdict_object(r, about, base, name->valuestring, c, &e, found[n]);
+        if (objects[n] == NULL || !cJSON_AddItemToArray(verdicts, objects[n])) {
+            cJSON_Delete(objects[n]);
+            return ciuic_fail_memory("verdicts", sizeof(cJSON));
+        }
+        n++;
+    }
+    return note_weaker_baselines(objects, found, n) ? CIUIC_OK : ciuic_fail_memory("verdicts", SENTENCE);
+}
+
+ciuic_status verdicts_make(const result_set *r, const cJSON *claims, cJSON **verdicts)
+{
+    cJSON *array = cJSON_CreateArray();
+    if (array == NULL) return ciuic_fail_memory("verdicts", sizeof *array);
+    ciuic_status status = CIUIC_OK;
+    size_t position = 0;
+    for (const cJSON *item = claims->child; item != NULL && status == CIUIC_OK; item = item->next, position++) {
+        claim about;
+        status = claim_parse(item, "claims", position, &about);
+        for (size_t i = 0; i < r->case_count && status == CIUIC_OK; i++)
+            if (claim_covers(&about, r, &r->cases[i])) status = judge_case(r, &about, &r->cases[i], array);
+    }
+    if (status == CIUIC_OK)
+        *verdicts = array;
+    else
+        cJSON_Delete(array);
+    return status;
+}

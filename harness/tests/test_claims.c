@@ -1,0 +1,122 @@
+/* test_claims.c - claims files are read strictly, and intervals decide as they should. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/judge/claims.h"
+#include "harness/tests/results_fixture.h"
+#include "optimizer/json.h"
+#include "optimizer/tests/runner.h"
+
+static void the_projects_claims(void)
+{
+    cJSON *claims = NULL;
+    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
+    const char *const expected[] = {"speedup-3x", "memory-70-total", "memory-70-rss", "error-0.01", "perplexity-1pct"};
+    for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
+        claim c;
+        CU_ASSERT_EQUAL_FATAL(claim_parse(cJSON_GetArrayItem(claims, (int)i), "claims", i, &c), CIUIC_OK);
+        CU_ASSERT_STRING_EQUAL(c.id, expected[i]);
+        /* Every claim is judged against all baselines that its metric knows. */
+        CU_ASSERT_EQUAL(cJSON_GetArraySize(c.baselines), c.metric->kind == METRIC_ERROR ? 1 : 3);
+    }
+    cJSON_Delete(claims);
+}
+
+#define GOOD(members)                                                                                                  \
+    "{\"id\": \"a\", \"question\": \"q\", \"sentence\": \"s\", \"source\": \"x\", \"phases\": [\"decode\"], "          \
+    "\"variant\": {\"graph\": true}, " members "}"
+#define SPEED "\"metric\": \"speedup\", \"baselines\": [\"tuned\"]"
+
+static void bad_claims(void)
+{
+    const struct {
+        const char *text, *complaint;
+    } bad[] = {
+        {"{}", "not an array"},
+        {"[]", "not an array"},
+        {"[1]", "claims[0]: not an object"},
+        {"[" GOOD(SPEED) "]", "neither min nor max"},
+        {"[" GOOD(SPEED ", \"min\": \"3\"") "]", "\"min\" is \"3\""},
+        {"[" GOOD(SPEED ", \"min\": 3, \"max\": 2") "]", "min 3 is above max 2"},
+        {"[" GOOD(SPEED ", \"min\": 3, \"band_top\": 3") "]", "band_top 3"},
+        {"[" GOOD(SPEED ", \"mim\": 3") "]", "did you mean \"min\""},
+        {"[" GOOD("\"metric\": \"sped\", \"min\": 3, \"baselines\": [\"tuned\"]") "]", "unknown metric \"sped\""},
+        {"[" GOOD("\"metric\": \"speedup\", \"min\": 3, \"baselines\": []") "]", "baselines is empty"},
+        {"[" GOOD("\"metric\": \"speedup\", \"min\": 3, \"baselines\": [\"fast\"]") "]", "unknown fast"},
+        {"[" GOOD("\"metric\": \"speedup\", \"min\": 3, \"baselines\": [7]") "]", "not a string"},
+        {"[" GOOD("\"metric\": \"speedup\", \"min\": 3, \"baselines\": [\"tuned\", \"tuned\"]") "]", "\"tuned\" twice"},
+        {"[" GOOD("\"metric\": \"kl\", \"max\": 3, \"baselines\": [\"tuned\"]") "]", "expected \"reference\""},
+        {"[" GOOD(SPEED ", \"min\": 3") ", " GOOD(SPEED ", \"min\": 3") "]", "claims[1]: id \"a\" is taken"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        cJSON *claims = NULL;
+        CU_ASSERT_EQUAL_FATAL(json_parse(bad[i].text, strlen(bad[i].text), "bad.json", &claims), CIUIC_OK);
+        const ciuic_status status = claims_check(claims, "bad.json");
+        CHECK(status == CIUIC_ERROR_INPUT, "%s: status %d", bad[i].text, (int)status);
+        CHECK(strstr(ciuic_last_error(), bad[i].complaint) != NULL && strstr(ciuic_last_error(), "bad.json") != NULL,
+              "%s: said \"%s\", expected \"%s\"", bad[i].text, ciuic_last_error(), bad[i].complaint);
+        cJSON_Delete(claims);
+    }
+    cJSON *claims = NULL;
+    CU_ASSERT_EQUAL(claims_read("suites/no-such-claims.json", &claims), CIUIC_ERROR_INPUT);
+    CU_ASSERT_PTR_NULL(claims);
+}
+
+static void verdicts_follow_the_interval(void)
+{
+    const double inf = INFINITY;
+    const struct {
+        double min, max, low, high;
+        verdict expected;
+    } table[] = {
+        {3, NAN, 3.1, 4, VERDICT_SUPPORTED},       {3, NAN, 3, 4, VERDICT_SUPPORTED}, /* bounds are inclusive */
+        {3, NAN, 2.9, 4, VERDICT_INCONCLUSIVE},    {3, NAN, 2.9, 3, VERDICT_INCONCLUSIVE},
+        {3, NAN, 1, 2.999, VERDICT_REFUTED},       {3, NAN, NAN, NAN, VERDICT_INCONCLUSIVE},
+        {3, NAN, NAN, 1, VERDICT_INCONCLUSIVE},    {3, NAN, 4, NAN, VERDICT_INCONCLUSIVE},
+        {NAN, 0.01, 0, 0.01, VERDICT_SUPPORTED},   {NAN, 0.01, 0.005, 0.02, VERDICT_INCONCLUSIVE},
+        {NAN, 0.01, 0.011, 0.02, VERDICT_REFUTED}, {NAN, 0.01, 0.01, inf, VERDICT_INCONCLUSIVE},
+        {3, 5, 3.5, 4.5, VERDICT_SUPPORTED},       {3, 5, 2.5, 4.5, VERDICT_INCONCLUSIVE},
+        {3, 5, 3.5, 5.5, VERDICT_INCONCLUSIVE},    {3, 5, 2, 6, VERDICT_INCONCLUSIVE},
+        {3, 5, 5.1, 6, VERDICT_REFUTED},           {3, 5, 1, 2, VERDICT_REFUTED},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const claim c = {.min = table[i].min, .max = table[i].max};
+        const verdict found = claim_judge(&c, table[i].low, table[i].high);
+        CHECK(found == table[i].expected, "row %zu: %s, expected %s", i, verdict_name(found),
+              verdict_name(table[i].expected));
+    }
+}
+
+static void claims_are_about_everything_on(void)
+{
+    cJSON *claims = NULL, *root = fixture_results(&fixture_usual);
+    result_set r;
+    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(results_index(root, &r), CIUIC_OK);
+    size_t covered = 0;
+    for (size_t i = 0; i < r.case_count; i++) {
+        claim c;
+        CU_ASSERT_EQUAL_FATAL(claim_parse(claims->child, "claims", 0, &c), CIUIC_OK);
+        const bool about = claim_covers(&c, &r, &r.cases[i]);
+        const char *name = case_variant_name(&r.cases[i]);
+        const bool all_on =
+            strcmp(name, "int8+graph+memory+avx512") == 0 || strcmp(name, "int4+graph+memory+avx512") == 0;
+        CHECK(about == all_on, "%s is %s", r.cases[i].id, about ? "covered" : "not covered");
+        CU_ASSERT_EQUAL(is_all_on(&r, &r.cases[i]), all_on);
+        covered += about;
+    }
+    CU_ASSERT_EQUAL(covered, 4);
+    results_free(&r);
+    cJSON_Delete(root);
+    cJSON_Delete(claims);
+}
+
+static const test_case cases[] = {
+    {"the project's own claims", the_projects_claims},
+    {"bad claims are refused with the place and what was expected", bad_claims},
+    {"verdicts follow the interval", verdicts_follow_the_interval},
+    {"claims are about variants with everything on", claims_are_about_everything_on},
+};
+
+TEST_SUITE(claims, cases);

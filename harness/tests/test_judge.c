@@ -1,0 +1,365 @@
+/* test_judge.c - judge_results on made-up machines whose truth is known. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/judge/claims.h"
+#include "harness/judge/judge.h"
+#include "harness/tests/results_fixture.h"
+#include "optimizer/json.h"
+#include "optimizer/tests/runner.h"
+
+#define INT4_DECODE "decode64@256/b1/t2/int4+graph+memory+avx512"
+#define INT8_DECODE "decode64@256/b1/t2/int8+graph+memory+avx512"
+
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return json_is_number(item) ? item->valuedouble : NAN;
+}
+
+static const char *text(const cJSON *object, const char *key)
+{
+    const char *found = cJSON_GetStringValue(json_find(object, key));
+    return found != NULL ? found : "(none)";
+}
+
+static cJSON *judged_claims;
+
+static void judge(cJSON *results)
+{
+    cJSON_Delete(judged_claims);
+    judged_claims = NULL;
+    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &judged_claims), CIUIC_OK);
+    const ciuic_status status = judge_results(results, judged_claims);
+    CHECK(status == CIUIC_OK, "status %d: %s", (int)status, ciuic_last_error());
+}
+
+static cJSON *judged(const fixture_machine *machine)
+{
+    cJSON *results = fixture_results(machine);
+    judge(results);
+    return results;
+}
+
+static void expect(const cJSON *results, const char *claim_id, const char *ending, const char *baseline,
+                   const char *expected)
+{
+    const cJSON *v = fixture_verdict(results, claim_id, ending, baseline);
+    CHECK(v != NULL, "no verdict of %s for %s against %s", claim_id, ending, baseline);
+    if (v != NULL)
+        CHECK(strcmp(text(v, "verdict"), expected) == 0, "%s, %s, against %s: %s, expected %s (%s)", claim_id, ending,
+              baseline, text(v, "verdict"), expected, text(v, "reason"));
+}
+
+/* Every ratio is of two samples of one round, each within `noise` of its truth: the estimate is within
+ * (1 + noise) / (1 - noise) of the true ratio, however the drift went. */
+static void ratios_recover_the_truth(void)
+{
+    cJSON *results = judged(&fixture_usual);
+    const cJSON *c = fixture_case(results, INT4_DECODE);
+    const double bound = (1 + fixture_usual.noise) / (1 - fixture_usual.noise);
+    const double over_tuned = fixture_usual.int4_gain;
+    const double over_naive = over_tuned * 1.15 * 1.05 * 8.0, over_openblas = over_naive / fixture_usual.openblas_gain;
+    const struct {
+        const char *baseline;
+        double truth;
+    } table[] = {{"tuned", over_tuned}, {"naive", over_naive}, {"openblas", over_openblas}};
+    for (size_t i = 0; i < 3; i++) {
+        const cJSON *ratio = json_find(json_find(c, "ratios"), table[i].baseline);
+        const double value = number(ratio, "value"), low = number(ratio, "low"), high = number(ratio, "high");
+        CHECK(value / table[i].truth < bound && table[i].truth / value < bound, "against %s: %g, in truth %g",
+              table[i].baseline, value, table[i].truth);
+        CHECK(low <= value && value <= high && low / table[i].truth < bound && table[i].truth / high < bound,
+              "against %s: %g in %g to %g", table[i].baseline, value, low, high);
+        CU_ASSERT_EQUAL(number(ratio, "rounds"), 15.0);
+    }
+    /* Bytes allow 16 / 4.5 of what 16 bits allow. */
+    CHECK(fabs(number(json_find(json_find(c, "ratios"), "tuned"), "ceiling") - 16 / 4.5) < 1e-6, "ceiling %g",
+          number(json_find(json_find(c, "ratios"), "tuned"), "ceiling"));
+    const double median = number(json_find(c, "latency_s"), "median");
+    CHECK(fabs(number(c, "tokens_per_s") * median / 64 - 1) < 1e-12, "%g tokens/s at %g s", number(c, "tokens_per_s"),
+          median);
+    cJSON_Delete(results);
+}
+
+static void verdicts_name_the_baseline(void)
+{
+    cJSON *results = judged(&fixture_usual);
+    /* int4: 1.7 over tuned, 16 over naive, 3.28 over openblas. */
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "refuted");
+    expect(results, "speedup-3x", INT4_DECODE, "naive", "supported");
+    expect(results, "speedup-3x", INT4_DECODE, "openblas", "supported");
+    const cJSON *tuned = fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned");
+    CHECK(strstr(text(tuned, "reason"), "holds against naive and openblas only") != NULL, "%s", text(tuned, "reason"));
+    const cJSON *naive = fixture_verdict(results, "speedup-3x", INT4_DECODE, "naive");
+    CHECK(strstr(text(naive, "reason"), "Against tuned, the fair baseline, it is refuted") != NULL, "%s",
+          text(naive, "reason"));
+    CHECK(strstr(text(naive, "reason"), "5.00x is reached too") != NULL, "%s", text(naive, "reason"));
+    CU_ASSERT_TRUE(cJSON_IsTrue(json_find(tuned, "headline")) && cJSON_IsFalse(json_find(naive, "headline")));
+    expect(results, "error-0.01", INT4_DECODE, "reference", "refuted");
+    expect(results, "error-0.01", INT8_DECODE, "reference", "supported");
+    expect(results, "perplexity-1pct", INT4_DECODE, "reference", "refuted");
+    expect(results, "perplexity-1pct", INT8_DECODE, "reference", "supported");
+    /* 5.6 of 16.5 MB: 66% less; the process, with 9 MB of its own, 43% less. Of naive's 32 MB: 82% less. */
+    expect(results, "memory-70-total", INT4_DECODE, "tuned", "refuted");
+    expect(results, "memory-70-total", INT4_DECODE, "naive", "supported");
+    expect(results, "memory-70-rss", INT4_DECODE, "tuned", "refuted");
+    const cJSON *summary = json_find(results, "summary");
+    CHECK(strstr(text(summary, "headline"), "Is it 3 to 5 times faster? No.") != NULL, "%s", text(summary, "headline"));
+    CHECK(strstr(text(summary, "headline"), "Is the loss hard to notice? Yes.") != NULL, "%s",
+          text(summary, "headline"));
+    CHECK(strstr(text(summary, "joint"), "No single variant") != NULL, "%s", text(summary, "joint"));
+    cJSON_Delete(results);
+}
+
+static void a_ceiling_below_the_bound_is_said(void)
+{
+    fixture_machine slow = fixture_usual;
+    slow.int8_gain = 1.8;
+    cJSON *results = judged(&slow);
+    /* 16 / 8.5 = 1.88: three times is out of reach for 8.5 bits, and the verdict says so. */
+    const cJSON *v = fixture_verdict(results, "speedup-3x", INT8_DECODE, "tuned");
+    CHECK(strstr(text(v, "reason"), "allow at most 1.88x") != NULL, "%s", text(v, "reason"));
+    cJSON_Delete(results);
+}
+
+static void the_bound_itself_is_too_close_to_tell(void)
+{
+    fixture_machine exact = fixture_usual;
+    exact.int4_gain = 3.0;
+    cJSON *results = judged(&exact);
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "inconclusive");
+    cJSON_Delete(results);
+    exact.int4_gain = 3.3;
+    exact.noise = 0.2; /* the noise floor of such a machine is wider than 3.3 / 3 */
+    results = judged(&exact);
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "inconclusive");
+    exact.noise = 0.005;
+    cJSON_Delete(results);
+    results = judged(&exact);
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "supported");
+    cJSON_Delete(results);
+}
+
+static void few_rounds_decide_nothing(void)
+{
+    fixture_machine hasty = fixture_usual;
+    hasty.rounds = 5;
+    hasty.int4_gain = 30;
+    cJSON *results = judged(&hasty);
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "inconclusive");
+    const cJSON *v = fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned");
+    CHECK(strstr(text(v, "reason"), "5 paired rounds, a 95% interval needs at least 6") != NULL, "%s",
+          text(v, "reason"));
+    CU_ASSERT_TRUE(isnan(number(v, "low")) && number(v, "value") > 25);
+    hasty.rounds = 6;
+    cJSON_Delete(results);
+    results = judged(&hasty);
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "supported");
+    cJSON_Delete(results);
+}
+
+static void lost_rounds_and_failed_cases(void)
+{
+    cJSON *results = fixture_results(&fixture_usual);
+    cJSON *openblas = fixture_case(results, "decode64@256/b1/t2/openblas");
+    cJSON_ReplaceItemInObject(openblas, "status", cJSON_CreateString("failed"));
+    cJSON_AddStringToObject(openblas, "reason", "the worker was killed by signal 9");
+    cJSON *lost = fixture_case(results, INT4_DECODE);
+    const char *id = json_find(lost, "id")->valuestring;
+    for (cJSON *block = cJSON_GetObjectItem(results, "blocks")->child; block != NULL; block = block->next) {
+        cJSON *samples = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(block, "samples"), id);
+        for (int i = 0; samples != NULL && i < 8; i++)
+            cJSON_ReplaceItemInArray(samples, 2 * i % 15, cJSON_CreateNull());
+    }
+    cJSON *broken = fixture_case(results, INT8_DECODE);
+    cJSON_ReplaceItemInObject(broken, "status", cJSON_CreateString("failed"));
+    cJSON_AddStringToObject(broken, "reason", "illegal instruction");
+    judge(results);
+    CU_ASSERT_EQUAL(number(fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned"), "rounds"), 7.0);
+    const cJSON *v = fixture_verdict(results, "speedup-3x", INT4_DECODE, "openblas");
+    CHECK(strstr(text(v, "reason"), "the baseline openblas failed: the worker was killed by signal 9") != NULL, "%s",
+          text(v, "reason"));
+    CU_ASSERT_STRING_EQUAL(text(v, "verdict"), "inconclusive");
+    v = fixture_verdict(results, "error-0.01", INT8_DECODE, "reference");
+    CHECK(strstr(text(v, "reason"), "the case failed: illegal instruction") != NULL, "%s", text(v, "reason"));
+    cJSON_Delete(results);
+}
+
+static void an_unknown_noise_floor_decides_nothing(void)
+{
+    fixture_machine fast = fixture_usual;
+    fast.int4_gain = 4;
+    cJSON *results = fixture_results(&fast);
+    const char *const twins[] = {"prefill128@0/b1/t2/fp16+graph+memory+avx512#again",
+                                 "decode64@256/b1/t2/fp16+graph+memory+avx512#again"};
+    for (cJSON *block = cJSON_GetObjectItem(results, "blocks")->child; block != NULL; block = block->next) {
+        char id[160];
+        for (size_t i = 0; i < 2; i++) {
+            snprintf(id, sizeof id, "made-up-model/%s", twins[i]);
+            cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItem(block, "samples"), id);
+        }
+    }
+    judge(results);
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "inconclusive");
+    const cJSON *v = fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned");
+    CHECK(strstr(text(v, "reason"), "no A/A pair") != NULL, "%s", text(v, "reason"));
+    cJSON_Delete(results);
+}
+
+/* ---- stages ----------------------------------------------------------------------------------------------------- */
+
+static const cJSON *stage_of(const cJSON *results, const char *ending, const char *stage)
+{
+    for (const cJSON *s = json_find(results, "stages")->child; s != NULL; s = s->next)
+        if (strstr(text(s, "all_on"), ending) != NULL && strcmp(text(s, "stage"), stage) == 0) return s;
+    return NULL;
+}
+
+static void stages_recover_their_gains(void)
+{
+    const size_t blocks[] = {1, 3}; /* within one block by pairs; over three by way of `tuned` */
+    for (size_t i = 0; i < 2; i++) {
+        fixture_machine machine = fixture_usual;
+        machine.blocks = blocks[i];
+        machine.noise = 0.002;
+        cJSON *results = judged(&machine);
+        const struct {
+            const char *stage;
+            double gain;
+        } table[] = {{"quantize", 1.7}, {"graph", 1.15}, {"memory", 1.05}, {"kernels", 8.0}};
+        size_t linked = 0;
+        for (size_t s = 0; s < 4; s++) {
+            const cJSON *entry = stage_of(results, INT4_DECODE, table[s].stage);
+            const char *const sides[] = {"alone", "last"};
+            for (size_t side = 0; side < 2; side++) {
+                const cJSON *e = json_find(entry, sides[side]);
+                /* Four samples, each within 0.2% of its truth, when linked. */
+                CHECK(fabs(log(number(e, "value") / table[s].gain)) < 4 * 0.0021, "%s %s: %g, in truth %g",
+                      table[s].stage, sides[side], number(e, "value"), table[s].gain);
+                CHECK(strcmp(text(e, "verdict"), "faster") == 0, "%s %s is %s", table[s].stage, sides[side],
+                      text(e, "verdict"));
+                CHECK(number(e, "coverage") >= 0.95, "coverage %g", number(e, "coverage"));
+                linked += cJSON_IsFalse(json_find(e, "paired")) ? 1 : 0;
+            }
+            CU_ASSERT_PTR_NULL(json_find(entry, "sentence"));
+        }
+        CHECK((linked > 0) == (blocks[i] > 1), "%zu of 8 effects were linked", linked);
+        CHECK(strstr(text(json_find(results, "summary"), "stages"), "Every stage earns its place") != NULL, "%s",
+              text(json_find(results, "summary"), "stages"));
+        cJSON_Delete(results);
+    }
+}
+
+static void a_stage_that_costs_is_named(void)
+{
+    fixture_machine machine = fixture_usual;
+    machine.int4_gain = 0.8;
+    machine.graph_gain = 1.0;
+    cJSON *results = judged(&machine);
+    const cJSON *quantize = stage_of(results, INT4_DECODE, "quantize"),
+                *graph = stage_of(results, INT4_DECODE, "graph");
+    CU_ASSERT_STRING_EQUAL(text(json_find(quantize, "last"), "verdict"), "slower");
+    CHECK(strstr(text(quantize, "sentence"), "quantize costs more than it gives") != NULL, "%s",
+          text(quantize, "sentence"));
+    /* 15.2 MB of weights in 33.6 MB of cache. */
+    CHECK(strstr(text(quantize, "sentence"), "15.2 MB, already fit in the last-level cache of 33.6 MB") != NULL, "%s",
+          text(quantize, "sentence"));
+    CU_ASSERT_STRING_EQUAL(text(json_find(graph, "last"), "verdict"), "no difference");
+    CHECK(strstr(text(graph, "sentence"), "no measurable difference") != NULL, "%s", text(graph, "sentence"));
+    CHECK(strstr(text(json_find(results, "summary"), "stages"), "Not every stage") != NULL, "%s",
+          text(json_find(results, "summary"), "stages"));
+    cJSON_Delete(results);
+}
+
+/* A/A: with every gain at 1 no stage may be called faster or slower, whatever the noise. The interval of the effect and
+ * that of the floor are each wrong in 5% of cases, and both must be for a false call. */
+static void noise_is_never_called_a_difference(void)
+{
+    fixture_machine machine = {.int8_gain = 1,
+                               .int4_gain = 1,
+                               .graph_gain = 1,
+                               .memory_gain = 1,
+                               .kernels_gain = 1,
+                               .openblas_gain = 1,
+                               .noise = 0.05,
+                               .rounds = 25,
+                               .blocks = 1};
+    cJSON *results = judged(&machine);
+    size_t all = 0, called = 0;
+    for (const cJSON *s = json_find(results, "stages")->child; s != NULL; s = s->next) {
+        const char *v = text(json_find(s, "last"), "verdict");
+        called += strcmp(v, "faster") == 0 || strcmp(v, "slower") == 0;
+        all++;
+    }
+    CU_ASSERT_EQUAL(all, 16);
+    CHECK(called == 0, "%zu of %zu differences were found where there is none", called, all);
+    cJSON_Delete(results);
+}
+
+/* ---- form ------------------------------------------------------------------------------------------------------- */
+
+static void judging_twice_changes_nothing(void)
+{
+    cJSON *results = judged(&fixture_usual), *parsed = NULL;
+    char *once = cJSON_Print(results);
+    judge(results);
+    char *twice = cJSON_Print(results);
+    CU_ASSERT_STRING_EQUAL(once, twice);
+    /* Nor does judging what was written to a file and read again. */
+    CU_ASSERT_EQUAL_FATAL(json_parse(once, strlen(once), "results", &parsed), CIUIC_OK);
+    judge(parsed);
+    const cJSON *a = fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned");
+    const cJSON *b = fixture_verdict(parsed, "speedup-3x", INT4_DECODE, "tuned");
+    CU_ASSERT_EQUAL(number(a, "value"), number(b, "value"));
+    CU_ASSERT_STRING_EQUAL(text(a, "reason"), text(b, "reason"));
+    cJSON_free(once);
+    cJSON_free(twice);
+    cJSON_Delete(parsed);
+    cJSON_Delete(results);
+}
+
+static void spoilt_results(void)
+{
+    const char *const texts[] = {
+        "{}", "{\"cases\": [], \"blocks\": 3}", "{\"cases\": [{}], \"blocks\": []}",
+        "{\"cases\": [{\"id\": \"x\", \"status\": \"ok\", \"variant\": {\"quantize\": \"none\","
+        " \"graph\": true, \"memory\": \"on\", \"kernels\": \"c\"}}], \"blocks\": []}"};
+    cJSON *claims = NULL;
+    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        cJSON *results = cJSON_Parse(texts[i]);
+        CU_ASSERT_EQUAL(judge_results(results, claims), CIUIC_ERROR_INPUT);
+        CHECK(strncmp(ciuic_last_error(), "results", 7) == 0, "%s", ciuic_last_error());
+        cJSON_Delete(results);
+    }
+    /* No case at all is not an error: the answer is that nothing was measured. */
+    cJSON *empty = cJSON_Parse("{\"cases\": [], \"blocks\": []}");
+    CU_ASSERT_EQUAL(judge_results(empty, claims), CIUIC_OK);
+    CHECK(strstr(text(json_find(empty, "summary"), "joint"), "No variant") != NULL, "%s",
+          text(json_find(empty, "summary"), "joint"));
+    CU_ASSERT_EQUAL(cJSON_GetArraySize(json_find(empty, "verdicts")), 0);
+    cJSON_Delete(empty);
+    cJSON_Delete(claims);
+    cJSON_Delete(judged_claims);
+    judged_claims = NULL;
+}
+
+static const test_case cases[] = {
+    {"ratios recover the truth", ratios_recover_the_truth},
+    {"verdicts name the baseline against which a claim holds", verdicts_name_the_baseline},
+    {"a ceiling below the bound is said", a_ceiling_below_the_bound_is_said},
+    {"the bound itself is too close to tell", the_bound_itself_is_too_close_to_tell},
+    {"few rounds decide nothing", few_rounds_decide_nothing},
+    {"lost rounds and failed cases", lost_rounds_and_failed_cases},
+    {"an unknown noise floor decides nothing", an_unknown_noise_floor_decides_nothing},
+    {"stages recover their gains, within and across blocks", stages_recover_their_gains},
+    {"a stage that costs more than it gives is named", a_stage_that_costs_is_named},
+    {"noise is never called a difference", noise_is_never_called_a_difference},
+    {"judging twice changes nothing", judging_twice_changes_nothing},
+    {"spoilt and empty results", spoilt_results},
+};
+
+TEST_SUITE(judge, cases);
