@@ -30,6 +30,8 @@ ciuic_status ciuic_fail(ciuic_status status, const char *format, ...)
 
 ciuic_status ciuic_fail_memory(const char *what, size_t bytes)
 {
-    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "out of memory: %zu bytes for %s could not be had; close other programs "
-                      "or choose a shorter context", bytes, what);
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
+                      "out of memory: %zu bytes for %s could not be had; close other programs "
+                      "or choose a shorter context",
+                      bytes, what);
 }

@@ -1,0 +1,233 @@
+/* graph.c - building blocks of the IR and the checks that every graph must pass. */
+#include "optimizer/graph/graph.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/error.h"
+
+/* Makes room for one more element in a growing array; false when out of memory. */
+static bool reserve(void **array, int count, int *capacity, size_t element)
+{
+    if (count < *capacity) return true;
+    const int grown = *capacity == 0 ? 64 : 2 * *capacity;
+    void *moved = realloc(*array, (size_t)grown * element);
+    if (moved == NULL) return false;
+    *array = moved;
+    *capacity = grown;
+    return true;
+}
+
+int graph_add_value(graph *g, graph_dtype dtype, graph_rows rows, size_t width, const char *format, ...)
+{
+    void *array = g->values;
+    if (!reserve(&array, g->value_count, &g->value_capacity, sizeof *g->values)) return GRAPH_NONE;
+    g->values = array;
+    graph_value *value = &g->values[g->value_count];
+    *value = (graph_value){.dtype = dtype, .rows = rows, .width = width};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(value->name, sizeof value->name, format, arguments);
+    va_end(arguments);
+    return g->value_count++;
+}
+
+int graph_add_weight(graph *g, const graph_weight *weight)
+{
+    void *array = g->weights;
+    if (!reserve(&array, g->weight_count, &g->weight_capacity, sizeof *g->weights)) return GRAPH_NONE;
+    g->weights = array;
+    g->weights[g->weight_count] = *weight;
+    return g->weight_count++;
+}
+
+int graph_add_op(graph *g, const graph_op *op)
+{
+    void *array = g->ops;
+    if (!reserve(&array, g->op_count, &g->op_capacity, sizeof *g->ops)) return GRAPH_NONE;
+    g->ops = array;
+    g->ops[g->op_count] = *op;
+    return g->op_count++;
+}
+
+void graph_free(graph *g)
+{
+    if (g == NULL) return;
+    free(g->values);
+    free(g->ops);
+    free(g->weights);
+    free(g);
+}
+
+graph_operand graph_whole(int value)
+{
+    return (graph_operand){.value = value};
+}
+
+size_t graph_weight_rows(const graph_weight *w)
+{
+    size_t rows = 0;
+    for (int i = 0; i < w->parts; i++) rows += w->rows[i];
+    return rows;
+}
+
+bool graph_reads(const graph_op *op, int value)
+{
+    for (int i = 0; i < GRAPH_MAX_INPUTS; i++)
+        if (op->in[i].value == value) return true;
+    return false;
+}
+
+int graph_uses(const graph *g, int value)
+{
+    int uses = g->output == value ? 1 : 0;
+    for (int i = 0; i < g->op_count; i++) uses += graph_reads(&g->ops[i], value) ? 1 : 0;
+    return uses;
+}
+
+int graph_producer(const graph *g, int value)
+{
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i].out.value == value) return i;
+    return GRAPH_NONE;
+}
+
+void graph_remove_ops(graph *g, const bool *dead)
+{
+    int kept = 0;
+    for (int i = 0; i < g->op_count; i++)
+        if (!dead[i]) g->ops[kept++] = g->ops[i];
+    g->op_count = kept;
+}
+
+const char *graph_op_name(graph_op_kind kind)
+{
+    static const char *const names[GRAPH_OP_KINDS] = {
+        [GRAPH_EMBED] = "embed",
+        [GRAPH_RMS_NORM] = "rms_norm",
+        [GRAPH_MATMUL] = "matmul",
+        [GRAPH_SLICE] = "slice",
+        [GRAPH_CONCAT] = "concat",
+        [GRAPH_ROPE] = "rope",
+        [GRAPH_CACHE_WRITE] = "cache_write",
+        [GRAPH_CACHE_READ] = "cache_read",
+        [GRAPH_ATTENTION] = "attention",
+        [GRAPH_ABSORB_QUERY] = "absorb_query",
+        [GRAPH_ABSORB_VALUE] = "absorb_value",
+        [GRAPH_SILU] = "silu",
+        [GRAPH_MUL] = "mul",
+        [GRAPH_ADD] = "add",
+        [GRAPH_SWIGLU] = "swiglu",
+        [GRAPH_ROUTE] = "route",
+        [GRAPH_GATHER] = "gather",
+        [GRAPH_EXPERT_MATMUL] = "expert_matmul",
+        [GRAPH_COMBINE] = "combine",
+        [GRAPH_LAST_ROW] = "last_row",
+        [GRAPH_QUANTIZE] = "quantize",
+    };
+    return kind < GRAPH_OP_KINDS ? names[kind] : "?";
+}
+
+/* Columns that input `i` of the operation spans, counted from the operand's offset. */
+static size_t input_span(const graph *g, const graph_op *op, int i)
+{
+    const size_t between = op->heads > 0 ? (op->heads - 1) * op->in[i].stride : 0;
+    switch (op->kind) {
+    case GRAPH_MATMUL:
+    case GRAPH_EXPERT_MATMUL:
+        return i == 0 ? g->weights[op->weight].columns : 0;
+    case GRAPH_CONCAT:
+        return between + (i == 0 ? op->head_width : op->tail_width);
+    case GRAPH_ATTENTION:
+        if (i == 0) return between + op->key_width;
+        return (op->kv_heads - 1) * op->in[i].stride + (i == 1 ? op->key_width : op->value_width);
+    case GRAPH_ABSORB_QUERY:
+        return between + (i == 0 ? op->head_width : op->tail_width);
+    case GRAPH_CACHE_WRITE:
+        return g->cache_width[i];
+    case GRAPH_ROUTE:
+        return op->head_width;
+    case GRAPH_GATHER:
+    case GRAPH_COMBINE:
+        return i == 0 ? op->head_width : 0;
+    default:
+        return between + op->head_width;
+    }
+}
+
+static size_t output_span(const graph *g, const graph_op *op)
+{
+    const size_t between = op->heads > 0 ? (op->heads - 1) * op->out.stride : 0;
+    switch (op->kind) {
+    case GRAPH_MATMUL:
+    case GRAPH_EXPERT_MATMUL:
+        return graph_weight_rows(&g->weights[op->weight]);
+    case GRAPH_CONCAT:
+        return between + op->head_width + op->tail_width;
+    case GRAPH_ATTENTION:
+        return between + op->value_width;
+    case GRAPH_ABSORB_QUERY:
+        return between + op->key_width;
+    case GRAPH_ABSORB_VALUE:
+        return between + op->value_width;
+    case GRAPH_CACHE_WRITE:
+    case GRAPH_ROUTE:
+        return 0;
+    default:
+        return between + op->head_width;
+    }
+}
+
+static ciuic_status bad_op(const graph *g, int index, const char *what)
+{
+    const graph_op *op = &g->ops[index];
+    const char *out = op->out.value >= 0 && op->out.value < g->value_count ? g->values[op->out.value].name : "-";
+    return ciuic_fail(CIUIC_ERROR_INPUT, "graph operation %d (%s -> %s): %s", index, graph_op_name(op->kind), out,
+                      what);
+}
+
+static ciuic_status validate_op(const graph *g, int index, const bool *written)
+{
+    const graph_op *op = &g->ops[index];
+    if (op->kind >= GRAPH_OP_KINDS) return bad_op(g, index, "unknown kind");
+    if (op->weight != GRAPH_NONE && (op->weight < 0 || op->weight >= g->weight_count))
+        return bad_op(g, index, "its weight does not exist");
+    const bool needs_weight = op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL || op->kind == GRAPH_EMBED ||
+                              op->kind == GRAPH_ABSORB_QUERY || op->kind == GRAPH_ABSORB_VALUE;
+    if (needs_weight && op->weight == GRAPH_NONE) return bad_op(g, index, "it needs a weight and has none");
+    if (op->heads == 0) return bad_op(g, index, "it has no heads");
+    if (op->kind == GRAPH_ATTENTION && (op->kv_heads == 0 || op->heads % op->kv_heads != 0))
+        return bad_op(g, index, "its query heads are no multiple of its key heads");
+    for (int i = 0; i < GRAPH_MAX_INPUTS; i++) {
+        const graph_operand *in = &op->in[i];
+        if (in->value == GRAPH_NONE) continue;
+        if (in->value < 0 || in->value >= g->value_count) return bad_op(g, index, "an input is no value");
+        if (!written[in->value]) return bad_op(g, index, "an input is read before it is written");
+        if (g->values[in->value].dtype == GRAPH_ROUTING) continue;
+        if (in->offset + input_span(g, op, i) > g->values[in->value].width)
+            return bad_op(g, index, "an input reaches beyond its value's columns");
+    }
+    if (op->kind == GRAPH_CACHE_WRITE) return CIUIC_OK;
+    if (op->out.value < 0 || op->out.value >= g->value_count) return bad_op(g, index, "its output is no value");
+    if (op->out.offset + output_span(g, op) > g->values[op->out.value].width)
+        return bad_op(g, index, "its output reaches beyond its value's columns");
+    const bool in_place = (op->kind == GRAPH_ROPE || op->kind == GRAPH_RMS_NORM) && op->in[0].value == op->out.value;
+    if (written[op->out.value] && !in_place) return bad_op(g, index, "its output was written before");
+    return CIUIC_OK;
+}
+
+ciuic_status graph_validate(const graph *g)
+{
+    bool *written = calloc((size_t)g->value_count + 1, sizeof *written);
+    if (written == NULL) return ciuic_fail_memory("a graph's checks", (size_t)g->value_count);
+    ciuic_status status = CIUIC_OK;
+    for (int i = 0; i < g->op_count && status == CIUIC_OK; i++) {
+        status = validate_op(g, i, written);
+        if (status == CIUIC_OK && g->ops[i].out.value != GRAPH_NONE) written[g->ops[i].out.value] = true;
+    }
+    if (status == CIUIC_OK && (g->output < 0 || g->output >= g->value_count || !written[g->output]))
+        status = ciuic_fail(CIUIC_ERROR_INPUT, "graph: the logits are not computed");
+    free(written);
+    return status;
+}

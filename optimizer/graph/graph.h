@@ -1,0 +1,181 @@
+/* graph.h - the intermediate representation of one forward pass: a list of operations in execution order over values.
+ *
+ * A value is a matrix in FP32 (unless its dtype says otherwise) of `width` columns; its rows are the tokens of this call,
+ * the routed rows (tokens x experts per token, sorted by expert), or all positions of the cache. An operation reads
+ * operands - a column range of a value, cut into heads - and writes one. Every value is written by one operation, except
+ * that rope and rms_norm may rewrite columns of their own input in place. Builders emit one operation per operation of
+ * the model's own modules (graph = off); passes rewrite the list (graph = on). Shapes in comments: T tokens of this call,
+ * S positions in the cache after it, k experts per token. */
+#ifndef CIUIC_GRAPH_H
+#define CIUIC_GRAPH_H
+
+#include <stdio.h>
+
+#include "optimizer/checkpoint/config.h"
+#include "optimizer/ciuic.h"
+
+enum { GRAPH_NONE = -1, GRAPH_MAX_INPUTS = 3, GRAPH_MAX_PARTS = 3, GRAPH_NAME = 96 };
+
+typedef enum graph_rows { GRAPH_TOKENS, GRAPH_ROUTED, GRAPH_CONTEXT } graph_rows;
+
+typedef enum graph_dtype {
+    GRAPH_F32,
+    GRAPH_Q8,     /* kernel_q8: int8 values, a scale and a sum for each group */
+    GRAPH_ROUTING /* which rows go to which expert, with which weight */
+} graph_dtype;
+
+typedef struct graph_value {
+    char name[GRAPH_NAME];
+    graph_dtype dtype;
+    graph_rows rows;
+    bool last;    /* only the last token's row(s) exist */
+    size_t width; /* columns */
+} graph_value;
+
+/* Columns offset + h * stride + [0, width of a head) of a value, for each head h of the operation. */
+typedef struct graph_operand {
+    int value; /* GRAPH_NONE: absent */
+    size_t offset, stride;
+} graph_operand;
+
+typedef enum graph_weight_kind { GRAPH_MATRIX, GRAPH_VECTOR, GRAPH_EXPERTS } graph_weight_kind;
+
+/* Weights by the names of their tensors. The parts of a matrix are stacked: outputs of part 0 first. */
+typedef struct graph_weight {
+    graph_weight_kind kind;
+    int parts;
+    char name[GRAPH_MAX_PARTS]
+             [GRAPH_NAME];      /* tensor name without ".weight"; of experts, with '*' for the expert's number */
+    bool bias[GRAPH_MAX_PARTS]; /* there is a name.bias */
+    size_t rows[GRAPH_MAX_PARTS], columns; /* of a vector: columns */
+    size_t experts;                        /* of GRAPH_EXPERTS */
+    bool exact;                            /* FP32 and never quantised: the router */
+    char fold[GRAPH_NAME];                 /* norm whose weight is multiplied into the columns; "" for none */
+} graph_weight;
+
+typedef enum graph_op_kind {
+    GRAPH_EMBED,        /* weight row of each id -> out [T, hidden] */
+    GRAPH_RMS_NORM,     /* in0 per head, weight (vector) or none -> out */
+    GRAPH_MATMUL,       /* in0 [rows, K], weight -> out [rows, N] */
+    GRAPH_SLICE,        /* in0 per head -> out, contiguous: a copy */
+    GRAPH_CONCAT,       /* per head: in0 (head_width), then in1 (tail_width; stride 0: one for all heads) -> out */
+    GRAPH_ROPE,         /* in0 per head, by the row's position -> out */
+    GRAPH_CACHE_WRITE,  /* in0, in1 -> the two halves of the layer's cache rows (keys and values, or latent and k_pe) */
+    GRAPH_CACHE_READ,   /* half `half` of the layer's cache -> out [S, head_width] */
+    GRAPH_ATTENTION,    /* in0 queries per head; in1 keys, in2 values [S, ..], or absent: the cache -> out per head */
+    GRAPH_ABSORB_QUERY, /* in0 q_nope per head, in1 q_pe per head, weight kv_b -> out per head [W_UK^T q_nope | q_pe] */
+    GRAPH_ABSORB_VALUE, /* in0 latent context per head, weight kv_b -> out per head W_UV c */
+    GRAPH_SILU,         /* in0 -> out */
+    GRAPH_MUL,          /* in0, in1 -> out */
+    GRAPH_ADD,          /* in0, in1 -> out */
+    GRAPH_SWIGLU,       /* silu(in0) * in1 -> out */
+    GRAPH_ROUTE,        /* in0 router logits [T, experts], weight (selection bias) or none -> out routing */
+    GRAPH_GATHER,       /* in0 [T, K], in1 routing -> out [T k, K], sorted by expert */
+    GRAPH_EXPERT_MATMUL, /* in0 [T k, K], in1 routing, weight (experts) -> out [T k, N] */
+    GRAPH_COMBINE,       /* in0 [T k, K], in1 routing -> out [T, K]: sum of the token's rows by their weights */
+    GRAPH_LAST_ROW,      /* in0 [T, K] -> out [1, K] */
+    GRAPH_QUANTIZE,      /* in0 [rows, K] -> out, quantised: what int8 and int4 matmuls read; put in by lowering */
+    GRAPH_OP_KINDS
+} graph_op_kind;
+
+typedef struct graph_op {
+    graph_op_kind kind;
+    int layer; /* GRAPH_NONE outside the layers */
+    graph_operand in[GRAPH_MAX_INPUTS], out;
+    int weight;   /* GRAPH_NONE: none */
+    bool last;    /* runs for the last token only */
+    size_t heads; /* segments of a row; 1 for most */
+    size_t head_width, tail_width;
+    size_t kv_heads, key_width, value_width; /* attention; the absorb operations: kv_heads unused */
+    float scale;                             /* attention: of the scores; rms_norm: eps */
+    int half;                                /* cache read */
+} graph_op;
+
+/* What the layers' caches hold for each position. */
+typedef enum graph_cache {
+    GRAPH_CACHE_EXPANDED, /* keys [kv_heads * key_width] and values [kv_heads * value_width] */
+    GRAPH_CACHE_LATENT,   /* MLA: normalised latent [kv_lora_rank] and rotated k_pe [qk_rope_head_dim], one row */
+} graph_cache;
+
+typedef enum graph_phase {
+    GRAPH_PREFILL,     /* n tokens, logits of the last */
+    GRAPH_PREFILL_ALL, /* n tokens, logits of all */
+    GRAPH_DECODE,      /* one token */
+    GRAPH_PHASES
+} graph_phase;
+
+typedef struct graph {
+    graph_phase phase;
+    graph_cache cache;
+    size_t cache_width[2]; /* values a position of the two halves of a cache row */
+    graph_value *values;
+    int value_count, value_capacity;
+    graph_op *ops;
+    int op_count, op_capacity;
+    graph_weight *weights;
+    int weight_count, weight_capacity;
+    int output; /* the value that holds the logits */
+    size_t experts_per_token;
+} graph;
+
+/* Builds the forward pass of `config` as its authors wrote it. Free with graph_free. */
+ciuic_status graph_build(const model_config *config, graph_phase phase, graph_cache cache, graph **out);
+void graph_free(graph *g); /* NULL is allowed */
+
+/* Appending; the index, or GRAPH_NONE when out of memory (g is then still valid). */
+int graph_add_value(graph *g, graph_dtype dtype, graph_rows rows, size_t width, const char *format, ...);
+int graph_add_weight(graph *g, const graph_weight *weight);
+int graph_add_op(graph *g, const graph_op *op);
+graph_operand graph_whole(int value); /* all columns, one head */
+
+size_t graph_weight_rows(const graph_weight *w); /* of all parts */
+/* Whether operation `op` reads `value`. */
+bool graph_reads(const graph_op *op, int value);
+/* Number of operations that read the value; the graph's output counts as one more. */
+int graph_uses(const graph *g, int value);
+/* Index of the operation that first writes the value, GRAPH_NONE when there is none. */
+int graph_producer(const graph *g, int value);
+/* Removes the operations whose entry in `dead` is true. */
+void graph_remove_ops(graph *g, const bool *dead);
+
+/* Every operand bound to a value written before it, inside its columns; weights of the right shape; one output. The
+ * error names operation and operand. Run after building and after every pass. */
+ciuic_status graph_validate(const graph *g);
+
+const char *graph_op_name(graph_op_kind kind);
+/* One line an operation. */
+void graph_print(const graph *g, FILE *stream);
+
+/* ---- passes: each preserves the function; its file says why, and where rounding may differ ---------------------- */
+
+typedef struct graph_pass_options {
+    bool
+        fold_norms; /* weights are rewritten anyway (quantised or widened), so that folding costs no rounding of 16 bits */
+} graph_pass_options;
+
+typedef struct graph_pass {
+    const char *name;
+    const char *what; /* one line for people */
+    ciuic_status (*run)(graph *g, const graph_pass_options *options, bool *changed);
+} graph_pass;
+
+/* All passes in the order in which they run. */
+extern const graph_pass graph_passes[];
+extern const size_t graph_pass_count;
+
+ciuic_status graph_pass_fuse_matmuls(graph *g, const graph_pass_options *options, bool *changed);
+ciuic_status graph_pass_fuse_swiglu(graph *g, const graph_pass_options *options, bool *changed);
+ciuic_status graph_pass_absorb_mla(graph *g, const graph_pass_options *options, bool *changed);
+ciuic_status graph_pass_fold_norms(graph *g, const graph_pass_options *options, bool *changed);
+ciuic_status graph_pass_drop_copies(graph *g, const graph_pass_options *options, bool *changed);
+ciuic_status graph_pass_last_row(graph *g, const graph_pass_options *options, bool *changed);
+ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, bool *changed);
+
+/* Runs all passes and validates after each. */
+ciuic_status graph_optimize(graph *g, const graph_pass_options *options);
+
+/* Puts GRAPH_QUANTIZE before every matmul whose weight is stored in a format that needs quantised activations
+ * (`needs_q8[weight]`); with `share`, matmuls of the same operand read the same quantised value. */
+ciuic_status graph_insert_quantize(graph *g, const bool *needs_q8, bool share);
+
+#endif

@@ -1,0 +1,76 @@
+/* pass_fuse_matmuls.c - matmuls of one input become one: q|k|v, q_a|kv_a, gate|up, the experts' gate|up.
+ *
+ * Why it preserves the function: the outputs of a matmul are independent dot products; stacking the rows of two weight
+ * matrices stacks their outputs. No rounding differs. The parts stay where they are in memory (a weight has parts), so
+ * nothing is copied and a mapped checkpoint stays mapped. What it saves: one operation's hand-over between threads for
+ * each matmul but the first, and with quantised weights the repeated quantisation of the input. */
+#include <stdlib.h>
+
+#include "optimizer/error.h"
+#include "optimizer/graph/graph.h"
+
+static bool fusible(const graph *g, const graph_op *a, const graph_op *b)
+{
+    if (a->kind != b->kind || (a->kind != GRAPH_MATMUL && a->kind != GRAPH_EXPERT_MATMUL)) return false;
+    if (a->last != b->last || a->layer != b->layer) return false;
+    for (int i = 0; i < 2; i++)
+        if (a->in[i].value != b->in[i].value || a->in[i].offset != b->in[i].offset) return false;
+    const graph_weight *wa = &g->weights[a->weight], *wb = &g->weights[b->weight];
+    return wa->columns == wb->columns && !wa->exact && !wb->exact && wa->parts + wb->parts <= GRAPH_MAX_PARTS;
+}
+
+/* Everyone who read `from` now reads `to`, `shift` columns further right. */
+static void redirect(graph *g, int from, int to, size_t shift)
+{
+    for (int i = 0; i < g->op_count; i++)
+        for (int j = 0; j < GRAPH_MAX_INPUTS; j++)
+            if (g->ops[i].in[j].value == from) {
+                g->ops[i].in[j].value = to;
+                g->ops[i].in[j].offset += shift;
+            }
+}
+
+/* Makes op `a` compute what `b` computed too. */
+static ciuic_status fuse(graph *g, int a, int b)
+{
+    graph_weight both = g->weights[g->ops[a].weight];
+    const graph_weight *add = &g->weights[g->ops[b].weight];
+    const size_t first_rows = graph_weight_rows(&both);
+    for (int i = 0; i < add->parts; i++, both.parts++) {
+        snprintf(both.name[both.parts], GRAPH_NAME, "%s", add->name[i]);
+        both.rows[both.parts] = add->rows[i];
+        both.bias[both.parts] = add->bias[i];
+    }
+    const int weight = graph_add_weight(g, &both);
+    const int old_a = g->ops[a].out.value, old_b = g->ops[b].out.value;
+    const graph_value like = g->values[old_a];
+    const int value = graph_add_value(g, like.dtype, like.rows, graph_weight_rows(&both), "%.40s|%.40s", like.name,
+                                      g->values[old_b].name);
+    if (weight == GRAPH_NONE || value == GRAPH_NONE) return ciuic_fail_memory("a graph pass", sizeof both);
+    g->values[value].last = like.last;
+    redirect(g, old_a, value, 0);
+    redirect(g, old_b, value, first_rows);
+    g->ops[a].weight = weight;
+    g->ops[a].out = graph_whole(value);
+    return CIUIC_OK;
+}
+
+ciuic_status graph_pass_fuse_matmuls(graph *g, const graph_pass_options *options, bool *changed)
+{
+    (void)options;
+    bool *dead = calloc((size_t)g->op_count + 1, sizeof *dead);
+    if (dead == NULL) return ciuic_fail_memory("a graph pass", (size_t)g->op_count);
+    ciuic_status status = CIUIC_OK;
+    for (int a = 0; a < g->op_count && status == CIUIC_OK; a++) {
+        for (int b = a + 1; b < g->op_count && status == CIUIC_OK; b++) {
+            if (dead[a] || dead[b] || !fusible(g, &g->ops[a], &g->ops[b])) continue;
+            /* b moves up to a: its input is a's, written before a. */
+            status = fuse(g, a, b);
+            dead[b] = true;
+            *changed = true;
+        }
+    }
+    if (status == CIUIC_OK) graph_remove_ops(g, dead);
+    free(dead);
+    return status;
+}

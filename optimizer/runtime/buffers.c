@@ -1,0 +1,201 @@
+/* buffers.c - sizes and lifetimes of values, the arena, and the pointers that an execution reads. */
+#include "optimizer/runtime/buffers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/error.h"
+#include "optimizer/memory/arena.h"
+
+ciuic_status buffers_create(buffers *b, const graph *g)
+{
+    const size_t n = (size_t)g->value_count;
+    *b = (buffers){.g = g};
+    b->offset = calloc(n, sizeof *b->offset);
+    b->owned = calloc(n, sizeof *b->owned);
+    b->values = calloc(n, sizeof *b->values);
+    b->q8 = calloc(n, sizeof *b->q8);
+    b->begin = calloc(n, sizeof *b->begin);
+    b->end = calloc(n, sizeof *b->end);
+    b->barrier = calloc((size_t)g->op_count, sizeof *b->barrier);
+    if (b->offset && b->owned && b->values && b->q8 && b->begin && b->end && b->barrier) return CIUIC_OK;
+    buffers_free(b);
+    return ciuic_fail_memory("a session's tables", n * 64);
+}
+
+static void free_owned(buffers *b)
+{
+    for (int i = 0; b->owned != NULL && i < b->g->value_count; i++) {
+        free(b->owned[i]);
+        b->owned[i] = NULL;
+    }
+    b->tokens = b->context = b->planned_tokens = 0;
+    b->bytes = 0;
+}
+
+void buffers_free(buffers *b)
+{
+    if (b->g == NULL) return;
+    free_owned(b);
+    free(b->offset);
+    free(b->owned);
+    free(b->values);
+    free(b->q8);
+    free((void *)b->begin);
+    free((void *)b->end);
+    free(b->barrier);
+    *b = (buffers){0};
+}
+
+static size_t value_rows(const graph *g, const graph_value *v, size_t tokens, size_t context)
+{
+    if (v->rows == GRAPH_CONTEXT) return context;
+    return (v->last ? 1 : tokens) * (v->rows == GRAPH_ROUTED ? g->experts_per_token : 1);
+}
+
+/* The operation that quantises into `value`: its heads are rows of their own. */
+static const graph_op *quantizer(const graph *g, int value)
+{
+    return &g->ops[graph_producer(g, value)];
+}
+
+/* Rows and padded width of the int8 part of a quantised value. */
+static void q8_shape(const graph *g, int value, size_t tokens, size_t context, size_t *rows, size_t *groups)
+{
+    const graph_op *op = quantizer(g, value);
+    *rows = value_rows(g, &g->values[value], tokens, context) * op->heads;
+    *groups = kernel_row_scales(KERNEL_INT8, op->head_width);
+}
+
+/* Bytes of a value; overflow gives SIZE_MAX, which no allocator grants. */
+static size_t value_bytes(const graph *g, int value, size_t tokens, size_t context)
+{
+    const graph_value *v = &g->values[value];
+    size_t rows = 0, width = 0, bytes = 0;
+    if (v->dtype == GRAPH_ROUTING || graph_producer(g, value) == GRAPH_NONE) return 0;
+    if (v->dtype == GRAPH_Q8) {
+        q8_shape(g, value, tokens, context, &rows, &width);
+        width *= KERNEL_GROUP + 2 * sizeof(float);
+    } else {
+        rows = value_rows(g, v, tokens, context);
+        width = v->width * sizeof(float);
+    }
+    return __builtin_mul_overflow(rows, width, &bytes) ? SIZE_MAX : bytes;
+}
+
+/* First and last operation that touches each value; the output lives to the end. */
+static void find_lifetimes(const graph *g, arena_value *lifetime)
+{
+    for (int v = 0; v < g->value_count; v++) lifetime[v].first = lifetime[v].last = GRAPH_NONE;
+    for (int i = 0; i < g->op_count; i++) {
+        const graph_op *op = &g->ops[i];
+        const int touched[] = {op->out.value, op->in[0].value, op->in[1].value, op->in[2].value};
+        for (size_t j = 0; j < sizeof touched / sizeof touched[0]; j++) {
+            if (touched[j] == GRAPH_NONE) continue;
+            if (lifetime[touched[j]].first == GRAPH_NONE) lifetime[touched[j]].first = i;
+            lifetime[touched[j]].last = i;
+        }
+    }
+    lifetime[g->output].last = g->op_count;
+}
+
+static ciuic_status plan_arena(buffers *b, size_t tokens, size_t context, arena_block *arena)
+{
+    const graph *g = b->g;
+    const size_t n = (size_t)g->value_count;
+    arena_value *all = calloc(n, sizeof *all), *live = calloc(n, sizeof *live);
+    size_t count = 0;
+    ciuic_status status = all && live ? CIUIC_OK : ciuic_fail_memory("planning the arena", 2 * n * sizeof *all);
+    if (status == CIUIC_OK) {
+        find_lifetimes(g, all);
+        for (size_t v = 0; v < n; v++) {
+            all[v].bytes = value_bytes(g, (int)v, tokens, context);
+            if (all[v].bytes > 0) live[count++] = all[v];
+        }
+        status = arena_plan(live, count, &b->bytes, &b->lower_bound);
+    }
+    if (status == CIUIC_OK) {
+        count = 0;
+        for (size_t v = 0; v < n; v++)
+            if (all[v].bytes > 0) b->offset[v] = live[count++].offset;
+        if (b->bytes > arena->bytes) {
+            free(arena->data);
+            arena->data = aligned_alloc(ARENA_ALIGNMENT, b->bytes);
+            arena->bytes = arena->data != NULL ? b->bytes : 0;
+            arena->generation++;
+            if (arena->data == NULL) status = ciuic_fail_memory("activations", b->bytes);
+        }
+    }
+    free(all);
+    free(live);
+    return status;
+}
+
+static ciuic_status allocate_each(buffers *b, size_t tokens, size_t context)
+{
+    for (int v = 0; v < b->g->value_count; v++) {
+        const size_t bytes = value_bytes(b->g, v, tokens, context);
+        if (bytes == 0) continue;
+        b->owned[v] = malloc(bytes);
+        if (b->owned[v] == NULL) return ciuic_fail_memory("activations", bytes);
+        b->bytes += bytes;
+    }
+    return CIUIC_OK;
+}
+
+ciuic_status buffers_prepare(buffers *b, size_t tokens, size_t context, arena_block *arena)
+{
+    if (tokens <= b->tokens && context <= b->context) return CIUIC_OK;
+    free_owned(b);
+    const ciuic_status status =
+        arena != NULL ? plan_arena(b, tokens, context, arena) : allocate_each(b, tokens, context);
+    if (status != CIUIC_OK) {
+        free_owned(b);
+        return status;
+    }
+    b->tokens = tokens;
+    b->context = context;
+    b->generation = 0;
+    return CIUIC_OK;
+}
+
+static void bind_values(buffers *b, const arena_block *arena, const routing *route)
+{
+    const graph *g = b->g;
+    for (int v = 0; v < g->value_count; v++) {
+        const size_t bytes = value_bytes(g, v, b->tokens, b->context);
+        char *at = g->values[v].dtype == GRAPH_ROUTING ? NULL : b->owned[v];
+        if (at == NULL && arena != NULL && bytes > 0) at = (char *)arena->data + b->offset[v];
+        b->values[v] = at;
+        b->begin[v] = at;
+        b->end[v] = at != NULL ? at + bytes : NULL;
+        if (g->values[v].dtype == GRAPH_ROUTING) { /* one object serves all layers in turn */
+            b->begin[v] = (const char *)route;
+            b->end[v] = (const char *)(route + 1);
+        }
+        if (g->values[v].dtype == GRAPH_Q8 && bytes > 0) {
+            size_t rows = 0, groups = 0;
+            q8_shape(g, v, b->tokens, b->context, &rows, &groups);
+            /* Scales and sums first: they need the alignment of float, which the block has. */
+            b->q8[v] = (kernel_q8){.scales = (float *)(void *)at,
+                                   .sums = (float *)(void *)at + rows * groups,
+                                   .values = (int8_t *)((float *)(void *)at + 2 * rows * groups)};
+        }
+    }
+}
+
+void buffers_bind(buffers *b, size_t tokens, size_t context, const arena_block *arena, const routing *route)
+{
+    const bool moved = b->generation == 0 || (arena != NULL && b->generation != arena->generation);
+    if (moved) {
+        bind_values(b, arena, route);
+        b->generation = arena != NULL ? arena->generation : 1;
+        b->planned_tokens = 0;
+    }
+    /* What is serial depends on sizes: rows of this call, and of the cache where an operation expands it. */
+    if (tokens != b->planned_tokens || context != b->planned_context) {
+        plan_barriers(b->g, b->begin, b->end, tokens, context, b->barrier);
+        b->planned_tokens = tokens;
+        b->planned_context = context;
+    }
+}

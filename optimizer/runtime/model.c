@@ -1,0 +1,253 @@
+/* model.c - loading, optimising and describing models. */
+#include "optimizer/runtime/model.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/error.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static const char *const quantize_names[CIUIC_QUANTIZE_COUNT] = {
+    [CIUIC_QUANTIZE_NONE] = "none", [CIUIC_QUANTIZE_AFFINE8] = "affine8", [CIUIC_QUANTIZE_AFFINE4] = "affine4",
+    [CIUIC_QUANTIZE_INT8] = "int8", [CIUIC_QUANTIZE_INT4] = "int4",
+};
+static const char *const memory_names[CIUIC_MEMORY_COUNT] = {[CIUIC_MEMORY_OFF] = "off", [CIUIC_MEMORY_ON] = "on"};
+
+const char *ciuic_quantize_name(ciuic_quantize quantize)
+{
+    return (unsigned)quantize < CIUIC_QUANTIZE_COUNT ? quantize_names[quantize] : NULL;
+}
+
+const char *ciuic_memory_name(ciuic_memory memory)
+{
+    return (unsigned)memory < CIUIC_MEMORY_COUNT ? memory_names[memory] : NULL;
+}
+
+bool ciuic_quantize_parse(const char *name, ciuic_quantize *quantize)
+{
+    for (int i = 0; i < CIUIC_QUANTIZE_COUNT; i++)
+        if (strcmp(name, quantize_names[i]) == 0) {
+            *quantize = (ciuic_quantize)i;
+            return true;
+        }
+    return false;
+}
+
+bool ciuic_memory_parse(const char *name, ciuic_memory *memory)
+{
+    for (int i = 0; i < CIUIC_MEMORY_COUNT; i++)
+        if (strcmp(name, memory_names[i]) == 0) {
+            *memory = (ciuic_memory)i;
+            return true;
+        }
+    return false;
+}
+
+static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *kernels)
+{
+    if (options->kernels != NULL) {
+        *kernels = *options->kernels;
+        return CIUIC_OK;
+    }
+    kernel_isa isa = KERNEL_ISA_C;
+    if (options->isa != NULL && !kernel_isa_parse(options->isa, &isa))
+        return ciuic_fail(CIUIC_ERROR_USAGE, "isa %s: no such kernels; there are c, avx2, avx512 and best",
+                          options->isa);
+    if (!kernel_isa_available(isa))
+        return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "isa %s: this CPU cannot run it; use --isa best, which is %s here",
+                          options->isa, kernel_isa_name(kernel_isa_best()));
+    kernel_table_fill(kernels, isa);
+    return CIUIC_OK;
+}
+
+static ciuic_status check_options(const ciuic_options *options)
+{
+    if ((unsigned)options->quantize >= CIUIC_QUANTIZE_COUNT || (unsigned)options->memory >= CIUIC_MEMORY_COUNT)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantize or memory is no setting that exists");
+    if (options->weights_f32 && options->quantize != CIUIC_QUANTIZE_NONE)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other",
+                          ciuic_quantize_name(options->quantize));
+    return CIUIC_OK;
+}
+
+/* A model of that checkpoint, without weights yet; takes over the caller's reference to `source`, even on failure. */
+static ciuic_status create(checkpoint *source, const ciuic_options *options, ciuic_model **out)
+{
+    ciuic_model *model = calloc(1, sizeof *model);
+    ciuic_status status = model != NULL ? check_options(options) : ciuic_fail_memory("a model", sizeof *model);
+    if (status == CIUIC_OK) status = choose_kernels(options, &model->kernels);
+    if (status != CIUIC_OK) {
+        free(model);
+        checkpoint_release(source);
+        return status;
+    }
+    model->references = 1;
+    model->source = source;
+    model->config = checkpoint_config(source);
+    model->options = *options;
+    model->options.isa = kernel_isa_name(model->kernels.isa);
+    model->options.kernels = NULL;
+    *out = model;
+    return CIUIC_OK;
+}
+
+ciuic_model *model_retain(ciuic_model *model)
+{
+    pthread_mutex_lock(&lock);
+    model->references++;
+    pthread_mutex_unlock(&lock);
+    return model;
+}
+
+static void unload(ciuic_model *model)
+{
+    for (int phase = 0; phase < GRAPH_PHASES; phase++) {
+        graph_free(model->plans[phase].g);
+        free(model->plans[phase].weights);
+        model->plans[phase] = (plan){0};
+    }
+    weight_store_free(model->weights);
+    model->weights = NULL;
+}
+
+void ciuic_model_free(ciuic_model *model)
+{
+    if (model == NULL) return;
+    pthread_mutex_lock(&lock);
+    const int left = --model->references;
+    pthread_mutex_unlock(&lock);
+    if (left > 0) return;
+    unload(model);
+    checkpoint_release(model->source);
+    free(model);
+}
+
+ciuic_status ciuic_model_load(const char *path, ciuic_model **model)
+{
+    checkpoint *source = NULL;
+    CIUIC_TRY(checkpoint_open(path, &source));
+    const ciuic_options off = {.isa = "c"};
+    return create(source, &off, model);
+}
+
+/* Whether a weight's matmuls read quantised activations. */
+static bool needs_q8(const bound_weight *w)
+{
+    return w->parts != NULL && (w->parts[0].format == KERNEL_INT8 || w->parts[0].format == KERNEL_INT4);
+}
+
+static ciuic_status bind_weights(ciuic_model *model, plan *p)
+{
+    const size_t count = (size_t)p->g->weight_count;
+    bool *quantised = calloc(count + 1, sizeof *quantised), *used = calloc(count + 1, sizeof *used);
+    p->weights = calloc(count + 1, sizeof *p->weights);
+    ciuic_status status = quantised && used && p->weights ? CIUIC_OK : ciuic_fail_memory("binding weights", count);
+    for (int i = 0; i < p->g->op_count && status == CIUIC_OK; i++)
+        if (p->g->ops[i].weight != GRAPH_NONE) used[p->g->ops[i].weight] = true;
+    for (size_t i = 0; i < count && status == CIUIC_OK;
+         i++) { /* fused and dead operations leave unused weights behind */
+        if (used[i]) status = weight_store_bind(model->weights, &p->g->weights[i], &p->weights[i]);
+        quantised[i] = status == CIUIC_OK && used[i] && needs_q8(&p->weights[i]);
+    }
+    if (status == CIUIC_OK) status = graph_insert_quantize(p->g, quantised, model->options.graph);
+    free(quantised);
+    free(used);
+    return status;
+}
+
+static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
+{
+    plan *p = &model->plans[phase];
+    const bool latent = model->options.memory == CIUIC_MEMORY_ON && model_type_has_mla(model->config->type);
+    CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
+    const graph_pass_options passes = {.fold_norms = model->options.weights_f32 ||
+                                                     model->options.quantize != CIUIC_QUANTIZE_NONE};
+    if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes));
+    return bind_weights(model, p);
+}
+
+ciuic_status model_prepare(ciuic_model *model)
+{
+    pthread_mutex_lock(&lock);
+    ciuic_status status = CIUIC_OK;
+    if (!model->ready) {
+        status = weight_store_create(model->source, &model->options, &model->weights);
+        for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++)
+            status = make_plan(model, (graph_phase)phase);
+        if (status == CIUIC_OK)
+            model->ready = true;
+        else
+            unload(model);
+    }
+    pthread_mutex_unlock(&lock);
+    return status;
+}
+
+ciuic_status ciuic_optimize(const ciuic_model *model, const ciuic_options *options, ciuic_model **optimized,
+                            ciuic_report *report)
+{
+    ciuic_model *made = NULL;
+    ciuic_report found = {0};
+    CIUIC_TRY(create(checkpoint_retain(model->source), options, &made));
+    ciuic_status status = model_prepare(made);
+    if (status == CIUIC_OK && options->max_error > 0.0) status = model_verify(model, made, &found);
+    if (status == CIUIC_OK && found.verified && !(found.mean_abs_error <= options->max_error))
+        status = ciuic_fail(CIUIC_ERROR_LIMIT,
+                            "%s: mean absolute error of the logits is %.3g over %zu positions, above the "
+                            "limit of %.3g; nothing was changed: raise the limit or choose a finer format",
+                            checkpoint_path(model->source), found.mean_abs_error, found.tokens, options->max_error);
+    if (report != NULL) *report = found;
+    if (status != CIUIC_OK) {
+        ciuic_model_free(made);
+        return status;
+    }
+    *optimized = made;
+    return CIUIC_OK;
+}
+
+/* Weight bytes that one decoded token reads, and floating-point operations of its matmuls. */
+static void add_decode_cost(const ciuic_model *model, const graph_op *op, ciuic_model_info *info)
+{
+    const graph *g = model->plans[GRAPH_DECODE].g;
+    if (op->weight == GRAPH_NONE) return;
+    const graph_weight *w = &g->weights[op->weight];
+    const bound_weight *bound = &model->plans[GRAPH_DECODE].weights[op->weight];
+    if (bound->parts == NULL) {
+        info->decode_bytes += w->columns * sizeof(float);
+        return;
+    }
+    /* Experts are of one shape and format: those chosen cost what the first ones do. kv_b is read half by half. */
+    const size_t experts = w->kind == GRAPH_EXPERTS ? g->experts_per_token : 1;
+    double part = 1.0;
+    if (op->kind == GRAPH_EMBED) part = 1.0 / (double)w->rows[0];
+    if (op->kind == GRAPH_ABSORB_QUERY) part = (double)op->head_width / (double)(op->head_width + op->value_width);
+    if (op->kind == GRAPH_ABSORB_VALUE) part = (double)op->value_width / (double)(op->key_width + op->value_width);
+    for (size_t i = 0; i < experts * (size_t)w->parts; i++) {
+        info->decode_bytes += (size_t)(part * (double)weight_matrix_bytes(&bound->parts[i]));
+        if (op->kind != GRAPH_EMBED)
+            info->decode_flops += part * 2.0 * (double)bound->parts[i].rows * (double)bound->parts[i].columns;
+    }
+}
+
+void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info)
+{
+    const model_config *c = model->config;
+    *info = (ciuic_model_info){
+        .path = checkpoint_path(model->source),
+        .architecture = model_type_name(c->type),
+        .isa = model->options.isa,
+        .layers = c->layers,
+        .hidden_size = c->hidden_size,
+        .vocabulary = c->vocabulary,
+        .max_context = c->max_position,
+        .parameters = checkpoint_parameters(model->source),
+    };
+    if (!model->ready) return;
+    info->mapped_bytes = weight_store_mapped_bytes(model->weights);
+    info->weight_bytes = weight_store_heap_bytes(model->weights) + info->mapped_bytes;
+    info->bits_per_weight = 8.0 * (double)info->weight_bytes / (double)info->parameters;
+    const graph *decode = model->plans[GRAPH_DECODE].g;
+    for (int i = 0; i < decode->op_count; i++) add_decode_cost(model, &decode->ops[i], info);
+}

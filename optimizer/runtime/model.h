@@ -1,0 +1,27 @@
+/* model.h - the model behind the public handle: a checkpoint, a setting of the stages, and the plans of all phases. */
+#ifndef CIUIC_MODEL_H
+#define CIUIC_MODEL_H
+
+#include "optimizer/checkpoint/checkpoint.h"
+#include "optimizer/ciuic.h"
+#include "optimizer/runtime/execute.h"
+
+struct ciuic_model {
+    int references; /* guarded by a lock of model.c, as is `ready` */
+    bool ready;     /* weights are loaded and plans made: at optimisation, or when the first session needs them */
+    checkpoint *source;
+    const model_config *config; /* the checkpoint's */
+    ciuic_options options;
+    kernel_table kernels;
+    weight_store *weights;
+    plan plans[GRAPH_PHASES];
+};
+
+/* Loads weights and makes plans, unless that is done. Thread-safe. */
+ciuic_status model_prepare(ciuic_model *model);
+ciuic_model *model_retain(ciuic_model *model);
+
+/* Compares the logits of `model` with the reference's (verify.c). */
+ciuic_status model_verify(const ciuic_model *reference, ciuic_model *model, ciuic_report *report);
+
+#endif

@@ -1,0 +1,111 @@
+/* ops_rows.c - operations that compute each row from the same row of their inputs. */
+#include <string.h>
+
+#include "optimizer/runtime/execute.h"
+
+void run_embed(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const kernel_matrix *table = e->p->weights[op->weight].parts;
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++)
+        e->kernels->dequantize_row(table, (size_t)e->ids[r], operand_row(e, op, &op->out, r));
+}
+
+void run_rms_norm(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const float *weight = op->weight != GRAPH_NONE ? e->p->weights[op->weight].vector : NULL;
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        const float *x = operand_row(e, op, &op->in[0], r);
+        float *y = operand_row(e, op, &op->out, r);
+        for (size_t h = 0; h < op->heads; h++)
+            e->kernels->rms_norm(op->head_width, x + h * op->in[0].stride, weight, op->scale, y + h * op->out.stride);
+    }
+}
+
+void run_rope(const execution *e, const graph_op *op, int thread, int threads)
+{
+    kernel_rope_fn *rotate =
+        model_type_has_mla(e->config->type) ? e->kernels->rope_interleaved : e->kernels->rope_halves;
+    const size_t half = op->head_width / 2;
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        const size_t position = e->position + (op->last ? e->tokens - 1 : r);
+        const float *x = operand_row(e, op, &op->in[0], r);
+        float *y = operand_row(e, op, &op->out, r);
+        for (size_t h = 0; h < op->heads; h++)
+            rotate(op->head_width, x + h * op->in[0].stride, e->rope->cosine + position * half,
+                   e->rope->sine + position * half, y + h * op->out.stride);
+    }
+}
+
+void run_slice(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        const float *x = operand_row(e, op, &op->in[0], r);
+        float *y = operand_row(e, op, &op->out, r);
+        for (size_t h = 0; h < op->heads; h++)
+            memcpy(y + h * op->out.stride, x + h * op->in[0].stride, op->head_width * sizeof *y);
+    }
+}
+
+void run_concat(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        const float *a = operand_row(e, op, &op->in[0], r), *b = operand_row(e, op, &op->in[1], r);
+        float *y = operand_row(e, op, &op->out, r);
+        for (size_t h = 0; h < op->heads; h++) {
+            memcpy(y + h * op->out.stride, a + h * op->in[0].stride, op->head_width * sizeof *y);
+            memcpy(y + h * op->out.stride + op->head_width, b + h * op->in[1].stride, op->tail_width * sizeof *y);
+        }
+    }
+}
+
+void run_elementwise(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        const float *a = operand_row(e, op, &op->in[0], r);
+        const float *b = op->in[1].value != GRAPH_NONE ? operand_row(e, op, &op->in[1], r) : NULL;
+        float *y = operand_row(e, op, &op->out, r);
+        switch (op->kind) {
+        case GRAPH_SILU:
+            e->kernels->silu(op->head_width, a, y);
+            break;
+        case GRAPH_MUL:
+            e->kernels->mul(op->head_width, a, b, y);
+            break;
+        case GRAPH_SWIGLU:
+            e->kernels->swiglu(op->head_width, a, b, y);
+            break;
+        default:
+            e->kernels->add(op->head_width, a, b, y);
+            break;
+        }
+    }
+}
+
+void run_last_row(const execution *e, const graph_op *op, int thread, int threads)
+{
+    (void)threads;
+    if (thread != 0) return;
+    const graph_operand *in = &op->in[0];
+    memcpy(operand_row(e, op, &op->out, 0), operand_row(e, op, in, e->tokens - 1), op->head_width * sizeof(float));
+}
+
+void run_quantize(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const size_t groups = kernel_row_scales(KERNEL_INT8, op->head_width);
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        const float *x = operand_row(e, op, &op->in[0], r);
+        const size_t first = r * op->heads;
+        const kernel_q8 *all = &e->q8[op->out.value];
+        kernel_q8 q = {.values = all->values + first * groups * KERNEL_GROUP,
+                       .scales = all->scales + first * groups,
+                       .sums = all->sums + first * groups};
+        e->kernels->quantize_q8(op->heads, op->head_width, x, op->in[0].stride, &q);
+    }
+}

@@ -1,0 +1,327 @@
+/* weights.c - loading, converting and quantising tensors for the weight store. */
+#include "optimizer/runtime/weights.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "optimizer/error.h"
+#include "optimizer/quantize/quantize.h"
+
+/* One tensor in one form. Entries are allocated one by one: bound weights point into them. */
+typedef struct entry {
+    struct entry *next;
+    char name[GRAPH_NAME + 16]; /* tensor name without ".weight" */
+    char fold[GRAPH_NAME];
+    bool exact, is_vector;
+    kernel_matrix matrix;
+    float *vector, *bias;
+    void *values; /* heap; NULL when the matrix is used where it is mapped */
+    uint16_t *scales;
+} entry;
+
+/* The parts of one bound weight, kept for freeing. */
+typedef struct bound_parts {
+    struct bound_parts *next;
+    kernel_matrix parts[];
+} bound_parts;
+
+enum { BUCKETS = 4096 }; /* a mixture of experts has tens of thousands of tensors */
+
+struct weight_store {
+    const checkpoint *source;
+    ciuic_options options;
+    entry *entries[BUCKETS]; /* by hash of the name */
+    bound_parts *bound;
+    size_t heap_bytes, mapped_bytes;
+};
+
+ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, weight_store **store)
+{
+    weight_store *s = calloc(1, sizeof *s);
+    if (s == NULL) return ciuic_fail_memory("the weight store", sizeof *s);
+    s->source = c;
+    s->options = *options;
+    *store = s;
+    return CIUIC_OK;
+}
+
+static void free_entry(entry *e)
+{
+    if (e == NULL) return;
+    free(e->vector);
+    free(e->bias);
+    free(e->values);
+    free(e->scales);
+    free(e);
+}
+
+void weight_store_free(weight_store *store)
+{
+    if (store == NULL) return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (entry *e = store->entries[i], *next; e != NULL; e = next) {
+            next = e->next;
+            free_entry(e);
+        }
+    for (bound_parts *b = store->bound, *next; b != NULL; b = next) {
+        next = b->next;
+        free(b);
+    }
+    free(store);
+}
+
+size_t weight_store_heap_bytes(const weight_store *store)
+{
+    return store->heap_bytes;
+}
+
+size_t weight_store_mapped_bytes(const weight_store *store)
+{
+    return store->mapped_bytes;
+}
+
+size_t weight_matrix_bytes(const kernel_matrix *w)
+{
+    return w->rows * (kernel_row_bytes(w->format, w->columns) +
+                      kernel_row_scales(w->format, w->columns) * sizeof(uint16_t) + (w->bias ? sizeof(float) : 0));
+}
+
+/* "name.weight", or "name" itself where a tensor has no such suffix (e_score_correction_bias). */
+static const tensor *find_tensor(const checkpoint *c, const char *name)
+{
+    char full[GRAPH_NAME + 32];
+    snprintf(full, sizeof full, "%s.weight", name);
+    const tensor *t = checkpoint_find(c, full);
+    return t != NULL ? t : checkpoint_find(c, name);
+}
+
+/* The format a variant stores a matrix in. */
+static kernel_format storage_format(const ciuic_options *options, const tensor *t, bool exact)
+{
+    if (exact || options->weights_f32) return KERNEL_F32;
+    switch (options->quantize) {
+    case CIUIC_QUANTIZE_INT8:
+        return KERNEL_INT8;
+    case CIUIC_QUANTIZE_INT4:
+        return KERNEL_INT4;
+    case CIUIC_QUANTIZE_AFFINE8:
+        return KERNEL_AFFINE8;
+    case CIUIC_QUANTIZE_AFFINE4:
+        return KERNEL_AFFINE4;
+    case CIUIC_QUANTIZE_NONE:
+    case CIUIC_QUANTIZE_COUNT:
+        break;
+    }
+    /* The checkpoint's own 16-bit type is exact. FP8 times its block scale fits no 16-bit type: the reference, which errors
+     * are measured against, keeps it exact in FP32, and memory = on rounds it to FP16. FP32 is rounded to FP16. */
+    if (t->dtype == TENSOR_F8_E4M3 && options->memory == CIUIC_MEMORY_OFF) return KERNEL_F32;
+    return t->dtype == TENSOR_BF16 ? KERNEL_BF16 : KERNEL_F16;
+}
+
+/* The whole pages inside a tensor that was copied: they can be read again if ever needed, and no longer count as ours. */
+static void drop_source_pages(const tensor *t)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)t->data + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
+    if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED); /* advice: failing costs only memory */
+}
+
+static ciuic_status read_vector(const checkpoint *c, const char *name, size_t width, float **out)
+{
+    float *vector = malloc((width > 0 ? width : 1) * sizeof *vector);
+    if (vector == NULL) return ciuic_fail_memory(name, width * sizeof *vector);
+    const tensor *t = find_tensor(c, name);
+    ciuic_status status =
+        t == NULL || t->count != width
+            ? ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: expected %zu values", checkpoint_path(c), name, width)
+            : tensor_to_f32(t, 0, width, vector);
+    if (status != CIUIC_OK) {
+        free(vector);
+        return status;
+    }
+    *out = vector;
+    return CIUIC_OK;
+}
+
+/* Rows read at once: enough to make the calls cheap, few enough to stay in the cache. */
+enum { BLOCK_ROWS = 16 };
+
+typedef struct row_reader {
+    const checkpoint *source;
+    const char *name;
+    const float *fold; /* [columns] or NULL */
+    size_t columns;
+} row_reader;
+
+static ciuic_status read_rows(const row_reader *r, size_t first, size_t count, float *rows)
+{
+    CIUIC_TRY(checkpoint_read_f32(r->source, r->name, first, count, rows));
+    for (size_t i = 0; r->fold != NULL && i < count; i++)
+        for (size_t j = 0; j < r->columns; j++) rows[i * r->columns + j] *= r->fold[j];
+    return CIUIC_OK;
+}
+
+static ciuic_status find_range(const row_reader *r, size_t rows, float *block, affine_range *range)
+{
+    *range = affine_range_empty();
+    for (size_t i = 0; i < rows; i += BLOCK_ROWS) {
+        const size_t count = rows - i < BLOCK_ROWS ? rows - i : BLOCK_ROWS;
+        CIUIC_TRY(read_rows(r, i, count, block));
+        if (!affine_range_add(range, count * r->columns, block))
+            return ciuic_fail(CIUIC_ERROR_INPUT,
+                              "%s: tensor %s: a NaN or an infinity in rows %zu to %zu; it cannot be "
+                              "quantised",
+                              checkpoint_path(r->source), r->name, i, i + count - 1);
+    }
+    return CIUIC_OK;
+}
+
+static ciuic_status convert_rows(const row_reader *r, entry *e, float *block)
+{
+    kernel_matrix *m = &e->matrix;
+    if (m->format == KERNEL_AFFINE8 || m->format == KERNEL_AFFINE4) {
+        affine_range range;
+        CIUIC_TRY(find_range(r, m->rows, block, &range));
+        affine_parameters(range, m->format == KERNEL_AFFINE8 ? 8 : 4, &m->scale, &m->minimum);
+    }
+    for (size_t i = 0; i < m->rows; i += BLOCK_ROWS) {
+        const size_t count = m->rows - i < BLOCK_ROWS ? m->rows - i : BLOCK_ROWS;
+        CIUIC_TRY(read_rows(r, i, count, block));
+        if (quantize_rows(m, e->values, e->scales, i, count, block) != CIUIC_OK)
+            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: %s", checkpoint_path(r->source), r->name,
+                              ciuic_last_error());
+    }
+    return CIUIC_OK;
+}
+
+/* Fills a heap copy of the tensor in the entry's format. */
+static ciuic_status load_copy(weight_store *store, const tensor *t, entry *e)
+{
+    kernel_matrix *m = &e->matrix;
+    const size_t bytes = m->rows * kernel_row_bytes(m->format, m->columns);
+    const size_t scales = m->rows * kernel_row_scales(m->format, m->columns);
+    e->values = malloc(bytes > 0 ? bytes : 1);
+    e->scales = scales > 0 ? malloc(scales * sizeof *e->scales) : NULL;
+    float *block = malloc(BLOCK_ROWS * m->columns * sizeof *block);
+    float *fold = NULL;
+    ciuic_status status = CIUIC_OK;
+    if (e->values == NULL || (scales > 0 && e->scales == NULL) || block == NULL)
+        status = ciuic_fail_memory(e->name, bytes + scales * sizeof *e->scales);
+    if (status == CIUIC_OK && e->fold[0] != '\0') status = read_vector(store->source, e->fold, m->columns, &fold);
+    const bool same = fold == NULL && ((t->dtype == TENSOR_BF16 && m->format == KERNEL_BF16) ||
+                                       (t->dtype == TENSOR_F16 && m->format == KERNEL_F16));
+    if (status == CIUIC_OK && same) memcpy(e->values, t->data, bytes);
+    if (status == CIUIC_OK && !same) {
+        const row_reader reader = {.source = store->source, .name = t->name, .fold = fold, .columns = m->columns};
+        status = convert_rows(&reader, e, block);
+    }
+    m->values = e->values;
+    m->scales = e->scales;
+    free(fold);
+    free(block);
+    drop_source_pages(t);
+    store->heap_bytes += bytes + scales * sizeof *e->scales;
+    return status;
+}
+
+static ciuic_status load_matrix(weight_store *store, entry *e, size_t rows, size_t columns, bool bias)
+{
+    const tensor *t = find_tensor(store->source, e->name);
+    if (t == NULL || t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s.weight: expected shape [%zu, %zu]",
+                          checkpoint_path(store->source), e->name, rows, columns);
+    e->matrix =
+        (kernel_matrix){.format = storage_format(&store->options, t, e->exact), .rows = rows, .columns = columns};
+    const bool readable = (t->dtype == TENSOR_BF16 && e->matrix.format == KERNEL_BF16) ||
+                          (t->dtype == TENSOR_F16 && e->matrix.format == KERNEL_F16) ||
+                          (t->dtype == TENSOR_F32 && e->matrix.format == KERNEL_F32);
+    const bool aligned = (uintptr_t)t->data % tensor_dtype_bytes(t->dtype) == 0;
+    if (store->options.memory == CIUIC_MEMORY_ON && readable && aligned && e->fold[0] == '\0') {
+        e->matrix.values = t->data;
+        store->mapped_bytes += t->bytes;
+    } else {
+        CIUIC_TRY(load_copy(store, t, e));
+    }
+    if (!bias) return CIUIC_OK;
+    char name[sizeof e->name + 8];
+    snprintf(name, sizeof name, "%s.bias", e->name);
+    CIUIC_TRY(read_vector(store->source, name, rows, &e->bias));
+    e->matrix.bias = e->bias;
+    store->heap_bytes += rows * sizeof *e->bias;
+    return CIUIC_OK;
+}
+
+/* FNV-1a. */
+static size_t bucket_of(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (; *name != '\0'; name++) hash = (hash ^ (unsigned char)*name) * 0x100000001b3u;
+    return (size_t)(hash % BUCKETS);
+}
+
+/* The entry of that specification, loaded now or before. */
+static ciuic_status get_entry(weight_store *store, const graph_weight *w, int part, size_t expert, entry **out)
+{
+    char name[GRAPH_NAME + 16];
+    const char *star = strchr(w->name[part], '*');
+    if (star != NULL) {
+        snprintf(name, sizeof name, "%.*s%zu%s", (int)(star - w->name[part]), w->name[part], expert, star + 1);
+    } else {
+        snprintf(name, sizeof name, "%s", w->name[part]);
+    }
+    const bool is_vector = w->kind == GRAPH_VECTOR;
+    entry **bucket = &store->entries[bucket_of(name)];
+    for (entry *e = *bucket; e != NULL; e = e->next)
+        if (strcmp(e->name, name) == 0 && strcmp(e->fold, w->fold) == 0 && e->exact == w->exact &&
+            e->is_vector == is_vector) {
+            *out = e;
+            return CIUIC_OK;
+        }
+    entry *e = calloc(1, sizeof *e);
+    if (e == NULL) return ciuic_fail_memory(name, sizeof *e);
+    snprintf(e->name, sizeof e->name, "%s", name);
+    snprintf(e->fold, sizeof e->fold, "%s", w->fold);
+    e->exact = w->exact;
+    e->is_vector = is_vector;
+    ciuic_status status;
+    if (is_vector) {
+        status = read_vector(store->source, name, w->columns, &e->vector);
+        store->heap_bytes += w->columns * sizeof(float);
+    } else {
+        status = load_matrix(store, e, w->rows[part], w->columns, w->bias[part]);
+    }
+    if (status != CIUIC_OK) {
+        free_entry(e);
+        return status;
+    }
+    e->next = *bucket;
+    *bucket = e;
+    *out = e;
+    return CIUIC_OK;
+}
+
+ciuic_status weight_store_bind(weight_store *store, const graph_weight *w, bound_weight *bound)
+{
+    entry *e = NULL;
+    if (w->kind == GRAPH_VECTOR) {
+        CIUIC_TRY(get_entry(store, w, 0, 0, &e));
+        *bound = (bound_weight){.vector = e->vector};
+        return CIUIC_OK;
+    }
+    const size_t experts = w->kind == GRAPH_EXPERTS ? w->experts : 1, parts = (size_t)w->parts;
+    bound_parts *b = malloc(sizeof *b + experts * parts * sizeof b->parts[0]);
+    if (b == NULL) return ciuic_fail_memory("binding weights", experts * parts * sizeof b->parts[0]);
+    b->next = store->bound;
+    store->bound = b;
+    for (size_t i = 0; i < experts; i++)
+        for (size_t j = 0; j < parts; j++) {
+            CIUIC_TRY(get_entry(store, w, (int)j, i, &e));
+            b->parts[i * parts + j] = e->matrix;
+        }
+    *bound = (bound_weight){.parts = b->parts};
+    return CIUIC_OK;
+}

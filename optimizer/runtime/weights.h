@@ -1,0 +1,29 @@
+/* weights.h - the weights a model runs on: each tensor once, in the storage format its variant asks for, in the heap or
+ * where the checkpoint is mapped. */
+#ifndef CIUIC_WEIGHTS_H
+#define CIUIC_WEIGHTS_H
+
+#include "kernels/kernels.h"
+#include "optimizer/checkpoint/checkpoint.h"
+#include "optimizer/graph/graph.h"
+
+typedef struct weight_store weight_store;
+
+/* A graph's weight as kernels take it. Owned by the store. */
+typedef struct bound_weight {
+    const kernel_matrix *parts; /* [experts or 1][parts]; NULL for a vector */
+    const float *vector;        /* [columns]; NULL for a matrix */
+} bound_weight;
+
+ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, weight_store **store);
+void weight_store_free(weight_store *store); /* NULL is allowed */
+
+/* Loads what `w` names, unless it is there already, and binds it. */
+ciuic_status weight_store_bind(weight_store *store, const graph_weight *w, bound_weight *bound);
+
+size_t weight_store_heap_bytes(const weight_store *store);
+size_t weight_store_mapped_bytes(const weight_store *store);
+/* Bytes of values, scales and bias of one matrix. */
+size_t weight_matrix_bytes(const kernel_matrix *w);
+
+#endif
