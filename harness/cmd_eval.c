@@ -8,6 +8,7 @@
 
 #include "harness/commands.h"
 #include "harness/judge/accuracy.h"
+#include "harness/measure/memory.h"
 #include "harness/stage_flags.h"
 #include "harness/token_windows.h"
 #include "kernels/kernels.h"
@@ -218,19 +219,6 @@ static ciuic_status write_logits(const evaluation *e)
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
 
-/* The kernel's own figure for the most memory this process ever held; 0 when it does not say. */
-static size_t peak_rss(void)
-{
-    char line[256];
-    size_t kilobytes = 0;
-    FILE *status = fopen("/proc/self/status", "r");
-    if (status == NULL) return 0;
-    while (fgets(line, sizeof line, status) != NULL)
-        if (sscanf(line, "VmHWM: %zu kB", &kilobytes) == 1) break;
-    fclose(status);
-    return 1024 * kilobytes;
-}
-
 static size_t count_ids(const token_windows *windows)
 {
     return windows->rows * windows->row_length;
@@ -241,9 +229,10 @@ static bool add_memory(cJSON *object, const evaluation *e)
     ciuic_memory_use use;
     ciuic_session_memory(e->variant.session, &use);
     cJSON *memory = cJSON_AddObjectToObject(object, "memory_bytes");
-    const size_t rss = peak_rss();
+    process_memory process;
     return memory != NULL &&
-           (rss > 0 ? json_add_size(memory, "peak_rss", rss) : cJSON_AddNullToObject(memory, "peak_rss") != NULL) &&
+           (memory_read(&process) ? json_add_size(memory, "peak_rss", process.peak_rss)
+                                  : cJSON_AddNullToObject(memory, "peak_rss") != NULL) &&
            json_add_size(memory, "weights", use.weights) && json_add_size(memory, "mapped", use.mapped) &&
            json_add_size(memory, "kv_cache", use.kv_cache) && json_add_size(memory, "activations", use.activations) &&
            json_add_size(memory, "workspace", use.workspace) &&
@@ -343,7 +332,6 @@ static void print_table(const evaluation *e)
 static ciuic_status evaluate(evaluation *e)
 {
     CIUIC_TRY(set_up(e));
-    command_catch_interrupts();
     CIUIC_TRY(run_windows(e));
     if (e->first != NULL && e->result.finite) CIUIC_TRY(write_logits(e));
     if (e->arguments->json) CIUIC_TRY(print_json(e));
@@ -375,6 +363,7 @@ int cmd_eval(int argc, char **argv)
     if (status != CIUIC_OK) return command_exit(status);
 
     evaluation e = {.arguments = &a};
+    command_catch_interrupts();
     status = evaluate(&e);
     close_side(&e.variant);
     close_side(&e.reference);

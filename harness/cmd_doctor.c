@@ -1,0 +1,267 @@
+/* cmd_doctor.c - `ciuic doctor`: what this machine has, what a report made on it will lack, and what that costs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/commands.h"
+#include "harness/measure/machine.h"
+#include "harness/version.h"
+#include "kernels/kernels.h"
+#include "optimizer/json.h"
+
+static const char help[] = "usage: ciuic doctor [--json]\n"
+                           "\n"
+                           "What this machine has, what a report made on it will lack, what that costs, and\n"
+                           "what to do about it. Measures load bandwidth and arithmetic peaks: a few seconds.\n"
+                           "\n"
+                           "  --json   one JSON object on stdout\n"
+                           "\n"
+                           "example:\n"
+                           "  ciuic doctor\n";
+
+/* Peak memory of the quick suite is under 1 GiB; a machine needs some for itself. */
+static const double enough_memory = 2.0 * 1073741824.0;
+
+/* ---- finding ---------------------------------------------------------------------------------------------------- */
+
+/* "gnuplot 5.4 patchlevel 4"; null where there is none. */
+static bool add_gnuplot(cJSON *machine)
+{
+    char line[128] = "";
+    FILE *pipe = popen("gnuplot --version 2>/dev/null", "r");
+    if (pipe != NULL) {
+        if (fgets(line, sizeof line, pipe) == NULL) line[0] = '\0';
+        pclose(pipe);
+    }
+    line[strcspn(line, "\n")] = '\0';
+    return (line[0] != '\0' ? cJSON_AddStringToObject(machine, "gnuplot", line)
+                            : cJSON_AddNullToObject(machine, "gnuplot")) != NULL;
+}
+
+static bool add_finding(cJSON *findings, const char *what, const char *costs, const char *advice)
+{
+    cJSON *finding = cJSON_CreateObject();
+    if (finding == NULL || !cJSON_AddItemToArray(findings, finding)) {
+        cJSON_Delete(finding);
+        return false;
+    }
+    return cJSON_AddStringToObject(finding, "what", what) != NULL &&
+           cJSON_AddStringToObject(finding, "costs", costs) != NULL &&
+           cJSON_AddStringToObject(finding, "advice", advice) != NULL;
+}
+
+static bool find_missing_isas(cJSON *findings)
+{
+    bool ok = true;
+    for (int i = 0; ok && i < KERNEL_ISAS; i++) {
+        char what[64], costs[128];
+        if (kernel_isa_available((kernel_isa)i)) continue;
+        snprintf(what, sizeof what, "no %s", kernel_isa_name((kernel_isa)i));
+        snprintf(costs, sizeof costs, "cases with %s kernels are skipped; \"best\" is %s",
+                 kernel_isa_name((kernel_isa)i), kernel_isa_name(kernel_isa_best()));
+        ok = add_finding(findings, what, costs, "none: this processor, or its hypervisor, does not offer it");
+    }
+    return ok;
+}
+
+static bool find_missing_tools(cJSON *findings, const cJSON *machine)
+{
+    bool ok = true;
+    const cJSON *counters = json_find(machine, "counters");
+    if (json_find(counters, "source") == NULL) {
+        const cJSON *reason = json_find(counters, "reason");
+        char what[600];
+        snprintf(what, sizeof what, "no hardware counters: %s",
+                 cJSON_IsString(reason) ? reason->valuestring : "unknown");
+        ok = add_finding(
+            findings, what,
+            "no cycles, instructions or cache misses in the report; times, memory, errors and verdicts stand",
+            "on your own machine, as root: sysctl kernel.perf_event_paranoid=1; in a container: "
+            "--cap-add=PERFMON; in a virtual machine only its host can help");
+    }
+    if (ok && json_find(machine, "gnuplot") == NULL)
+        ok = add_finding(findings, "no gnuplot", "the report has tables and no plots",
+                         "ci/setup.sh, or apt-get install gnuplot-nox");
+    return ok;
+}
+
+static bool find_tight_places(cJSON *findings, const cJSON *machine)
+{
+    const cJSON *memory = json_find(machine, "memory_bytes"), *threads = json_find(machine, "threads");
+    bool ok = true;
+    if (cJSON_IsNumber(memory) && memory->valuedouble > 0.0 && memory->valuedouble < enough_memory)
+        ok = add_finding(findings, "less than 2 GiB of memory",
+                         "workers may be killed; their cases are recorded as failed",
+                         "close other programs, or run a suite with fewer variants");
+    if (ok && cJSON_IsNumber(threads) && threads->valuedouble < 2.0)
+        ok = add_finding(findings, "one core", "how speed grows with threads cannot be seen",
+                         "none, unless this process was confined to one (taskset, cgroup)");
+    return ok;
+}
+
+/* What machine_describe warns about stands in one line each: fact and advice. */
+static bool find_warnings(cJSON *findings, const cJSON *machine)
+{
+    bool ok = true;
+    const cJSON *warning;
+    cJSON_ArrayForEach(warning, json_find(machine, "warnings"))
+    {
+        if (!ok || !cJSON_IsString(warning)) continue;
+        char what[512];
+        const char *colon = strstr(warning->valuestring, ": ");
+        if (colon == NULL) {
+            ok = add_finding(findings, warning->valuestring, "figures may be off", "see the sentence above");
+            continue;
+        }
+        snprintf(what, sizeof what, "%.*s", (int)(colon - warning->valuestring), warning->valuestring);
+        ok = add_finding(findings, what, "figures may be off or vary", colon + 2);
+    }
+    return ok;
+}
+
+static bool diagnose(cJSON *object)
+{
+    cJSON *machine = cJSON_GetObjectItemCaseSensitive(object, "machine");
+    cJSON *findings = cJSON_AddArrayToObject(object, "findings");
+    return machine != NULL && findings != NULL && add_gnuplot(machine) && find_missing_isas(findings) &&
+           find_missing_tools(findings, machine) && find_tight_places(findings, machine) &&
+           find_warnings(findings, machine);
+}
+
+/* ---- telling ---------------------------------------------------------------------------------------------------- */
+
+static const char *text_of(const cJSON *object, const char *key, const char *absent)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsString(item) ? item->valuestring : absent;
+}
+
+static double number_of(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0.0;
+}
+
+static void print_names(const char *title, const cJSON *list)
+{
+    const cJSON *item;
+    printf("  %-20s", title);
+    cJSON_ArrayForEach(item, list) if (cJSON_IsString(item)) printf(" %s", item->valuestring);
+    putchar('\n');
+}
+
+/* One figure for each number of threads: "27.1 with 1 thread, 47.0 with 2". */
+static void print_by_threads(const char *title, const cJSON *figures, const char *unit)
+{
+    const cJSON *figure;
+    const char *separator = "";
+    if (!cJSON_IsObject(figures)) return;
+    printf("  %-20s ", title);
+    cJSON_ArrayForEach(figure, figures)
+    {
+        printf("%s%.1f with %s", separator, figure->valuedouble / 1e9, figure->string);
+        separator = ", ";
+    }
+    printf(" threads %s\n", unit);
+}
+
+/* Wraps `text` to `width` columns behind `title`. */
+static void print_wrapped(const char *title, const char *text)
+{
+    enum { WIDTH = 78 };
+    const int indent = (int)strlen(title);
+    int column = printf("%s", title);
+    for (const char *word = text; *word != '\0';) {
+        const int length = (int)strcspn(word, " ");
+        if (column > indent && column + 1 + length > WIDTH) column = printf("\n%*s", indent, "") - 1;
+        column += printf("%s%.*s", column > indent ? " " : "", length, word);
+        word += length;
+        word += strspn(word, " ");
+    }
+    putchar('\n');
+}
+
+static void print_findings(const cJSON *findings)
+{
+    const cJSON *finding;
+    if (cJSON_GetArraySize(findings) == 0) {
+        puts("\nNothing is missing: a report made here will be complete.");
+        return;
+    }
+    puts("\nWhat a report made here will lack, or suffer from:");
+    cJSON_ArrayForEach(finding, findings)
+    {
+        putchar('\n');
+        print_wrapped("  - ", text_of(finding, "what", ""));
+        print_wrapped("    cost: ", text_of(finding, "costs", ""));
+        print_wrapped("    help: ", text_of(finding, "advice", ""));
+    }
+}
+
+static void print_text(const cJSON *object)
+{
+    const cJSON *machine = json_find(object, "machine"), *peaks = json_find(machine, "peak_flops_per_s"), *peak;
+    const cJSON *counters = json_find(machine, "counters");
+    printf("ciuic %s (%s), %s\n\n", program_version(), program_git(), program_compiler());
+    printf("  %-20s %s\n", "processor", text_of(machine, "cpu", "unknown"));
+    printf("  %-20s %.0f, of which this process may use %.0f\n", "cores", number_of(machine, "cores"),
+           number_of(machine, "threads"));
+    printf("  %-20s %.1f GiB\n", "memory", number_of(machine, "memory_bytes") / 1073741824.0);
+    print_names("instruction sets", json_find(machine, "isa"));
+    print_names("processor flags", json_find(machine, "flags"));
+    if (kernel_isa_override() != NULL) printf("  %-20s %s\n", "CIUIC_ISA", kernel_isa_override());
+    print_by_threads("load bandwidth", json_find(machine, "bandwidth_bytes_per_s"), "(GB/s)");
+    cJSON_ArrayForEach(peak, peaks)
+    {
+        char title[32];
+        snprintf(title, sizeof title, "FP32 peak, %s", peak->string);
+        print_by_threads(title, peak, "(GFLOP/s)");
+    }
+    printf("  %-20s %s\n", "hardware counters", text_of(counters, "source", "none"));
+    printf("  %-20s %s\n", "plots", text_of(machine, "gnuplot", "none"));
+    printf("  %-20s %.56s\n", "OpenBLAS", text_of(machine, "openblas", "none"));
+    print_findings(json_find(object, "findings"));
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+static ciuic_status examine(cJSON *object)
+{
+    cJSON *machine = machine_describe();
+    if (object == NULL || machine == NULL || !cJSON_AddItemToObject(object, "machine", machine)) {
+        cJSON_Delete(machine);
+        return ciuic_fail_memory("the machine's description", 4096);
+    }
+    CIUIC_TRY(machine_measure(machine, (int)number_of(machine, "threads")));
+    return diagnose(object) ? CIUIC_OK : ciuic_fail_memory("the findings", 4096);
+}
+
+static bool add_program(cJSON *object)
+{
+    cJSON *json = cJSON_AddObjectToObject(object, "program");
+    const char *override = kernel_isa_override();
+    return json != NULL && cJSON_AddStringToObject(json, "version", program_version()) != NULL &&
+           cJSON_AddStringToObject(json, "git", program_git()) != NULL &&
+           cJSON_AddStringToObject(json, "compiler", program_compiler()) != NULL &&
+           cJSON_AddStringToObject(json, "flags", program_flags()) != NULL &&
+           (override != NULL ? cJSON_AddStringToObject(object, "isa_override", override)
+                             : cJSON_AddNullToObject(object, "isa_override")) != NULL;
+}
+
+int cmd_doctor(int argc, char **argv)
+{
+    bool json = false;
+    const command_option options[] = {{.name = "--json", .kind = OPTION_SWITCH, .value = &json}};
+    command_operands operands;
+    ciuic_status status = command_parse(argc, argv, help, options, 1, 0, 0, &operands);
+    if (status != CIUIC_OK || operands.help) return command_exit(status);
+
+    cJSON *object = cJSON_CreateObject();
+    status = examine(object);
+    if (status == CIUIC_OK && json) {
+        const bool complete = add_program(object);
+        return command_exit(command_print_json(object, complete));
+    }
+    if (status == CIUIC_OK) print_text(object);
+    cJSON_Delete(object);
+    return command_exit(status);
+}

@@ -1,0 +1,278 @@
+/* test_eval.c - `ciuic eval` and `ciuic inspect` from outside: what they print, write, and refuse to write. */
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/tests/program.h"
+#include "optimizer/checkpoint/safetensors.h"
+#include "optimizer/tests/runner.h"
+
+#define CHECKPOINT "datasets/golden/deepseek-v3"
+#define GOLDEN CHECKPOINT "/golden.safetensors"
+
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : (double)NAN;
+}
+
+static bool is_null(const cJSON *object, const char *key)
+{
+    return cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(object, key));
+}
+
+static bool is_text(const cJSON *object, const char *key, const char *expected)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsString(item) && strcmp(item->valuestring, expected) == 0;
+}
+
+/* Runs ciuic, which must succeed and print exactly one JSON object and nothing else. */
+static cJSON *run_json(const char *const *arguments)
+{
+    program_run run = program(arguments, NULL);
+    const char *end = NULL;
+    CHECK(run.status == 0 && run.err[0] == '\0', "status %d: %s", run.status, run.err);
+    cJSON *json = cJSON_ParseWithOpts(run.out, &end, true);
+    CHECK(cJSON_IsObject(json), "no JSON object: %s", run.out);
+    program_run_free(&run);
+    return json;
+}
+
+static void the_reference_has_no_error_of_its_own(void)
+{
+    cJSON *json = run_json((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--json", NULL});
+    CHECK(is_text(json, "reference", "self") && is_text(json, "variant", "fp16+c"), "%s", cJSON_Print(json));
+    static const char *const compared[] = {"mean_abs_error", "max_abs_error", "relative_l2", "kl", "top1_agreement"};
+    for (size_t i = 0; i < sizeof compared / sizeof compared[0]; i++)
+        CHECK(is_null(json, compared[i]), "%s is not null", compared[i]);
+    /* A mean over the vocabulary's log: any distribution's NLL is positive, and a random model's is near ln(512) = 6.2. */
+    CHECK(number(json, "nll") > 0.0 && number(json, "nll") < 10.0, "nll %g", number(json, "nll"));
+    CHECK(fabs(number(json, "perplexity") / exp(number(json, "nll")) - 1.0) < 1e-12, "perplexity is not exp(nll)");
+    CHECK(number(json, "seconds") > 0.0 && number(json, "tokens_per_s") > 0.0, "no time was measured");
+    const cJSON *memory = cJSON_GetObjectItemCaseSensitive(json, "memory_bytes");
+    CHECK(number(memory, "peak_rss") > number(json, "weight_bytes") / 2, "peak_rss %g", number(memory, "peak_rss"));
+    CHECK(number(memory, "total") == number(memory, "weights") + number(memory, "mapped") + number(memory, "kv_cache") +
+                                         number(memory, "activations") + number(memory, "workspace"),
+          "the total is not the sum of its kinds");
+    cJSON_Delete(json);
+}
+
+static void a_variant_is_compared(void)
+{
+    cJSON *json = run_json((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--json", "--stages",
+                                                 "int4,on,on,best", NULL});
+    CHECK(is_text(json, "reference", "fp16+c"), "another reference");
+    CHECK(number(json, "mean_abs_error") > 0.0 && number(json, "max_abs_error") >= number(json, "mean_abs_error"),
+          "mean %g, max %g", number(json, "mean_abs_error"), number(json, "max_abs_error"));
+    CHECK(number(json, "kl") > 0.0 && number(json, "relative_l2") > 0.0, "kl %g", number(json, "kl"));
+    CHECK(number(json, "top1_agreement") >= 0.0 && number(json, "top1_agreement") <= 1.0, "not a share");
+    CHECK(number(json, "bits_per_weight") > 4.0 && number(json, "bits_per_weight") < 16.0, "%g bits",
+          number(json, "bits_per_weight"));
+    cJSON_Delete(json);
+}
+
+static void no_reference_leaves_errors_null(void)
+{
+    cJSON *json = run_json((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--json",
+                                                 "--quantize=int8", "--no-reference", NULL});
+    CHECK(is_null(json, "reference") && is_null(json, "kl") && is_null(json, "mean_abs_error"),
+          "compared all the same");
+    CHECK(number(json, "nll") > 0.0, "nll %g", number(json, "nll"));
+    cJSON_Delete(json);
+}
+
+static void the_table_says_what_it_means(void)
+{
+    program_run run = program(
+        (const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--quantize", "int8", NULL}, NULL);
+    CHECK(run.status == 0 && run.err[0] == '\0', "status %d: %s", run.status, run.err);
+    CHECK(strstr(run.out, "perplexity") != NULL && strstr(run.out, "Against the reference, int8+c is") != NULL, "%s",
+          run.out);
+    program_run_free(&run);
+}
+
+/* The golden logits come from another implementation in float32; 5e-4 is the limit for logits of deviation 1. */
+static void logits_are_written_whole(void)
+{
+    char *folder = temporary_folder(), path[512];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
+    snprintf(path, sizeof path, "%s/logits.safetensors", folder);
+    cJSON *json = run_json(
+        (const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--json", "--logits-out", path, NULL});
+    cJSON_Delete(json);
+    CHECK(count_files(folder) == 1, "%zu files are left", count_files(folder));
+    safetensors *written = NULL, *golden = NULL;
+    CU_ASSERT_FATAL(safetensors_open(path, &written) == CIUIC_OK && safetensors_open(GOLDEN, &golden) == CIUIC_OK);
+    const tensor *logits = safetensors_find(written, "logits"), *expected = safetensors_find(golden, "logits");
+    CU_ASSERT_FATAL(logits != NULL && expected != NULL && logits->dims == 2 && logits->dtype == TENSOR_F32);
+    CU_ASSERT_FATAL(expected->count == logits->count && safetensors_count(written) == 1);
+    float *a = malloc(logits->bytes), *b = malloc(logits->bytes), largest = 0.0f;
+    CU_ASSERT_FATAL(a != NULL && b != NULL && tensor_to_f32(logits, 0, logits->count, a) == CIUIC_OK &&
+                    tensor_to_f32(expected, 0, expected->count, b) == CIUIC_OK);
+    for (size_t i = 0; i < logits->count; i++) {
+        const float error = fabsf(a[i] - b[i]);
+        largest = error <= largest ? largest : error; /* a NaN becomes the largest */
+    }
+    CHECK(largest <= 5e-4f, "largest difference %g", (double)largest);
+    free(a);
+    free(b);
+    safetensors_close(written);
+    safetensors_close(golden);
+    remove_folder(folder);
+}
+
+/* Ids that no run can come from, each in a file of its own. */
+static void impossible_ids_write_nothing(void)
+{
+    static const int32_t too_large[] = {1, 2, 512}, negative[] = {1, -1, 2}, fine[600] = {0};
+    static const float floats[] = {1.0f, 2.0f};
+    const struct {
+        tensor ids;
+        const char *says, *window;
+    } tests[] = {
+        {{.dtype = TENSOR_I32, .dims = 1, .shape = {3}, .count = 3, .bytes = 12, .data = too_large},
+         "id 512; expected 0 to 511",
+         "8"},
+        {{.dtype = TENSOR_I32, .dims = 1, .shape = {3}, .count = 3, .bytes = 12, .data = negative},
+         "id -1; expected 0 to 511",
+         "8"},
+        {{.dtype = TENSOR_F32, .dims = 1, .shape = {2}, .count = 2, .bytes = 8, .data = floats},
+         "is F32; expected I32",
+         "8"},
+        {{.dtype = TENSOR_I32, .dims = 1, .shape = {0}, .count = 0, .bytes = 0, .data = fine}, "is empty", "8"},
+        {{.dtype = TENSOR_I32, .dims = 2, .shape = {0, 4}, .count = 0, .bytes = 0, .data = fine}, "is empty", "8"},
+        {{.dtype = TENSOR_I32, .dims = 3, .shape = {1, 1, 2}, .count = 2, .bytes = 8, .data = fine},
+         "has 3 dimensions",
+         "8"},
+        {{.dtype = TENSOR_I32, .dims = 1, .shape = {600}, .count = 600, .bytes = 2400, .data = fine},
+         "expected at most the model's 512 positions",
+         "600"},
+    };
+    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {
+        char *folder = temporary_folder(), ids[512], source[544], out[512];
+        CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
+        snprintf(ids, sizeof ids, "%s/ids.safetensors", folder);
+        snprintf(source, sizeof source, "%s:ids", ids);
+        snprintf(out, sizeof out, "%s/logits.safetensors", folder);
+        tensor t = tests[i].ids;
+        t.name = "ids";
+        CU_ASSERT_EQUAL_FATAL(safetensors_write(ids, &t, 1), CIUIC_OK);
+        program_run run = program((const char *const[]){"eval", CHECKPOINT, "--ids", source, "--window",
+                                                        tests[i].window, "--logits-out", out, NULL},
+                                  NULL);
+        CHECK(run.status == 3, "case %zu: status %d", i, run.status);
+        CHECK(count_lines(run.err) == 1 && strstr(run.err, tests[i].says) != NULL && strstr(run.err, ids) != NULL, "%s",
+              run.err);
+        CHECK(count_files(folder) == 1 && run.out[0] == '\0', "case %zu: something was written", i);
+        program_run_free(&run);
+        remove_folder(folder);
+    }
+}
+
+static void ids_need_a_name_when_there_are_several(void)
+{
+    program_run run = program((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN, NULL}, NULL);
+    CHECK(run.status == 3 && strstr(run.err, "several I32 tensors") != NULL, "status %d: %s", run.status, run.err);
+    program_run_free(&run);
+    run = program((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":no_such", NULL}, NULL);
+    CHECK(run.status == 3 && strstr(run.err, "no tensor 'no_such'") != NULL, "status %d: %s", run.status, run.err);
+    program_run_free(&run);
+}
+
+static void an_unwritable_output_is_noticed_first(void)
+{
+    program_run run = program((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--logits-out",
+                                                    "no-such-folder/logits.safetensors", NULL},
+                              NULL);
+    CHECK(run.status != 0 && run.out[0] == '\0' && strstr(run.err, "no-such-folder") != NULL, "status %d: %s",
+          run.status, run.err);
+    program_run_free(&run);
+}
+
+/* Windows of 16 cut one stream of 64 in four, the last token of each without a successor: 60 scored positions. A longer
+ * context helps or hurts but never leaves the logits as they were, so the NLL must differ from that of one window. */
+static void windows_stand_alone(void)
+{
+    cJSON *one = run_json((const char *const[]){"eval", "datasets/qwen2-tiny", "--ids",
+                                                "datasets/qwen2-tiny/golden.safetensors:input_ids", "--json", NULL});
+    cJSON *four = run_json((const char *const[]){"eval", "datasets/qwen2-tiny", "--ids",
+                                                 "datasets/qwen2-tiny/golden.safetensors:input_ids", "--window", "16",
+                                                 "--json", NULL});
+    CHECK(number(one, "windows") == 1.0 && number(one, "tokens") == 63.0, "%g windows, %g tokens",
+          number(one, "windows"), number(one, "tokens"));
+    CHECK(number(four, "windows") == 4.0 && number(four, "tokens") == 60.0, "%g windows, %g tokens",
+          number(four, "windows"), number(four, "tokens"));
+    CHECK(fabs(number(one, "nll") - number(four, "nll")) > 1e-6, "the windows saw each other");
+    cJSON_Delete(one);
+    cJSON_Delete(four);
+}
+
+/* Ctrl-C in the middle: exit status 5, one line, nothing written. The signal is sent later and later until it meets the
+ * program at work; all of eval_ids keep it busy for seconds. */
+static void an_interrupt_writes_nothing(void)
+{
+    char *folder = temporary_folder(), out[512];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
+    snprintf(out, sizeof out, "%s/logits.safetensors", folder);
+    program_run run = {0};
+    for (unsigned delay_us = 100000; delay_us <= 3200000; delay_us *= 2) {
+        program_process process =
+            program_start((const char *const[]){"eval", "datasets/deepseek-v3-tiny", "--logits-out", out, NULL}, NULL);
+        usleep(delay_us);
+        kill(process.pid, SIGINT);
+        program_run_free(&run);
+        run = program_wait(&process);
+        if (run.status != 128 + SIGINT) break; /* else it had not yet begun to listen */
+    }
+    CHECK(run.status == 5 && strstr(run.err, "interrupted after") != NULL && count_lines(run.err) == 1, "status %d: %s",
+          run.status, run.err);
+    CHECK(count_files(folder) == 0 && run.out[0] == '\0', "something was written");
+    program_run_free(&run);
+    remove_folder(folder);
+}
+
+static void inspect_knows_the_architecture(void)
+{
+    /* Figures by hand from config.json: 6 layers; MLA caches 64 + 16 values a layer when latent. */
+    cJSON *json = run_json((const char *const[]){"inspect", "datasets/deepseek-v3-tiny", "--json", "--tensors", NULL});
+    CHECK(is_text(json, "architecture", "deepseek_v3") && number(json, "layers") == 6.0, "another architecture");
+    CHECK(number(json, "parameters") == 7633128.0, "%.0f parameters",
+          number(json, "parameters")); /* datasets/README.md */
+    CHECK(number(json, "bits_per_weight") > 16.0 && number(json, "bits_per_weight") < 16.1, "%g bits",
+          number(json, "bits_per_weight"));
+    const cJSON *attention = cJSON_GetObjectItemCaseSensitive(json, "attention");
+    const cJSON *cache = cJSON_GetObjectItemCaseSensitive(json, "kv_bytes_per_token");
+    CHECK(is_text(attention, "kind", "MLA"), "another attention");
+    CHECK(number(cache, "latent_f16") == 2.0 * 6.0 * (64.0 + 16.0), "%g latent bytes", number(cache, "latent_f16"));
+    const cJSON *tensors = cJSON_GetObjectItemCaseSensitive(json, "tensors"), *t;
+    double bytes = 0.0;
+    cJSON_ArrayForEach(t, tensors) bytes += number(t, "bytes");
+    CHECK(bytes == number(json, "weight_bytes") && bytes > 0.0, "%g bytes in the list", bytes);
+    cJSON_Delete(json);
+    json = run_json((const char *const[]){"inspect", "datasets/qwen2-tiny", "--json", NULL});
+    CHECK(is_text(cJSON_GetObjectItemCaseSensitive(json, "attention"), "kind", "GQA"), "another attention");
+    CHECK(is_null(json, "experts") &&
+              is_null(cJSON_GetObjectItemCaseSensitive(json, "kv_bytes_per_token"), "latent_f16"),
+          "MoE?");
+    cJSON_Delete(json);
+}
+
+static const test_case cases[] = {
+    {"the reference has no error of its own", the_reference_has_no_error_of_its_own},
+    {"a variant is compared with the reference", a_variant_is_compared},
+    {"--no-reference leaves errors null", no_reference_leaves_errors_null},
+    {"the table says what it means", the_table_says_what_it_means},
+    {"logits are written whole and equal the golden ones", logits_are_written_whole},
+    {"impossible ids write nothing", impossible_ids_write_nothing},
+    {"ids need a name when there are several", ids_need_a_name_when_there_are_several},
+    {"an unwritable output is noticed first", an_unwritable_output_is_noticed_first},
+    {"windows stand alone", windows_stand_alone},
+    {"an interrupt writes nothing", an_interrupt_writes_nothing},
+    {"inspect knows the architecture", inspect_knows_the_architecture},
+};
+TEST_SUITE(eval, cases);
