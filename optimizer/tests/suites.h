@@ -2,3 +2,6 @@
 SUITE(json)
 SUITE(atomic_file)
 SUITE(reference)
+SUITE(variants)
+SUITE(float_formats)
+SUITE(safetensors)
