@@ -1,5 +1,6 @@
 /* cmd_doctor.c - `ciuic doctor`: what this machine has, what a report made on it will lack, and what that costs. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness/commands.h"
@@ -20,6 +21,26 @@ static const char help[] = "usage: ciuic doctor [--json]\n"
 
 /* Peak memory of the quick suite is under 1 GiB; a machine needs some for itself. */
 static const double enough_memory = 2.0 * 1073741824.0;
+
+/* ---- reading the description ------------------------------------------------------------------------------------- */
+
+static const char *text_of(const cJSON *object, const char *key, const char *absent)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsString(item) ? item->valuestring : absent;
+}
+
+/* json_add_* keep a number as the text that reads back as the same number. 0 where there is none. */
+static double value_of(const cJSON *item)
+{
+    if (cJSON_IsRaw(item)) return strtod(item->valuestring, NULL);
+    return cJSON_IsNumber(item) ? item->valuedouble : 0.0;
+}
+
+static double number_of(const cJSON *object, const char *key)
+{
+    return value_of(json_find(object, key));
+}
 
 /* ---- finding ---------------------------------------------------------------------------------------------------- */
 
@@ -86,13 +107,13 @@ static bool find_missing_tools(cJSON *findings, const cJSON *machine)
 
 static bool find_tight_places(cJSON *findings, const cJSON *machine)
 {
-    const cJSON *memory = json_find(machine, "memory_bytes"), *threads = json_find(machine, "threads");
+    const double memory = number_of(machine, "memory_bytes");
     bool ok = true;
-    if (cJSON_IsNumber(memory) && memory->valuedouble > 0.0 && memory->valuedouble < enough_memory)
+    if (memory > 0.0 && memory < enough_memory)
         ok = add_finding(findings, "less than 2 GiB of memory",
                          "workers may be killed; their cases are recorded as failed",
                          "close other programs, or run a suite with fewer variants");
-    if (ok && cJSON_IsNumber(threads) && threads->valuedouble < 2.0)
+    if (ok && number_of(machine, "threads") == 1.0)
         ok = add_finding(findings, "one core", "how speed grows with threads cannot be seen",
                          "none, unless this process was confined to one (taskset, cgroup)");
     return ok;
@@ -129,18 +150,6 @@ static bool diagnose(cJSON *object)
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
 
-static const char *text_of(const cJSON *object, const char *key, const char *absent)
-{
-    const cJSON *item = json_find(object, key);
-    return cJSON_IsString(item) ? item->valuestring : absent;
-}
-
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : 0.0;
-}
-
 static void print_names(const char *title, const cJSON *list)
 {
     const cJSON *item;
@@ -158,26 +167,10 @@ static void print_by_threads(const char *title, const cJSON *figures, const char
     printf("  %-20s ", title);
     cJSON_ArrayForEach(figure, figures)
     {
-        printf("%s%.1f with %s", separator, figure->valuedouble / 1e9, figure->string);
+        printf("%s%.1f with %s", separator, value_of(figure) / 1e9, figure->string);
         separator = ", ";
     }
-    printf(" threads %s\n", unit);
-}
-
-/* Wraps `text` to `width` columns behind `title`. */
-static void print_wrapped(const char *title, const char *text)
-{
-    enum { WIDTH = 78 };
-    const int indent = (int)strlen(title);
-    int column = printf("%s", title);
-    for (const char *word = text; *word != '\0';) {
-        const int length = (int)strcspn(word, " ");
-        if (column > indent && column + 1 + length > WIDTH) column = printf("\n%*s", indent, "") - 1;
-        column += printf("%s%.*s", column > indent ? " " : "", length, word);
-        word += length;
-        word += strspn(word, " ");
-    }
-    putchar('\n');
+    printf(" thread%s %s\n", cJSON_GetArraySize(figures) == 1 ? "" : "s", unit);
 }
 
 static void print_findings(const cJSON *findings)
@@ -191,9 +184,9 @@ static void print_findings(const cJSON *findings)
     cJSON_ArrayForEach(finding, findings)
     {
         putchar('\n');
-        print_wrapped("  - ", text_of(finding, "what", ""));
-        print_wrapped("    cost: ", text_of(finding, "costs", ""));
-        print_wrapped("    help: ", text_of(finding, "advice", ""));
+        command_print_wrapped("  - ", text_of(finding, "what", ""));
+        command_print_wrapped("    cost: ", text_of(finding, "costs", ""));
+        command_print_wrapped("    help: ", text_of(finding, "advice", ""));
     }
 }
 

@@ -293,16 +293,20 @@ static void print_meaning(const evaluation *e, const char *name)
 {
     const accuracy_result *r = &e->result;
     const double saved = 1.0 - e->info.bits_per_weight / 16.0;
+    char text[512];
+    if (e->reference.session == NULL)
+        snprintf(text, sizeof text, "%s %s: nothing to compare it with.", name,
+                 variant_is_reference(&e->arguments->variant) ? "is the reference itself"
+                                                              : "ran without the reference");
+    else
+        snprintf(
+            text, sizeof text,
+            "Against the reference, %s is %+.2f%% in perplexity, picks another top token at %.2f%% of positions, and "
+            "its weights take %.1f%% %s than 16 bits each.",
+            name, 100.0 * expm1(r->nll_rise), 100.0 * (1.0 - r->top1_agreement), 100.0 * fabs(saved),
+            saved >= 0.0 ? "less" : "more");
     putchar('\n');
-    if (e->reference.session == NULL) {
-        printf("%s %s: nothing to compare it with.\n", name,
-               variant_is_reference(&e->arguments->variant) ? "is the reference itself" : "ran without the reference");
-        return;
-    }
-    printf("Against the reference, %s is %+.2f%% in perplexity, picks another top token at\n%.2f%% of positions, and "
-           "its weights take %.1f%% %s than 16 bits each.\n",
-           name, 100.0 * expm1(r->nll_rise), 100.0 * (1.0 - r->top1_agreement), 100.0 * fabs(saved),
-           saved >= 0.0 ? "less" : "more");
+    command_print_wrapped("", text);
 }
 
 static void print_table(const evaluation *e)
@@ -310,10 +314,11 @@ static void print_table(const evaluation *e)
     const accuracy_result *r = &e->result;
     char name[VARIANT_NAME_SIZE];
     ciuic_memory_use use;
+    const int threads = ciuic_session_threads(e->variant.session);
     variant_name(&e->arguments->variant, name);
     ciuic_session_memory(e->variant.session, &use);
-    printf("%s, %s, %d threads; %zu ids in %zu windows\n\n", e->info.path, name,
-           ciuic_session_threads(e->variant.session), count_ids(&e->windows), e->windows.count);
+    printf("%s, %s, %d thread%s; %zu ids in %zu window%s\n\n", e->info.path, name, threads, threads == 1 ? "" : "s",
+           count_ids(&e->windows), e->windows.count, e->windows.count == 1 ? "" : "s");
     if (r->tokens > 0) {
         printf("  %-16s %12.4f  nats a token (+- %.4f)\n", "NLL", r->nll, r->nll_error);
         printf("  %-16s %12.4f\n", "perplexity", r->perplexity);

@@ -168,6 +168,21 @@ ciuic_status command_print_json(cJSON *object, bool complete)
     return CIUIC_OK;
 }
 
+void command_print_wrapped(const char *title, const char *text)
+{
+    enum { WIDTH = 78 };
+    const int indent = (int)strlen(title);
+    int column = printf("%s", title);
+    for (const char *word = text; *word != '\0';) {
+        const int length = (int)strcspn(word, " ");
+        if (column > indent && column + 1 + length > WIDTH) column = printf("\n%*s", indent, "") - 1;
+        column += printf("%s%.*s", column > indent ? " " : "", length, word);
+        word += length;
+        word += strspn(word, " ");
+    }
+    putchar('\n');
+}
+
 /* ---- interruption ----------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;

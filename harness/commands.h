@@ -56,6 +56,9 @@ int command_exit(ciuic_status status);
  * it was filled. */
 ciuic_status command_print_json(cJSON *object, bool complete);
 
+/* Prints the text behind `title` (one line, printed first), broken between words to fit a terminal of 80 columns. */
+void command_print_wrapped(const char *title, const char *text);
+
 /* The one of `names` (n, NULL entries skipped) that `typed` was most likely meant to be; NULL when none is near. */
 const char *nearest_name(const char *typed, const char *const *names, size_t n);
 
