@@ -162,8 +162,7 @@ static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
     plan *p = &model->plans[phase];
     const bool latent = model->options.memory == CIUIC_MEMORY_ON && model_type_has_mla(model->config->type);
     CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
-    const graph_pass_options passes = {.fold_norms = model->options.weights_f32 ||
-                                                     model->options.quantize != CIUIC_QUANTIZE_NONE};
+    const graph_pass_options passes = {.fold_norms = model->options.weights_f32};
     if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes));
     return bind_weights(model, p);
 }
