@@ -31,8 +31,12 @@ prepare:
 
 else
 
+OPTIMIZE := -O2
+KERNEL_OPTIMIZE := -O3
 ifdef SANITIZE
 BUILD := $(BUILD)/sanitize
+OPTIMIZE := -O1
+KERNEL_OPTIMIZE := -O1
 SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 ifeq ($(origin CXX),default)
@@ -41,7 +45,7 @@ CXX := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),g++)
 endif
 
 WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
-COMMON := -O2 -g -fopenmp -I. -D_GNU_SOURCE $(WARNINGS) $(SANITIZER)
+COMMON := $(OPTIMIZE) -g -fopenmp -I. -D_GNU_SOURCE $(WARNINGS) $(SANITIZER)
 CFLAGS := -std=c11 -Wstrict-prototypes -Wmissing-prototypes $(COMMON)
 CXXFLAGS := -std=c++17 $(COMMON)
 LDLIBS := -lcjson -lopenblas -llikwid -lmd -lm -lpthread
@@ -67,9 +71,9 @@ all: $(LIBRARY) $(PROGRAMS)
 
 # One folder per instruction set: only its files are compiled for it, so that nothing else can run into SIGILL.
 AVX2 := -mavx2 -mfma -mf16c
-$(BUILD)/obj/kernels/c/%: ISA_FLAGS := -O3 -ffp-contract=off
-$(BUILD)/obj/kernels/avx2/%: ISA_FLAGS := -O3 $(AVX2)
-$(BUILD)/obj/kernels/avx512/%: ISA_FLAGS := -O3 $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+$(BUILD)/obj/kernels/c/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) -ffp-contract=off
+$(BUILD)/obj/kernels/avx2/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2)
+$(BUILD)/obj/kernels/avx512/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 
 # What a result records about the program that made it. The revision changes more often than the flags: it has its own
 # stamp, so that a commit recompiles one file.
@@ -96,6 +100,9 @@ $(BUILD)/obj/%.cc.o: %.cc $(BUILD)/obj/flags
 	@$(CXX) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
 -include $(patsubst %,$(BUILD)/obj/%.d,$(SOURCES))
+
+# The page's template, the plots' scripts and the schema are carried inside the program.
+$(BUILD)/obj/harness/report/embedded.c.o: $(wildcard reports/*.in reports/*.json reports/*.gnuplot)
 
 # Linking: everything but the stamp that says when the list of objects has changed.
 inputs = $(filter-out %/obj/sources,$^)
