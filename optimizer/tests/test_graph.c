@@ -1,0 +1,213 @@
+/* test_graph.c - graphs: what builders and passes make of each architecture, and what validation refuses. The numeric
+ * proof that passes preserve the function is in test_variants.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/graph/graph.h"
+#include "optimizer/tests/golden.h"
+#include "optimizer/tests/runner.h"
+
+static const graph_pass_options no_folding = {.fold_norms = false}, folding = {.fold_norms = true};
+
+static bool build(const char *folder, graph_phase phase, graph_cache cache, graph **g)
+{
+    char path[256];
+    model_config config;
+    snprintf(path, sizeof path, "%s/config.json", folder);
+    const bool ok = model_config_read(path, &config) == CIUIC_OK && graph_build(&config, phase, cache, g) == CIUIC_OK;
+    CHECK(ok, "%s: %s", folder, ciuic_last_error());
+    return ok;
+}
+
+static int count_ops(const graph *g, graph_op_kind kind)
+{
+    int count = 0;
+    for (int i = 0; i < g->op_count; i++) count += g->ops[i].kind == kind ? 1 : 0;
+    return count;
+}
+
+/* What is left of each kind after all passes, for deepseek-v3-tiny: 6 layers, the first dense. */
+typedef struct expectation {
+    graph_op_kind kind;
+    int before, after; /* decode over the latent cache */
+} expectation;
+static const expectation tiny_decode[] = {
+    {GRAPH_EMBED, 1, 1},
+    /* a layer: q_a, q_b, kv_a, kv_b, o = 5, dense mlp 3, shared mlp 3 and router 1, head 1 -> q_a|kv_a, q_b, o = 3,
+     * mlp 2, shared 2 and router 1, head 1 */
+    {GRAPH_MATMUL, 6 * 5 + 3 + 5 * 4 + 1, 6 * 3 + 2 + 5 * 3 + 1},
+    {GRAPH_EXPERT_MATMUL, 5 * 3, 5 * 2},
+    {GRAPH_SLICE, 6 * 6, 0},
+    {GRAPH_CONCAT, 6 * 2, 0},
+    {GRAPH_CACHE_READ, 6 * 2, 0},
+    {GRAPH_ABSORB_QUERY, 0, 6},
+    {GRAPH_ABSORB_VALUE, 0, 6},
+    {GRAPH_ATTENTION, 6, 6},
+    {GRAPH_SILU, 11, 0},
+    {GRAPH_MUL, 11, 0},
+    {GRAPH_SWIGLU, 0, 11},
+    {GRAPH_CACHE_WRITE, 6, 6},
+    {GRAPH_RMS_NORM, 6 * 4 + 1, 6 * 4 + 1},
+};
+
+static void test_decode_passes(void)
+{
+    graph *g = NULL;
+    if (!build("datasets/deepseek-v3-tiny", GRAPH_DECODE, GRAPH_CACHE_LATENT, &g)) return;
+    for (size_t i = 0; i < sizeof tiny_decode / sizeof tiny_decode[0]; i++)
+        CHECK(count_ops(g, tiny_decode[i].kind) == tiny_decode[i].before, "%s before: %d, expected %d",
+              graph_op_name(tiny_decode[i].kind), count_ops(g, tiny_decode[i].kind), tiny_decode[i].before);
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding), CIUIC_OK);
+    for (size_t i = 0; i < sizeof tiny_decode / sizeof tiny_decode[0]; i++)
+        CHECK(count_ops(g, tiny_decode[i].kind) == tiny_decode[i].after, "%s after: %d, expected %d",
+              graph_op_name(tiny_decode[i].kind), count_ops(g, tiny_decode[i].kind), tiny_decode[i].after);
+    graph_free(g);
+}
+
+/* Only what the last token's logits need is left to the last token: head and final norm, and the last layer's output
+ * projection and feed-forward; the keys and values of all tokens are still computed. */
+static void test_last_row(void)
+{
+    graph *g = NULL;
+    if (!build("datasets/deepseek-v3-tiny", GRAPH_PREFILL, GRAPH_CACHE_LATENT, &g)) return;
+    CU_ASSERT_EQUAL(count_ops(g, GRAPH_LAST_ROW), 1);
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding), CIUIC_OK);
+    CU_ASSERT_EQUAL(count_ops(g, GRAPH_LAST_ROW), 0);
+    CU_ASSERT_TRUE(g->values[g->output].last);
+    for (int i = 0; i < g->op_count; i++) {
+        const graph_op *op = &g->ops[i];
+        if (op->layer >= 0 && op->layer < 5)
+            CHECK(!op->last, "operation %d of layer %d runs for the last row", i, op->layer);
+        if (op->kind == GRAPH_CACHE_WRITE) CU_ASSERT_FALSE(op->last);
+        if (op->layer == 5 &&
+            (op->kind == GRAPH_ATTENTION || op->kind == GRAPH_EXPERT_MATMUL || op->kind == GRAPH_ROUTE))
+            CHECK(op->last, "%s of the last layer runs for all rows", graph_op_name(op->kind));
+    }
+    graph_free(g);
+}
+
+/* Folding takes the weights out of exactly the norms that matrices alone read: two a layer and the last. */
+static void test_fold_norms(void)
+{
+    graph *g = NULL;
+    if (!build("datasets/deepseek-v3-tiny", GRAPH_DECODE, GRAPH_CACHE_LATENT, &g)) return;
+    CU_ASSERT_EQUAL(graph_optimize(g, &folding), CIUIC_OK);
+    int bare = 0, folded = 0;
+    for (int i = 0; i < g->op_count; i++) {
+        const graph_op *op = &g->ops[i];
+        if (op->kind == GRAPH_RMS_NORM && op->weight == GRAPH_NONE) bare++;
+        if ((op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL) && g->weights[op->weight].fold[0] != '\0')
+            folded++;
+    }
+    /* q_a's norm too: only q_b reads it. The latent norm is cached and keeps its weights. */
+    CHECK(bare == 6 * 3 + 1, "%d norms without weights", bare);
+    /* q_a|kv_a and q_b a layer; gate|up dense; router, shared gate|up, experts' gate|up; head */
+    CHECK(folded == 6 * 2 + 1 + 5 * 3 + 1, "%d matrices with a norm folded in", folded);
+    graph_free(g);
+}
+
+static bool same_graph(const graph *a, const graph *b)
+{
+    return a->op_count == b->op_count && a->value_count == b->value_count && a->output == b->output &&
+           memcmp(a->ops, b->ops, (size_t)a->op_count * sizeof *a->ops) == 0;
+}
+
+/* On every architecture, phase and cache: passes leave valid graphs, never more operations, and a second round finds
+ * nothing to do and leaves the graph identical. */
+static void test_passes_everywhere(void)
+{
+    for (size_t i = 0; i < golden_folder_count; i++)
+        for (int phase = 0; phase < GRAPH_PHASES; phase++)
+            for (int cache = GRAPH_CACHE_EXPANDED; cache <= GRAPH_CACHE_LATENT; cache++) {
+                graph *g = NULL, *once = NULL;
+                const bool mla = strstr(golden_folders[i], "-v2") || strstr(golden_folders[i], "-v3");
+                if (cache == GRAPH_CACHE_LATENT && !mla) continue;
+                if (!build(golden_folders[i], (graph_phase)phase, (graph_cache)cache, &g)) continue;
+                if (!build(golden_folders[i], (graph_phase)phase, (graph_cache)cache, &once)) continue;
+                const int before = g->op_count;
+                CU_ASSERT_EQUAL(graph_optimize(once, &no_folding), CIUIC_OK);
+                CU_ASSERT_EQUAL(graph_optimize(g, &no_folding), CIUIC_OK);
+                for (size_t p = 0; p < graph_pass_count; p++) {
+                    bool changed = false;
+                    CU_ASSERT_EQUAL(graph_passes[p].run(g, &no_folding, &changed), CIUIC_OK);
+                    CHECK(!changed, "%s phase %d cache %d: pass %s finds more to do", golden_folders[i], phase, cache,
+                          graph_passes[p].name);
+                }
+                CHECK(same_graph(g, once), "%s phase %d cache %d: an idle pass changed the graph", golden_folders[i],
+                      phase, cache);
+                CHECK(g->op_count < before, "%s: %d operations became %d", golden_folders[i], before, g->op_count);
+                graph_free(g);
+                graph_free(once);
+            }
+}
+
+/* Damage to a valid graph, and words of the refusal. */
+typedef struct damage {
+    const char *what;
+    void (*apply)(graph *g);
+    const char *words;
+} damage;
+static void swap_first_ops(graph *g)
+{
+    const graph_op op = g->ops[0];
+    g->ops[0] = g->ops[1];
+    g->ops[1] = op;
+}
+static void unbind_input(graph *g)
+{
+    g->ops[1].in[0].value = g->value_count;
+}
+static void widen_operand(graph *g)
+{
+    g->ops[1].in[0].offset = 1;
+}
+static void lose_weight(graph *g)
+{
+    g->ops[0].weight = GRAPH_NONE;
+}
+static void lose_output(graph *g)
+{
+    g->output = g->value_count - 1;
+    g->op_count = 2;
+}
+static void write_twice(graph *g)
+{
+    g->ops[2].out.value = g->ops[0].out.value;
+}
+static void odd_heads(graph *g)
+{
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == GRAPH_ATTENTION) g->ops[i].kv_heads = 3;
+}
+static const damage damages[] = {
+    {"operations in the wrong order", swap_first_ops, "read before it is written"},
+    {"an unbound input", unbind_input, "an input is no value"},
+    {"an operand beyond its value", widen_operand, "beyond its value's columns"},
+    {"a missing weight", lose_weight, "needs a weight"},
+    {"no logits", lose_output, "logits are not computed"},
+    {"two writers of one value", write_twice, "written before"},
+    {"query heads that do not divide", odd_heads, "no multiple"},
+};
+
+static void test_validation(void)
+{
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        graph *g = NULL;
+        if (!build("datasets/golden/deepseek-llm", GRAPH_PREFILL, GRAPH_CACHE_EXPANDED, &g)) continue;
+        damages[i].apply(g);
+        CU_ASSERT_EQUAL(graph_validate(g), CIUIC_ERROR_INPUT);
+        CHECK(strstr(ciuic_last_error(), damages[i].words) != NULL, "%s: \"%s\" lacks \"%s\"", damages[i].what,
+              ciuic_last_error(), damages[i].words);
+        graph_free(g);
+    }
+}
+
+static const test_case cases[] = {
+    {"decode graph before and after", test_decode_passes},
+    {"last row", test_last_row},
+    {"fold norms", test_fold_norms},
+    {"passes on every architecture", test_passes_everywhere},
+    {"validation", test_validation},
+};
+TEST_SUITE(graph, cases);

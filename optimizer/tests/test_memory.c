@@ -1,0 +1,121 @@
+/* test_memory.c - the arena planner on random lifetimes, and what a session says that it uses. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "optimizer/memory/arena.h"
+#include "optimizer/memory/kv_cache.h"
+#include "optimizer/tests/golden.h"
+#include "optimizer/tests/runner.h"
+
+static unsigned long long state;
+static size_t random_below(size_t n)
+{
+    state = state * 6364136223846793005ull + 1442695040888963407ull; /* Knuth's MMIX generator */
+    return (size_t)(state >> 33) % n;
+}
+
+/* No two values alive together overlap; every offset is aligned; the total covers all and is not below the bound. */
+static void check_plan(const arena_value *v, size_t count, size_t total, size_t bound)
+{
+    CHECK(total >= bound, "total %zu below the lower bound %zu", total, bound);
+    for (size_t i = 0; i < count; i++) {
+        if (v[i].offset % ARENA_ALIGNMENT != 0 || v[i].offset + v[i].bytes > total) CU_FAIL("offset out of place");
+        for (size_t j = 0; j < i; j++) {
+            const bool together = v[i].first <= v[j].last && v[j].first <= v[i].last;
+            const bool overlap = v[i].offset < v[j].offset + v[j].bytes && v[j].offset < v[i].offset + v[i].bytes;
+            if (together && overlap) CU_FAIL("two live values overlap");
+        }
+    }
+}
+
+static void test_arena_property(void)
+{
+    state = test_seed();
+    for (int round = 0; round < 200; round++) {
+        arena_value values[40];
+        const size_t count = 1 + random_below(40);
+        for (size_t i = 0; i < count; i++) {
+            const int first = (int)random_below(50);
+            values[i] =
+                (arena_value){.bytes = 1 + random_below(5000), .first = first, .last = first + (int)random_below(20)};
+        }
+        size_t total = 0, bound = 0;
+        CU_ASSERT_EQUAL(arena_plan(values, count, &total, &bound), CIUIC_OK);
+        check_plan(values, count, total, bound);
+    }
+}
+
+/* A chain in which each value lives until the next is made needs room for two; disjoint values need room for one. */
+static void test_arena_known(void)
+{
+    arena_value chain[8], disjoint[8];
+    for (int i = 0; i < 8; i++) {
+        chain[i] = (arena_value){.bytes = 640, .first = i, .last = i + 1};
+        disjoint[i] = (arena_value){.bytes = 100, .first = i, .last = i};
+    }
+    size_t total = 0, bound = 0;
+    CU_ASSERT_EQUAL(arena_plan(chain, 8, &total, &bound), CIUIC_OK);
+    CU_ASSERT_EQUAL(total, 2 * 640);
+    CU_ASSERT_EQUAL(bound, 2 * 640);
+    CU_ASSERT_EQUAL(arena_plan(disjoint, 8, &total, &bound), CIUIC_OK);
+    CU_ASSERT_EQUAL(total, 128);
+    CU_ASSERT_EQUAL(arena_plan(NULL, 0, &total, &bound), CIUIC_OK);
+    CU_ASSERT_EQUAL(total, 0);
+}
+
+static ciuic_memory_use use_after_prefill(const char *folder, const ciuic_options *options)
+{
+    ciuic_memory_use use = {0};
+    golden g;
+    golden_session s;
+    if (!golden_open(folder, &g)) return use;
+    if (golden_session_open(folder, options, 2, &s)) {
+        CU_ASSERT_EQUAL(ciuic_prefill(s.session, g.ids, g.count, false, NULL), CIUIC_OK);
+        ciuic_session_memory(s.session, &use);
+        golden_session_free(&s);
+    }
+    golden_close(&g);
+    return use;
+}
+
+/* Against shapes worked out by hand from config.json; the sessions of golden_session_open hold 512 positions. */
+static void test_accounting(void)
+{
+    const ciuic_options off = {.graph = false}, on = {.graph = true, .memory = CIUIC_MEMORY_ON},
+                        int4 = {.quantize = CIUIC_QUANTIZE_INT4, .graph = true, .memory = CIUIC_MEMORY_ON};
+    const ciuic_memory_use a = use_after_prefill("datasets/deepseek-v3-tiny", &off);
+    const ciuic_memory_use b = use_after_prefill("datasets/deepseek-v3-tiny", &on);
+    const ciuic_memory_use c = use_after_prefill("datasets/deepseek-v3-tiny", &int4);
+    CU_ASSERT_EQUAL(a.kv_cache, 512 * 6 * 8 * (32 + 16 + 32) * 4); /* FP32, expanded heads: k 48, v 32 */
+    CU_ASSERT_EQUAL(b.kv_cache, 512 * 6 * (64 + 16) * 2);          /* FP16, latent 64 and k_pe 16 */
+    CU_ASSERT_EQUAL(a.mapped, 0);
+    CU_ASSERT_TRUE(b.mapped > 0 && b.weights < b.mapped / 100); /* BF16 in place; FP32 norms and routers copied */
+    CHECK(a.weights == b.weights + b.mapped, "weights %zu, in place %zu + %zu", a.weights, b.weights, b.mapped);
+    CU_ASSERT_EQUAL(c.mapped, 0);
+    /* 4 bits and an FP16 scale for 32 of them: 4.5 bits against 16, norms and routers aside */
+    const double ratio = (double)c.weights / (double)a.weights;
+    CHECK(ratio > 4.5 / 16 && ratio < 4.6 / 16, "int4 weights are %.4f of the 16-bit ones", ratio);
+    CHECK(3 * b.activations < a.activations, "activations: %zu in the arena, %zu in buffers of their own",
+          b.activations, a.activations);
+}
+
+static void test_kv_cache(void)
+{
+    kv_cache cache;
+    const size_t width[2] = {3, 2};
+    CU_ASSERT_EQUAL_FATAL(kv_cache_create(&cache, KERNEL_CACHE_F16, 2, 4, width, false), CIUIC_OK);
+    CU_ASSERT_EQUAL(cache.bytes, 2 * 4 * 5 * 2);
+    CU_ASSERT_EQUAL((char *)kv_cache_at(&cache, 1, 2, 1) - (char *)cache.data, ((1 * 4 + 2) * 5 + 3) * 2);
+    kv_cache_free(&cache);
+    const size_t huge[2] = {(size_t)1 << 40, 0};
+    CU_ASSERT_EQUAL(kv_cache_create(&cache, KERNEL_CACHE_F32, 1u << 10, 1u << 20, huge, false),
+                    CIUIC_ERROR_UNSUPPORTED);
+}
+
+static const test_case cases[] = {
+    {"arena: random lifetimes", test_arena_property},
+    {"arena: known plans", test_arena_known},
+    {"accounting", test_accounting},
+    {"kv cache", test_kv_cache},
+};
+TEST_SUITE(memory, cases);
