@@ -149,6 +149,7 @@ static bool add_sizes(const worker *w, cJSON *answer)
            json_add_double(answer, "bits_per_weight", info.bits_per_weight) &&
            json_add_size(answer, "decode_bytes", info.decode_bytes) &&
            json_add_double(answer, "decode_flops", info.decode_flops) &&
+           json_add_double(answer, "head_flops", 2.0 * (double)info.hidden_size * (double)info.vocabulary) &&
            json_add_size(answer, "weights", use.weights) && json_add_size(answer, "mapped", use.mapped) &&
            json_add_size(answer, "kv_cache", use.kv_cache) && json_add_size(answer, "activations", use.activations) &&
            json_add_size(answer, "workspace", use.workspace) &&
@@ -192,21 +193,6 @@ static ciuic_status do_reference(worker *w, const cJSON *request, cJSON *answer)
     return workload_write_reference(w->work, path);
 }
 
-static bool add_accuracy(cJSON *answer, const accuracy_result *r)
-{
-    return json_add_size(answer, "tokens", r->tokens) && json_add_size(answer, "positions", r->positions) &&
-           json_add_double(answer, "nll", r->nll) && json_add_double(answer, "nll_error", r->nll_error) &&
-           json_add_double(answer, "perplexity", r->perplexity) &&
-           json_add_double(answer, "reference_nll", r->reference_nll) &&
-           json_add_double(answer, "mean_abs_error", r->mean_abs_error) &&
-           json_add_double(answer, "max_abs_error", r->max_abs_error) &&
-           json_add_double(answer, "relative_l2", r->relative_l2) && json_add_double(answer, "cosine", r->cosine) &&
-           json_add_double(answer, "kl", r->kl) && json_add_double(answer, "kl_error", r->kl_error) &&
-           json_add_double(answer, "kl_p99", r->kl_p99) && json_add_double(answer, "kl_max", r->kl_max) &&
-           json_add_double(answer, "top1_agreement", r->top1_agreement) &&
-           cJSON_AddBoolToObject(answer, "finite", r->finite) != NULL;
-}
-
 /* The reference's logits and the second session are this run's own, not the variant's: they leave before the peak is
  * reset, so that VmHWM speaks of the variant again. */
 static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
@@ -217,7 +203,10 @@ static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
     CIUIC_TRY(workload_accuracy(w->work, path, &result));
     malloc_trim(0);
     memory_reset_peak();
-    return add_accuracy(answer, &result) ? CIUIC_OK : ciuic_fail_memory("an answer", 0);
+    cJSON *metrics = accuracy_json(&result);
+    if (metrics == NULL || !cJSON_AddItemToObject(answer, "accuracy", metrics))
+        return ciuic_fail_memory("an answer", 0);
+    return CIUIC_OK;
 }
 
 static bool timed_body(void *context)

@@ -1,0 +1,121 @@
+/* cmd_bench.c - `ciuic bench`: the command line of a bench. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/commands.h"
+#include "harness/suite/suite_lists.h"
+#include "harness/worker/bench.h"
+#include "optimizer/error.h"
+
+static const char help[] =
+    "usage: ciuic bench SUITE [-o DIR] [--resume] [--only PATTERN] [--isa LIST] [--threads LIST]\n"
+    "                   [--seed S] [--rounds N]\n"
+    "\n"
+    "Measures every variant of a suite: a process for each, all alive at a time, asked in turn, round\n"
+    "after round, beside the baselines. Compares their output with the reference's and judges the\n"
+    "suite's claims. Writes DIR/results.json; DIR/journal.jsonl keeps every measurement as it comes.\n"
+    "\n"
+    "  -o, --output DIR   where to write (build/bench-NAME, NAME being the suite's name); must not hold\n"
+    "                     a bench yet, unless --resume is given\n"
+    "  --resume           go on with the bench in DIR, measuring nothing twice\n"
+    "  --only PATTERN     only cases whose id contains PATTERN, or matches it if it has *, ? or [;\n"
+    "                     baselines are always measured\n"
+    "  --isa LIST         these kernels instead of the suite's: c,avx2,avx512,best\n"
+    "  --threads LIST     these numbers of threads instead of the suite's: 1,2,all\n"
+    "  --seed S           order of measurements, and token ids where a checkpoint brings none\n"
+    "  --rounds N         at most N rounds; otherwise the suite's time budget decides\n"
+    "\n"
+    "example:\n"
+    "  ciuic bench suites/quick.json -o build/int4 --only 'decode*int4' --rounds 10\n"
+    "  ciuic report build/int4\n";
+
+/* Cuts `text` at its commas, in place; at most SUITE_LIST_MAX parts, none empty. */
+static ciuic_status split(const char *option, char *text, const char **parts, size_t *count)
+{
+    *count = 0;
+    for (char *part = text, *next = NULL; part != NULL; part = next) {
+        next = strchr(part, ',');
+        if (next != NULL) *next++ = '\0';
+        if (part[0] == '\0' || *count == SUITE_LIST_MAX)
+            return ciuic_fail(CIUIC_ERROR_USAGE, "bench: %s: expected 1 to %d words with a comma between them", option,
+                              SUITE_LIST_MAX);
+        parts[(*count)++] = part;
+    }
+    return CIUIC_OK;
+}
+
+static ciuic_status read_isas(char *text, matrix_filter *filter)
+{
+    const char *const *names = suite_kernel_names();
+    size_t index = 0;
+    CIUIC_TRY(split("--isa", text, filter->kernels, &filter->kernels_count));
+    for (size_t i = 0; i < filter->kernels_count; i++)
+        if (suite_one_of("bench", "--isa", filter->kernels[i], names, SUITE_KERNEL_NAMES, &index) != CIUIC_OK)
+            return CIUIC_ERROR_USAGE;
+    return CIUIC_OK;
+}
+
+static ciuic_status read_threads(char *text, matrix_filter *filter)
+{
+    const char *parts[SUITE_LIST_MAX];
+    CIUIC_TRY(split("--threads", text, parts, &filter->thread_count));
+    for (size_t i = 0; i < filter->thread_count; i++) {
+        char *end = NULL;
+        const unsigned long value = strtoul(parts[i], &end, 10);
+        const bool number = parts[i][0] >= '0' && parts[i][0] <= '9' && *end == '\0';
+        if (strcmp(parts[i], "all") == 0)
+            filter->threads[i] = 0;
+        else if (number && value >= 1 && value <= 1024)
+            filter->threads[i] = value;
+        else
+            return ciuic_fail(CIUIC_ERROR_USAGE, "bench: --threads '%s': expected \"all\" or a number from 1 to 1024",
+                              parts[i]);
+    }
+    return CIUIC_OK;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    bench_options o = {0};
+    size_t seed = (size_t)-1;
+    char *isas = NULL, *threads = NULL;
+    const char *isa_text = NULL, *thread_text = NULL;
+    const command_option options[] = {
+        {"--output", "-o", OPTION_TEXT, (void *)&o.directory, 0, 0},
+        {"--resume", NULL, OPTION_SWITCH, &o.resume, 0, 0},
+        {"--only", NULL, OPTION_TEXT, (void *)&o.filter.only, 0, 0},
+        {"--isa", NULL, OPTION_TEXT, (void *)&isa_text, 0, 0},
+        {"--threads", NULL, OPTION_TEXT, (void *)&thread_text, 0, 0},
+        {"--seed", NULL, OPTION_SIZE, &seed, 0, (size_t)1 << 53},
+        {"--rounds", NULL, OPTION_SIZE, &o.rounds, 1, 100000},
+    };
+    command_operands operands;
+    /* Options and operands change places in argv while they are read; the results want the command as it was typed. */
+    char **typed = calloc((size_t)argc + 1, sizeof *typed);
+    ciuic_status status = typed != NULL ? CIUIC_OK : ciuic_fail_memory("the command line", (size_t)argc * sizeof *typed);
+    for (int i = 0; typed != NULL && i < argc; i++) typed[i] = argv[i];
+    if (status == CIUIC_OK)
+        status = command_parse(argc, argv, help, options, sizeof options / sizeof options[0], 1, 1, &operands);
+    if (status != CIUIC_OK || operands.help) goto cleanup;
+    o.argc = argc;
+    o.argv = typed;
+    o.suite_path = operands.names[0];
+    o.seed_given = seed != (size_t)-1;
+    o.seed = seed;
+    if (isa_text != NULL) isas = strdup(isa_text);
+    if (thread_text != NULL) threads = strdup(thread_text);
+    if ((isa_text != NULL && isas == NULL) || (thread_text != NULL && threads == NULL))
+        status = ciuic_fail_memory("the command line", 0);
+    if (status == CIUIC_OK && isas != NULL) status = read_isas(isas, &o.filter);
+    if (status == CIUIC_OK && threads != NULL) status = read_threads(threads, &o.filter);
+    if (status == CIUIC_OK) {
+        command_catch_interrupts();
+        status = bench_run(&o);
+    }
+cleanup:
+    free(isas);
+    free(threads);
+    free(typed);
+    return command_exit(status);
+}

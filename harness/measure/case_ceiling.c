@@ -1,0 +1,68 @@
+/* case_ceiling.c - see case_ceiling.h. */
+#include "harness/measure/case_ceiling.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "optimizer/json.h"
+
+enum { BUFFER_STEP = 256 * 1024 };
+
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+size_t ceiling_buffer_bytes(const cJSON *loaded)
+{
+    const double bytes = number(loaded, "decode_bytes");
+    if (!(bytes > 0)) return 0;
+    return bytes < BUFFER_STEP ? (size_t)bytes : (size_t)bytes / BUFFER_STEP * BUFFER_STEP;
+}
+
+/* The highest figure of any rung for this number of threads; 0 when there is none. */
+static double best_peak(const cJSON *machine, const char *key, int threads)
+{
+    char name[16];
+    double best = 0;
+    const cJSON *rung = NULL;
+    snprintf(name, sizeof name, "%d", threads);
+    cJSON_ArrayForEach(rung, json_find(machine, key))
+    {
+        const double peak = number(rung, name);
+        const double scaled = isnan(peak) ? number(rung, "1") * threads : peak; /* cores do not slow each other below this */
+        if (scaled > best) best = scaled;
+    }
+    return best;
+}
+
+/* Bytes of the KV cache that one decoded token reads, on average over the decoded ones. */
+static double cache_bytes(const cJSON *loaded, const suite_workload *w)
+{
+    const double positions = (double)(w->depth + w->tokens);
+    const double each = number(loaded, "kv_cache") / positions;
+    return each * ((double)w->depth + ((double)w->tokens + 1) / 2);
+}
+
+case_ceiling ceiling_of_case(const cJSON *loaded, const cJSON *machine, const suite_workload *w,
+                             ciuic_quantize quantize, int threads, double bandwidth)
+{
+    case_ceiling c = {.tokens_per_s = NAN, .bandwidth = bandwidth, .buffer_bytes = ceiling_buffer_bytes(loaded)};
+    const double weights = number(loaded, "decode_bytes");
+    c.flops_per_token = number(loaded, "decode_flops");
+    c.bytes_per_token = weights + cache_bytes(loaded, w);
+    if (w->phase == PHASE_PREFILL) { /* one pass over the weights, and logits of the last token only */
+        const double tokens = (double)w->tokens;
+        c.flops_per_token -= number(loaded, "head_flops") * (tokens - 1) / tokens;
+        c.bytes_per_token = weights / tokens;
+    }
+    c.peak = best_peak(machine, "peak_flops_per_s", threads);
+    const double dot = best_peak(machine, "peak_int8_ops_per_s", threads);
+    if ((quantize == CIUIC_QUANTIZE_INT8 || quantize == CIUIC_QUANTIZE_INT4) && dot > c.peak) c.peak = dot;
+    const double memory_s = c.bytes_per_token / bandwidth, compute_s = c.flops_per_token / c.peak;
+    if (!(memory_s > 0) || !(compute_s > 0) || isinf(compute_s)) return c;
+    c.memory_bound = memory_s >= compute_s;
+    c.tokens_per_s = 1 / (c.memory_bound ? memory_s : compute_s);
+    return c;
+}

@@ -1,0 +1,321 @@
+/* assemble.c - see assemble.h. */
+#include "harness/suite/assemble.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "harness/measure/case_ceiling.h"
+#include "harness/version.h"
+#include "optimizer/json.h"
+
+void format_time(char text[32])
+{
+    const time_t now = time(NULL);
+    struct tm parts;
+    if (gmtime_r(&now, &parts) == NULL || strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) text[0] = '\0';
+}
+
+/* Copies members of `from`, those that it has, in this order. */
+static void copy_members(cJSON *to, const cJSON *from, const char *const *keys, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const cJSON *item = json_find(from, keys[i]);
+        if (item != NULL) cJSON_AddItemToObject(to, keys[i], cJSON_Duplicate(item, 1));
+    }
+}
+
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+static void add_workload(cJSON *object, const suite *s, size_t index)
+{
+    const suite_workload *w = &s->workloads[index];
+    cJSON *workload = cJSON_AddObjectToObject(object, "workload");
+    cJSON_AddStringToObject(workload, "checkpoint", s->checkpoints[w->checkpoint].name);
+    cJSON_AddStringToObject(workload, "phase", suite_phase_name(w->phase));
+    json_add_size(workload, "tokens", w->tokens);
+    json_add_size(workload, "depth", w->depth);
+    json_add_size(workload, "batch", 1);
+}
+
+/* ---- cases ------------------------------------------------------------------------------------------------------ */
+
+/* A case, or the A/A twin of the tuned baseline, which is a case of its own in the results. */
+typedef struct case_key {
+    const bench_record *record;
+    size_t index; /* of the case */
+    bool again;
+} case_key;
+
+/* Walks over its slots, in all blocks that hold it: a baseline is in several. */
+typedef struct case_slots {
+    case_key key;
+    size_t block, slot;
+} case_slots;
+
+static const slot_record *next_slot(case_slots *c)
+{
+    const bench_record *r = c->key.record;
+    const bench_matrix *m = r->matrix;
+    for (; c->block < m->block_count; c->block++, c->slot = 0)
+        for (; c->slot < m->blocks[c->block].slot_count; c->slot++) {
+            const bench_slot *s = &m->blocks[c->block].slots[c->slot];
+            if (s->index == c->key.index && s->again == c->key.again) return &r->blocks[c->block].slots[c->slot++];
+        }
+    return NULL;
+}
+
+static void add_variant(cJSON *item, const bench_variant *v)
+{
+    cJSON *variant = cJSON_AddObjectToObject(item, "variant");
+    const char *baseline = suite_baseline_name(v->baseline);
+    cJSON_AddStringToObject(variant, "name", v->name);
+    cJSON_AddStringToObject(variant, "quantize", ciuic_quantize_name(v->quantize));
+    cJSON_AddBoolToObject(variant, "graph", v->graph);
+    cJSON_AddStringToObject(variant, "memory", ciuic_memory_name(v->memory));
+    cJSON_AddStringToObject(variant, "kernels", kernel_isa_name(v->isa));
+    if (baseline != NULL)
+        cJSON_AddStringToObject(variant, "baseline", baseline);
+    else
+        cJSON_AddNullToObject(variant, "baseline");
+}
+
+/* One index, or a baseline's several. */
+static void add_blocks(cJSON *item, const case_key *key, bool baseline)
+{
+    cJSON *list = cJSON_CreateArray();
+    size_t last = 0;
+    case_slots at = {.key = *key};
+    while (next_slot(&at) != NULL) cJSON_AddItemToArray(list, json_size(last = at.block));
+    if (baseline || cJSON_GetArraySize(list) != 1) {
+        cJSON_AddItemToObject(item, "block", list);
+        return;
+    }
+    cJSON_Delete(list);
+    json_add_size(item, "block", last);
+}
+
+/* The reason why a case has no result, or NULL. A baseline counts as measured when any of its blocks measured it. */
+static const char *missing_reason(const case_key *key)
+{
+    const char *failed = NULL;
+    size_t samples = 0;
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (s->failed != NULL && failed == NULL) failed = s->failed;
+        if (s->failed == NULL) samples += s->samples;
+    }
+    if (samples > 0) return NULL;
+    return failed != NULL ? failed : "not measured: the bench was stopped before";
+}
+
+static void add_samples(cJSON *item, const case_key *key)
+{
+    cJSON *latency = cJSON_AddObjectToObject(item, "latency_s");
+    cJSON *samples = cJSON_AddArrayToObject(latency, "samples"), *cpu = cJSON_AddArrayToObject(latency, "cpu_samples");
+    bool match = true;
+    size_t iterations = 0;
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        const size_t rounds = key->record->blocks[at.block].begun;
+        for (size_t k = 0; s->seconds != NULL && k < rounds; k++) {
+            if (isnan(s->seconds[k])) continue;
+            cJSON_AddItemToArray(samples, json_double(s->seconds[k]));
+            cJSON_AddItemToArray(cpu, json_double(s->cpu_seconds[k]));
+        }
+        match = match && s->mismatches == 0;
+        if (s->samples > 0) iterations = s->iterations;
+    }
+    json_add_size(item, "iterations", iterations);
+    cJSON_AddBoolToObject(item, "outputs_match", match);
+}
+
+static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
+{
+    static const char *const kinds[] = {"weights", "mapped", "kv_cache", "activations", "workspace"};
+    enum { KINDS = sizeof kinds / sizeof kinds[0] };
+    double total = 0, peak = NAN;
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at))
+        peak = fmax(peak, s->finished != NULL ? number(s->finished, "peak_rss") : NAN);
+    cJSON *memory = cJSON_AddObjectToObject(item, "memory_bytes");
+    json_add_double(memory, "peak_rss", peak);
+    copy_members(memory, loaded, kinds, KINDS);
+    for (size_t i = 0; i < KINDS; i++) total += number(loaded, kinds[i]);
+    json_add_double(memory, "total", total);
+}
+
+static void add_accuracy(cJSON *item, const case_record *c)
+{
+    if (c->output[0] != '\0') cJSON_AddStringToObject(item, "output_sha256", c->output);
+    if (c->accuracy == NULL) {
+        cJSON_AddNullToObject(item, "accuracy");
+        if (c->accuracy_failed != NULL) cJSON_AddStringToObject(item, "accuracy_reason", c->accuracy_failed);
+        return;
+    }
+    cJSON_AddItemToObject(item, "accuracy", cJSON_Duplicate(c->accuracy, 1));
+}
+
+static void add_ceiling(cJSON *item, const bench_record *r, const bench_case *c, const cJSON *loaded)
+{
+    const size_t buffer = ceiling_buffer_bytes(loaded);
+    const case_ceiling ceiling =
+        ceiling_of_case(loaded, r->machine, &r->suite->workloads[c->workload], c->variant.quantize, c->threads,
+                        record_bandwidth(r, c->threads, buffer));
+    json_add_double(item, "ceiling_tokens_per_s", ceiling.tokens_per_s);
+    cJSON *object = cJSON_AddObjectToObject(item, "ceiling");
+    cJSON_AddStringToObject(object, "bound", ceiling.memory_bound ? "memory" : "compute");
+    json_add_double(object, "bytes_per_token", ceiling.bytes_per_token);
+    json_add_double(object, "flops_per_token", ceiling.flops_per_token);
+    json_add_double(object, "bandwidth_bytes_per_s", ceiling.bandwidth);
+    json_add_size(object, "bandwidth_buffer_bytes", ceiling.buffer_bytes);
+    json_add_double(object, "peak_ops_per_s", ceiling.peak);
+}
+
+static void add_measurements(cJSON *item, const case_key *key)
+{
+    static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s"};
+    const cJSON *loaded = NULL, *counters = NULL;
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (loaded == NULL) loaded = s->loaded;
+        if (counters == NULL && s->finished != NULL) counters = json_find(s->finished, "counters");
+    }
+    add_samples(item, key);
+    copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
+    add_memory(item, key, loaded);
+    add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);
+    if (counters != NULL) {
+        cJSON_AddItemToObject(item, "counters", cJSON_Duplicate(counters, 1));
+        return;
+    }
+    cJSON *none = cJSON_AddObjectToObject(item, "counters");
+    cJSON_AddNullToObject(none, "source");
+    cJSON_AddStringToObject(none, "reason", "the bench was stopped before they were read");
+}
+
+static cJSON *case_item(const case_key *key)
+{
+    const bench_record *r = key->record;
+    const bench_case *c = &r->matrix->cases[key->index];
+    const bench_slot slot = {.index = key->index, .again = key->again};
+    char id[SLOT_ID_MAX];
+    cJSON *item = cJSON_CreateObject();
+    if (item == NULL) return NULL;
+    matrix_slot_id(r->matrix, &slot, id);
+    const char *reason = c->skip[0] != '\0' ? c->skip : missing_reason(key);
+    cJSON_AddStringToObject(item, "id", id);
+    cJSON_AddStringToObject(item, "status", c->skip[0] != '\0' ? "skipped" : reason != NULL ? "failed" : "ok");
+    if (reason != NULL) cJSON_AddStringToObject(item, "reason", reason);
+    add_variant(item, &c->variant);
+    add_workload(item, r->suite, c->workload);
+    json_add_size(item, "threads", (size_t)c->threads);
+    add_blocks(item, key, c->variant.baseline != BASELINE_NONE);
+    if (reason != NULL) return item;
+    add_measurements(item, key);
+    add_accuracy(item, &r->cases[key->index]);
+    return item;
+}
+
+static void add_cases(cJSON *results, const bench_record *r)
+{
+    cJSON *cases = cJSON_AddArrayToObject(results, "cases");
+    for (size_t i = 0; i < r->matrix->case_count; i++) {
+        case_key key = {.record = r, .index = i};
+        cJSON_AddItemToArray(cases, case_item(&key));
+        if (r->matrix->cases[i].variant.baseline != BASELINE_TUNED) continue;
+        key.again = true;
+        cJSON_AddItemToArray(cases, case_item(&key));
+    }
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------------------------- */
+
+/* The ids in the order in which they were asked, round by round. */
+static void add_schedule(cJSON *item, const bench_record *r, size_t b)
+{
+    const block_record *block = &r->blocks[b];
+    cJSON *schedule = cJSON_AddArrayToObject(item, "schedule");
+    size_t at = 0;
+    for (size_t round = 0; round < block->begun; round++) {
+        cJSON *order = cJSON_CreateArray();
+        for (; at < block->asked_count && block->asked[at].round == round; at++) {
+            char id[SLOT_ID_MAX];
+            matrix_slot_id(r->matrix, &r->matrix->blocks[b].slots[block->asked[at].slot], id);
+            cJSON_AddItemToArray(order, cJSON_CreateString(id));
+        }
+        cJSON_AddItemToArray(schedule, order);
+    }
+}
+
+static cJSON *block_item(const bench_record *r, size_t b)
+{
+    const bench_block *plan = &r->matrix->blocks[b];
+    const block_record *block = &r->blocks[b];
+    cJSON *item = cJSON_CreateObject();
+    json_add_size(item, "index", b);
+    add_workload(item, r->suite, plan->workload);
+    json_add_size(item, "threads", (size_t)plan->threads);
+    json_add_size(item, "rounds", block->begun);
+    json_add_size(item, "workers_started", block->starts);
+    add_schedule(item, r, b);
+    cJSON *samples = cJSON_AddObjectToObject(item, "samples");
+    for (size_t i = 0; i < plan->slot_count; i++) {
+        char id[SLOT_ID_MAX];
+        matrix_slot_id(r->matrix, &plan->slots[i], id);
+        cJSON *list = cJSON_AddArrayToObject(samples, id);
+        for (size_t k = 0; k < block->begun; k++) cJSON_AddItemToArray(list, json_double(block->slots[i].seconds[k]));
+    }
+    return item;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+static void add_program(cJSON *results, const cJSON *run)
+{
+    cJSON *program = cJSON_AddObjectToObject(results, "program");
+    const cJSON *digest = json_find(run, "program_sha256");
+    cJSON_AddStringToObject(program, "version", program_version());
+    cJSON_AddStringToObject(program, "git", program_git());
+    cJSON_AddStringToObject(program, "sha256", cJSON_IsString(digest) ? digest->valuestring : "");
+    cJSON_AddStringToObject(program, "compiler", program_compiler());
+    cJSON_AddStringToObject(program, "flags", program_flags());
+}
+
+static void add_header(cJSON *results, const bench_record *r, bool complete)
+{
+    static const char *const from_run[] = {"started", "command", "suite_file", "suite_sha256", "seed"};
+    char now[32];
+    format_time(now);
+    json_add_size(results, "schema_version", 1);
+    cJSON_AddStringToObject(results, "suite", r->suite->name);
+    cJSON_AddStringToObject(results, "description", r->suite->description);
+    copy_members(results, r->run, from_run, sizeof from_run / sizeof from_run[0]);
+    cJSON_AddBoolToObject(results, "complete", complete);
+    cJSON_AddStringToObject(results, "finished", now);
+    json_add_double(results, "elapsed_s", r->elapsed_s);
+    cJSON_AddItemToObject(results, "resumed", cJSON_Duplicate(r->resumed, 1));
+    if (kernel_isa_override() != NULL)
+        cJSON_AddStringToObject(results, "isa_override", kernel_isa_override());
+    else
+        cJSON_AddNullToObject(results, "isa_override");
+    add_program(results, r->run);
+    cJSON_AddItemToObject(results, "machine", cJSON_Duplicate(r->machine, 1));
+}
+
+cJSON *assemble_results(const bench_record *r, const cJSON *claims, bool complete)
+{
+    cJSON *results = cJSON_CreateObject();
+    if (results == NULL) return NULL;
+    add_header(results, r, complete);
+    cJSON_AddItemToObject(results, "claims", claims != NULL ? cJSON_Duplicate(claims, 1) : cJSON_CreateArray());
+    cJSON *blocks = cJSON_AddArrayToObject(results, "blocks");
+    for (size_t b = 0; b < r->matrix->block_count; b++) cJSON_AddItemToArray(blocks, block_item(r, b));
+    add_cases(results, r);
+    return results;
+}

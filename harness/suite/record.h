@@ -1,0 +1,78 @@
+/* record.h - what a bench knows so far: the journal's entries, added up.
+ *
+ * Every measurement becomes an entry, and record_apply() is the only way in, for a fresh entry as for one read back. So a
+ * resumed run knows exactly what the killed one knew.
+ *
+ * Entries, by "kind"; each has "t", seconds of work since the bench began:
+ *   run        the first: what this bench is (digests of suite, matrix and program, seed, rounds), command, started
+ *   resume     the run went on: command, at
+ *   machine    the machine record
+ *   reference  workload, sha256 of the file of the reference's logits; or "failed"
+ *   start      block: its workers are about to be loaded (again); a round cut before is lost from here on
+ *   loaded     block, slot, "answer" to load
+ *   accuracy   case, output_sha256, "accuracy"; or "failed"
+ *   plan       block, rounds, iterations of each slot
+ *   sample     block, slot, round, seconds, cpu_seconds, match
+ *   round      block, round: all slots that live have been asked
+ *   failed     block, slot, reason
+ *   finished   block, slot, "answer"
+ *   bandwidth  threads, bytes, bytes_per_s: measured over a buffer of that size
+ *   done       block */
+#ifndef CIUIC_RECORD_H
+#define CIUIC_RECORD_H
+
+#include <cjson/cJSON.h>
+
+#include "harness/suite/matrix.h"
+
+typedef struct slot_record {
+    cJSON *loaded, *finished; /* answers of the worker; NULL: not yet */
+    char *failed;             /* why this slot is out; NULL: it is not */
+    double *seconds;          /* [rounds begun], NaN where there is none */
+    double *cpu_seconds;
+    size_t iterations; /* of one repetition; 0: not planned yet */
+    size_t samples, mismatches;
+} slot_record;
+
+typedef struct asked_slot {
+    size_t round, slot;
+} asked_slot;
+
+typedef struct block_record {
+    slot_record *slots; /* [matrix.blocks[b].slot_count] */
+    size_t planned;     /* rounds wanted; 0: not planned yet */
+    size_t begun;       /* rounds with a sample */
+    size_t complete;    /* rounds whose every living slot was asked */
+    size_t starts;      /* 1, and one more each time it was cut */
+    asked_slot *asked;  /* every sample's place, in the order of asking */
+    size_t asked_count;
+    bool done;
+} block_record;
+
+typedef struct case_record {
+    cJSON *accuracy;      /* NULL: not yet, or failed */
+    char *accuracy_failed; /* why there is none */
+    char output[65];      /* sha256 of the logits that a repetition ends with; "" before the first */
+} case_record;
+
+typedef struct bench_record {
+    const bench_matrix *matrix; /* borrowed */
+    const suite *suite;         /* borrowed */
+    cJSON *run, *machine;       /* the entries; NULL: not yet */
+    cJSON *resumed;             /* array: resume entries */
+    cJSON *bandwidths;          /* array: bandwidth entries */
+    block_record *blocks;       /* [matrix.block_count] */
+    case_record *cases;         /* [matrix.case_count] */
+    char (*references)[65];     /* [suite.workload_count] sha256; "" before */
+    double elapsed_s;           /* "t" of the last entry */
+} bench_record;
+
+ciuic_status record_create(const suite *s, const bench_matrix *m, bench_record **out);
+void record_free(bench_record *r); /* NULL is allowed */
+/* Adds one entry; CIUIC_ERROR_INPUT when it does not fit this matrix. */
+ciuic_status record_apply(bench_record *r, const cJSON *entry);
+
+/* Bytes per second measured for exactly this size; NaN when there is no such entry. */
+double record_bandwidth(const bench_record *r, int threads, size_t bytes);
+
+#endif

@@ -1,0 +1,281 @@
+/* bench.c - see bench.h. */
+#include "harness/worker/bench.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/commands.h"
+#include "harness/judge/claims.h"
+#include "harness/judge/judge.h"
+#include "harness/measure/machine.h"
+#include "harness/suite/assemble.h"
+#include "harness/worker/block.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+/* ---- entries ---------------------------------------------------------------------------------------------------- */
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+double bench_elapsed_s(const bench *b)
+{
+    return now_s() - b->started_s;
+}
+
+cJSON *bench_entry(const char *kind)
+{
+    cJSON *entry = cJSON_CreateObject();
+    if (entry != NULL) cJSON_AddStringToObject(entry, "kind", kind);
+    return entry;
+}
+
+/* The object as a reader of its text sees it: numbers that were added as exact text are numbers there. */
+static ciuic_status as_read_back(const cJSON *object, cJSON **out)
+{
+    char *text = cJSON_PrintUnformatted(object);
+    if (text == NULL) return ciuic_fail_memory("a copy of an object", 0);
+    const ciuic_status status = json_parse(text, strlen(text), "this program's own output", out);
+    cJSON_free(text);
+    return status;
+}
+
+ciuic_status bench_note(bench *b, cJSON *entry)
+{
+    if (entry == NULL) return ciuic_fail_memory("a journal entry", 0);
+    cJSON *read_back = NULL;
+    json_add_double(entry, "t", bench_elapsed_s(b));
+    ciuic_status status = journal_append(b->journal, entry);
+    if (status == CIUIC_OK) status = as_read_back(entry, &read_back);
+    if (status == CIUIC_OK) status = record_apply(b->record, read_back);
+    cJSON_Delete(read_back);
+    cJSON_Delete(entry);
+    return status;
+}
+
+/* ---- beginning, or going on ------------------------------------------------------------------------------------- */
+
+static void add_command(cJSON *entry, const bench_options *o)
+{
+    cJSON *command = cJSON_AddArrayToObject(entry, "command");
+    for (int i = 0; i < o->argc; i++) cJSON_AddItemToArray(command, cJSON_CreateString(o->argv[i]));
+}
+
+/* The first entry: what a journal has to agree on for a bench to go on with it. */
+static cJSON *run_entry(const bench *b, const char *program)
+{
+    char now[32];
+    cJSON *entry = bench_entry("run");
+    if (entry == NULL) return NULL;
+    format_time(now);
+    cJSON_AddStringToObject(entry, "suite_file", b->suite->file);
+    cJSON_AddStringToObject(entry, "suite_sha256", b->suite->sha256.text);
+    cJSON_AddStringToObject(entry, "matrix_sha256", b->matrix->sha256.text);
+    cJSON_AddStringToObject(entry, "program_sha256", program);
+    json_add_size(entry, "seed", b->suite->seed);
+    json_add_size(entry, "max_rounds", b->options->rounds);
+    cJSON_AddStringToObject(entry, "started", now);
+    add_command(entry, b->options);
+    return entry;
+}
+
+static ciuic_status check_same(const cJSON *before, const cJSON *now, const char *directory)
+{
+    static const struct {
+        const char *key, *what;
+    } checks[] = {
+        {"suite_sha256", "the suite file has changed"},
+        {"program_sha256", "this is another build of the program"},
+        {"seed", "--seed is another"},
+        {"max_rounds", "--rounds is another"},
+        {"matrix_sha256", "--only, --isa, --threads, CIUIC_ISA or the machine's cores are other"},
+    };
+    for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
+        if (!cJSON_Compare(json_find(before, checks[i].key), json_find(now, checks[i].key), true))
+            return ciuic_fail(CIUIC_ERROR_USAGE,
+                              "%s: --resume cannot go on with this journal: %s; make it the same again, or start afresh "
+                              "with another -o",
+                              directory, checks[i].what);
+    return CIUIC_OK;
+}
+
+static ciuic_status note_machine(bench *b)
+{
+    progress_step(b->progress, "measuring the machine", bench_elapsed_s(b));
+    cJSON *entry = bench_entry("machine"), *machine = machine_describe();
+    ciuic_status status = entry != NULL && machine != NULL ? CIUIC_OK : ciuic_fail_memory("the machine record", 0);
+    if (status == CIUIC_OK) status = machine_measure(machine, machine_threads());
+    if (status != CIUIC_OK) {
+        cJSON_Delete(entry);
+        cJSON_Delete(machine);
+        return status;
+    }
+    cJSON_AddItemToObject(entry, "machine", machine);
+    return bench_note(b, entry);
+}
+
+static ciuic_status replay(bench *b, const cJSON *entries, const cJSON *run)
+{
+    const cJSON *entry = NULL;
+    CIUIC_TRY(check_same(cJSON_GetArrayItem(entries, 0), run, b->directory));
+    cJSON_ArrayForEach(entry, entries) CIUIC_TRY(record_apply(b->record, entry));
+    b->started_s = now_s() - b->record->elapsed_s;
+    char now[32];
+    format_time(now);
+    cJSON *resumed = bench_entry("resume");
+    cJSON_AddStringToObject(resumed, "at", now);
+    add_command(resumed, b->options);
+    return bench_note(b, resumed);
+}
+
+static ciuic_status begin(bench *b, const cJSON *entries)
+{
+    sha256_hex program;
+    CIUIC_TRY(sha256_file("/proc/self/exe", &program));
+    cJSON *run = run_entry(b, program.text);
+    if (run == NULL) return ciuic_fail_memory("a journal entry", 0);
+    if (cJSON_GetArraySize(entries) > 0) {
+        const ciuic_status status = replay(b, entries, run);
+        cJSON_Delete(run);
+        CIUIC_TRY(status);
+    } else {
+        CIUIC_TRY(bench_note(b, run));
+    }
+    if (b->record->machine == NULL) CIUIC_TRY(note_machine(b));
+    /* What the workers may count with was probed for the machine record. */
+    const cJSON *found = json_find(b->record->machine, "counters");
+    const cJSON *source = json_find(found, "source"), *reason = json_find(found, "reason");
+    b->support = (counter_support){.source = COUNTERS_NONE};
+    for (counter_source s = COUNTERS_PERF_EVENT; s <= COUNTERS_LIKWID; s++)
+        if (cJSON_IsString(source) && strcmp(source->valuestring, counter_source_name(s)) == 0) b->support.source = s;
+    if (cJSON_IsString(reason)) snprintf(b->support.reason, sizeof b->support.reason, "%s", reason->valuestring);
+    return CIUIC_OK;
+}
+
+/* ---- ending ----------------------------------------------------------------------------------------------------- */
+
+static void remove_references(const bench *b)
+{
+    for (size_t w = 0; w < b->suite->workload_count; w++) {
+        char *path = NULL;
+        if (asprintf(&path, "%s/reference-%zu.f32", b->directory, w) < 0) return;
+        unlink(path);
+        free(path);
+    }
+}
+
+static void print_text(const cJSON *summary, const char *key)
+{
+    const cJSON *text = json_find(summary, key);
+    if (cJSON_IsString(text) && text->valuestring[0] != '\0') printf("%s\n", text->valuestring);
+}
+
+static void print_summary(const bench *b, const cJSON *results)
+{
+    size_t ok = 0, failed = 0, skipped = 0;
+    const cJSON *item = NULL, *summary = json_find(results, "summary");
+    cJSON_ArrayForEach(item, json_find(results, "cases"))
+    {
+        const cJSON *status = json_find(item, "status");
+        if (!cJSON_IsString(status)) continue;
+        ok += strcmp(status->valuestring, "ok") == 0;
+        failed += strcmp(status->valuestring, "failed") == 0;
+        skipped += strcmp(status->valuestring, "skipped") == 0;
+    }
+    printf("%zu cases measured", ok);
+    if (failed > 0) printf(", %zu failed", failed);
+    if (skipped > 0) printf(", %zu skipped", skipped);
+    printf(", in %.0f s\n", b->record->elapsed_s);
+    print_text(summary, "headline");
+    print_text(summary, "joint");
+    print_text(summary, "stages");
+    printf("results: %s/results.json; next: ciuic report %s\n", b->directory, b->directory);
+}
+
+static ciuic_status write_results(const bench *b, const cJSON *claims, bool complete)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/results.json", b->directory) < 0) return ciuic_fail_memory("a path", strlen(b->directory));
+    cJSON *assembled = assemble_results(b->record, claims, complete), *results = NULL;
+    cJSON *none = cJSON_CreateArray();
+    ciuic_status status = assembled != NULL ? as_read_back(assembled, &results) : ciuic_fail_memory("the results", 0);
+    cJSON_Delete(assembled);
+    if (status == CIUIC_OK) status = judge_results(results, claims != NULL ? claims : none);
+    if (status == CIUIC_OK) status = json_write_file(path, results);
+    if (status == CIUIC_OK && complete) print_summary(b, results);
+    cJSON_Delete(none);
+    cJSON_Delete(results);
+    free(path);
+    return status;
+}
+
+static ciuic_status explain_interruption(const bench *b)
+{
+    size_t done = 0;
+    for (size_t i = 0; i < b->matrix->block_count; i++) done += b->record->blocks[i].done;
+    return ciuic_fail(CIUIC_ERROR_INTERRUPTED,
+                      "interrupted after %zu of %zu blocks; what was measured is kept: run the same command with --resume "
+                      "(-o %s) to go on",
+                      done, b->matrix->block_count, b->directory);
+}
+
+static ciuic_status run_blocks(bench *b, const cJSON *claims)
+{
+    ciuic_status status = CIUIC_OK;
+    for (size_t i = 0; i < b->matrix->block_count && status == CIUIC_OK; i++)
+        if (!b->record->blocks[i].done) status = command_interrupted() ? CIUIC_ERROR_INTERRUPTED : block_run(b, i);
+    progress_free(b->progress);
+    b->progress = NULL;
+    if (status == CIUIC_ERROR_INTERRUPTED) {
+        CIUIC_TRY(write_results(b, claims, false));
+        return explain_interruption(b);
+    }
+    CIUIC_TRY(status);
+    CIUIC_TRY(write_results(b, claims, true));
+    remove_references(b);
+    return CIUIC_OK;
+}
+
+/* ---- the whole -------------------------------------------------------------------------------------------------- */
+
+static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **claims)
+{
+    const bench_options *o = b->options;
+    CIUIC_TRY(suite_read(o->suite_path, &b->suite));
+    if (o->seed_given) b->suite->seed = o->seed;
+    if (b->suite->claims != NULL) CIUIC_TRY(claims_read(b->suite->claims, claims));
+    CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
+    CIUIC_TRY(record_create(b->suite, b->matrix, &b->record));
+    if (o->directory == NULL && asprintf(default_directory, "build/bench-%s", b->suite->name) < 0)
+        return ciuic_fail_memory("a path", 0);
+    b->directory = o->directory != NULL ? o->directory : *default_directory;
+    b->progress = progress_create(b->matrix->block_count, b->suite->time_budget_s);
+    return b->progress != NULL ? CIUIC_OK : ciuic_fail_memory("the progress line", 0);
+}
+
+ciuic_status bench_run(const bench_options *options)
+{
+    bench b = {.options = options, .started_s = now_s()};
+    char *default_directory = NULL;
+    cJSON *entries = NULL, *claims = NULL;
+    ciuic_status status = read_inputs(&b, &default_directory, &claims);
+    if (status == CIUIC_OK) status = journal_open(b.directory, options->resume, &b.journal, &entries);
+    if (status == CIUIC_OK) status = begin(&b, entries);
+    if (status == CIUIC_OK) status = run_blocks(&b, claims);
+    progress_free(b.progress);
+    cJSON_Delete(entries);
+    cJSON_Delete(claims);
+    journal_close(b.journal);
+    record_free(b.record);
+    matrix_free(b.matrix);
+    suite_free(b.suite);
+    free(default_directory);
+    return status;
+}

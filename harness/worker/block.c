@@ -1,0 +1,454 @@
+/* block.c - see block.h. Everything that a block learns goes through bench_note, so that a killed run goes on where the
+ * record ends. */
+#include "harness/worker/block.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/commands.h"
+#include "harness/suite/schedule.h"
+#include "harness/worker/process.h"
+#include "harness/measure/case_ceiling.h"
+#include "kernels/ceiling.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+/* What a measurement costs besides the measuring: a request, settling, an fsynced line. */
+static const double overhead_s = 0.008;
+
+typedef struct block {
+    bench *bench;
+    size_t index;
+    const bench_block *plan;
+    block_record *record;
+    worker_process **workers; /* [slot_count], NULL where none lives */
+    double *trial_s;          /* [slot_count], seconds of one iteration, NaN before the trial */
+    double share_end;         /* when the next block should begin, in seconds of work */
+} block;
+
+static const bench_case *case_of(const block *k, size_t slot)
+{
+    return &k->bench->matrix->cases[k->plan->slots[slot].index];
+}
+
+/* ---- asking workers --------------------------------------------------------------------------------------------- */
+
+static cJSON *slot_entry(const block *k, const char *kind, size_t slot)
+{
+    cJSON *entry = bench_entry(kind);
+    json_add_size(entry, "block", k->index);
+    json_add_size(entry, "slot", slot);
+    return entry;
+}
+
+static ciuic_status note_failure(block *k, size_t slot, const char *reason)
+{
+    char id[SLOT_ID_MAX], line[SLOT_ID_MAX + WORKER_REASON_MAX + 16];
+    worker_stop(k->workers[slot]);
+    k->workers[slot] = NULL;
+    matrix_slot_id(k->bench->matrix, &k->plan->slots[slot], id);
+    snprintf(line, sizeof line, "%s failed: %s", id, reason);
+    progress_say(k->bench->progress, line);
+    cJSON *entry = slot_entry(k, "failed", slot);
+    cJSON_AddStringToObject(entry, "reason", reason);
+    return bench_note(k->bench, entry);
+}
+
+static ciuic_status interrupted(void)
+{
+    return ciuic_fail(CIUIC_ERROR_INTERRUPTED, "interrupted");
+}
+
+/* Asks the slot's worker and frees the request. *answer stays NULL when the worker failed, which is noted. */
+static ciuic_status ask(block *k, size_t slot, cJSON *request, cJSON **answer)
+{
+    char reason[WORKER_REASON_MAX] = "";
+    *answer = NULL;
+    if (request == NULL) return ciuic_fail_memory("a request", 0);
+    const worker_outcome outcome =
+        worker_ask(k->workers[slot], request, k->bench->suite->timeout_s, answer, reason);
+    cJSON_Delete(request);
+    if (outcome == WORKER_INTERRUPTED) return interrupted();
+    return outcome == WORKER_FAILED ? note_failure(k, slot, reason) : CIUIC_OK;
+}
+
+static cJSON *request_to(const char *what)
+{
+    cJSON *request = cJSON_CreateObject();
+    if (request != NULL) cJSON_AddStringToObject(request, "do", what);
+    return request;
+}
+
+static void step(const block *k, const char *doing, const char *name)
+{
+    char what[VARIANT_NAME_MAX + 32];
+    snprintf(what, sizeof what, "%s %s", doing, name);
+    progress_step(k->bench->progress, what, bench_elapsed_s(k->bench));
+}
+
+/* ---- loading ---------------------------------------------------------------------------------------------------- */
+
+static cJSON *load_request(const bench *b, const bench_block *plan, const bench_variant *v)
+{
+    const suite *s = b->suite;
+    const suite_workload *w = &s->workloads[plan->workload];
+    cJSON *r = request_to("load");
+    if (r == NULL) return NULL;
+    cJSON_AddStringToObject(r, "checkpoint", s->checkpoints[w->checkpoint].path);
+    cJSON_AddStringToObject(r, "phase", suite_phase_name(w->phase));
+    json_add_size(r, "tokens", w->tokens);
+    json_add_size(r, "depth", w->depth);
+    json_add_size(r, "windows", s->accuracy_windows);
+    json_add_size(r, "window_tokens", s->accuracy_tokens);
+    json_add_size(r, "seed", s->seed);
+    cJSON_AddStringToObject(r, "quantize", ciuic_quantize_name(v->quantize));
+    cJSON_AddBoolToObject(r, "graph", v->graph);
+    cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->memory));
+    cJSON_AddStringToObject(r, "isa", kernel_isa_name(v->isa));
+    cJSON_AddBoolToObject(r, "openblas", v->baseline == BASELINE_OPENBLAS);
+    json_add_size(r, "threads", (size_t)plan->threads);
+    json_add_size(r, "memory_limit", s->memory_limit);
+    cJSON_AddStringToObject(r, "counters", counter_source_name(b->support.source));
+    cJSON_AddStringToObject(r, "counters_reason", b->support.reason);
+    return r;
+}
+
+static ciuic_status start_worker(block *k, size_t slot)
+{
+    const bench_options *o = k->bench->options;
+    char id[SLOT_ID_MAX];
+    matrix_slot_id(k->bench->matrix, &k->plan->slots[slot], id);
+    const bool faulty = o->fault_only != NULL && strstr(id, o->fault_only) != NULL;
+    return worker_start(faulty ? o->fault : NULL, &k->workers[slot]);
+}
+
+static ciuic_status load_slot(block *k, size_t slot)
+{
+    cJSON *answer = NULL;
+    step(k, "loading", case_of(k, slot)->variant.name);
+    CIUIC_TRY(start_worker(k, slot));
+    CIUIC_TRY(ask(k, slot, load_request(k->bench, k->plan, &case_of(k, slot)->variant), &answer));
+    if (answer == NULL) return CIUIC_OK;
+    const cJSON *output = json_find(answer, "output_sha256");
+    if (!cJSON_IsString(output) || strlen(output->valuestring) != 64) {
+        cJSON_Delete(answer);
+        return note_failure(k, slot, "answered load without the digest of its output");
+    }
+    cJSON *entry = slot_entry(k, "loaded", slot);
+    cJSON_AddItemToObject(entry, "answer", answer);
+    return bench_note(k->bench, entry);
+}
+
+/* ---- accuracy --------------------------------------------------------------------------------------------------- */
+
+static char *reference_path(const bench *b, size_t workload)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/reference-%zu.f32", b->directory, workload) < 0 ? NULL : path;
+}
+
+/* A process of its own computes the reference's logits once; they are mapped by every worker of the workload. */
+static ciuic_status write_reference(block *k, const char *path, char reason[WORKER_REASON_MAX])
+{
+    const bench_variant off = {.quantize = CIUIC_QUANTIZE_NONE, .isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
+    worker_process *w = NULL;
+    cJSON *answer = NULL, *load = load_request(k->bench, k->plan, &off), *write = request_to("reference");
+    ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
+    if (status == CIUIC_OK) {
+        cJSON_AddStringToObject(write, "file", path);
+        worker_outcome outcome = worker_ask(w, load, k->bench->suite->timeout_s, &answer, reason);
+        cJSON_Delete(answer);
+        answer = NULL;
+        if (outcome == WORKER_ANSWERED)
+            outcome = worker_ask(w, write, k->bench->suite->timeout_s, &answer, reason);
+        cJSON_Delete(answer);
+        if (outcome == WORKER_INTERRUPTED) status = interrupted();
+        if (outcome == WORKER_ANSWERED) reason[0] = '\0';
+    }
+    cJSON_Delete(load);
+    cJSON_Delete(write);
+    worker_stop(w);
+    return status;
+}
+
+/* The file as the journal remembers it, or made afresh; `reason` is not empty when there is none to be had. */
+static ciuic_status need_reference(block *k, char *path, char reason[WORKER_REASON_MAX])
+{
+    sha256_hex digest;
+    const char *known = k->bench->record->references[k->plan->workload];
+    reason[0] = '\0';
+    if (access(path, R_OK) == 0 && sha256_file(path, &digest) == CIUIC_OK && strcmp(digest.text, known) == 0)
+        return CIUIC_OK;
+    step(k, "computing", "the reference");
+    CIUIC_TRY(write_reference(k, path, reason));
+    if (reason[0] != '\0') return CIUIC_OK;
+    CIUIC_TRY(sha256_file(path, &digest));
+    cJSON *entry = bench_entry("reference");
+    json_add_size(entry, "workload", k->plan->workload);
+    cJSON_AddStringToObject(entry, "sha256", digest.text);
+    return bench_note(k->bench, entry);
+}
+
+/* Takes `answer`, which holds "accuracy"; NULL: `failed` says why there is none. */
+static ciuic_status note_accuracy(block *k, size_t slot, const char *output, cJSON *answer, const char *failed)
+{
+    cJSON *metrics = cJSON_DetachItemFromObjectCaseSensitive(answer, "accuracy");
+    cJSON_Delete(answer);
+    cJSON *entry = bench_entry("accuracy");
+    json_add_size(entry, "case", k->plan->slots[slot].index);
+    cJSON_AddStringToObject(entry, "output_sha256", output);
+    if (metrics != NULL)
+        cJSON_AddItemToObject(entry, "accuracy", metrics);
+    else
+        cJSON_AddStringToObject(entry, "failed", failed != NULL ? failed : "the worker's answer lacks it");
+    return bench_note(k->bench, entry);
+}
+
+/* Once per case, in whichever block it comes first. */
+static ciuic_status verify_slot(block *k, size_t slot)
+{
+    const size_t index = k->plan->slots[slot].index;
+    const case_record *known = &k->bench->record->cases[index];
+    if (k->workers[slot] == NULL || known->accuracy != NULL || known->accuracy_failed != NULL) return CIUIC_OK;
+    char reason[WORKER_REASON_MAX], output[65];
+    char *path = reference_path(k->bench, k->plan->workload);
+    if (path == NULL) return ciuic_fail_memory("a path", strlen(k->bench->directory));
+    snprintf(output, sizeof output, "%s",
+             json_find(k->record->slots[slot].loaded, "output_sha256")->valuestring); /* load_slot checked it */
+    ciuic_status status = need_reference(k, path, reason);
+    if (status == CIUIC_OK && reason[0] != '\0') {
+        char failed[WORKER_REASON_MAX + 32];
+        snprintf(failed, sizeof failed, "no reference: %s", reason);
+        status = note_accuracy(k, slot, output, NULL, failed);
+    } else if (status == CIUIC_OK) {
+        cJSON *request = request_to("accuracy"), *answer = NULL;
+        step(k, "verifying", case_of(k, slot)->variant.name);
+        if (request != NULL) cJSON_AddStringToObject(request, "file", path);
+        status = ask(k, slot, request, &answer);
+        if (answer != NULL) status = note_accuracy(k, slot, output, answer, NULL);
+    }
+    free(path);
+    return status;
+}
+
+/* ---- measuring -------------------------------------------------------------------------------------------------- */
+
+static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON **answer, double *seconds)
+{
+    cJSON *request = request_to("measure");
+    json_add_size(request, "iterations", iterations);
+    CIUIC_TRY(ask(k, slot, request, answer));
+    if (*answer == NULL) return CIUIC_OK;
+    const cJSON *time = json_find(*answer, "seconds");
+    *seconds = cJSON_IsNumber(time) ? time->valuedouble : NAN;
+    if (isfinite(*seconds) && *seconds > 0) return CIUIC_OK;
+    cJSON_Delete(*answer);
+    *answer = NULL;
+    return note_failure(k, slot, "reported a time that is not a number above 0");
+}
+
+/* One iteration each that is not recorded: warms caches and branch predictors, and tells how long one takes. */
+static ciuic_status try_slots(block *k)
+{
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        if (k->workers[i] == NULL) continue;
+        cJSON *answer = NULL;
+        step(k, "trying", case_of(k, i)->variant.name);
+        CIUIC_TRY(ask_measure(k, i, 1, &answer, &k->trial_s[i]));
+        cJSON_Delete(answer);
+    }
+    return CIUIC_OK;
+}
+
+static double round_seconds(const block *k)
+{
+    double sum = 0;
+    for (size_t i = 0; i < k->plan->slot_count; i++)
+        if (k->workers[i] != NULL) sum += k->trial_s[i] * (double)k->record->slots[i].iterations + overhead_s;
+    return sum;
+}
+
+/* How often each slot repeats its workload in one repetition, and how many rounds the block's share of time allows. */
+static ciuic_status plan_rounds(block *k)
+{
+    const suite *s = k->bench->suite;
+    const size_t most = k->bench->options->rounds > 0 ? k->bench->options->rounds : s->rounds;
+    const size_t least = s->min_rounds < most ? s->min_rounds : most;
+    double round_s = 0;
+    cJSON *entry = bench_entry("plan");
+    json_add_size(entry, "block", k->index);
+    cJSON *iterations = cJSON_AddArrayToObject(entry, "iterations");
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        const double trial = k->trial_s[i];
+        const double repeat = trial > 0 ? ceil(s->min_time_s / trial) : 1;
+        const size_t count = repeat < 1 ? 1 : repeat > 1e6 ? 1000000 : (size_t)repeat;
+        if (k->workers[i] != NULL) round_s += trial * (double)count + overhead_s;
+        cJSON_AddItemToArray(iterations, json_size(count));
+    }
+    const double allowed = (k->share_end - bench_elapsed_s(k->bench)) / round_s;
+    const size_t rounds = !(allowed > (double)least) ? least : allowed < (double)most ? (size_t)allowed : most;
+    json_add_size(entry, "rounds", rounds);
+    return bench_note(k->bench, entry);
+}
+
+static ciuic_status measure_slot(block *k, size_t round, size_t slot)
+{
+    cJSON *answer = NULL;
+    double seconds = 0;
+    CIUIC_TRY(ask_measure(k, slot, k->record->slots[slot].iterations, &answer, &seconds));
+    if (answer == NULL) return CIUIC_OK;
+    const cJSON *cpu = json_find(answer, "cpu_seconds"), *output = json_find(answer, "output_sha256");
+    const char *expected = k->bench->record->cases[k->plan->slots[slot].index].output;
+    cJSON *entry = slot_entry(k, "sample", slot);
+    json_add_size(entry, "round", round);
+    json_add_double(entry, "seconds", seconds);
+    json_add_double(entry, "cpu_seconds", cJSON_IsNumber(cpu) ? cpu->valuedouble : 0);
+    cJSON_AddBoolToObject(entry, "match", cJSON_IsString(output) && strcmp(output->valuestring, expected) == 0);
+    cJSON_Delete(answer);
+    return bench_note(k->bench, entry);
+}
+
+static bool any_lives(const block *k)
+{
+    for (size_t i = 0; i < k->plan->slot_count; i++)
+        if (k->workers[i] != NULL) return true;
+    return false;
+}
+
+static ciuic_status run_round(block *k, size_t round, size_t *order)
+{
+    schedule_round(k->plan->slot_count, k->bench->suite->seed + k->index, round, order);
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        if (command_interrupted()) return interrupted();
+        if (k->workers[order[i]] != NULL) CIUIC_TRY(measure_slot(k, round, order[i]));
+    }
+    cJSON *entry = bench_entry("round");
+    json_add_size(entry, "block", k->index);
+    json_add_size(entry, "round", round);
+    return bench_note(k->bench, entry);
+}
+
+/* A round that was cut by a kill is not gone on with: its pairs would be minutes apart. It costs one round more. */
+static ciuic_status run_rounds(block *k)
+{
+    size_t *order = calloc(k->plan->slot_count, sizeof *order);
+    if (order == NULL) return ciuic_fail_memory("a schedule", k->plan->slot_count * sizeof *order);
+    ciuic_status status = CIUIC_OK;
+    while (status == CIUIC_OK && k->record->complete < k->record->planned && any_lives(k)) {
+        progress_round(k->bench->progress, k->record->complete, k->record->planned, round_seconds(k),
+                       bench_elapsed_s(k->bench));
+        status = run_round(k, k->record->begun, order);
+    }
+    free(order);
+    return status;
+}
+
+/* ---- ending ----------------------------------------------------------------------------------------------------- */
+
+static ciuic_status finish_slots(block *k)
+{
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        if (k->workers[i] == NULL) continue;
+        cJSON *answer = NULL;
+        CIUIC_TRY(ask(k, i, request_to("finish"), &answer));
+        worker_stop(k->workers[i]);
+        k->workers[i] = NULL;
+        if (answer == NULL) continue;
+        cJSON *entry = slot_entry(k, "finished", i);
+        cJSON_AddItemToObject(entry, "answer", answer);
+        CIUIC_TRY(bench_note(k->bench, entry));
+    }
+    return CIUIC_OK;
+}
+
+/* The ceiling of a case whose weights fit into a cache is that cache's bandwidth, not the memory's: it is measured over
+ * a buffer as large as what the case reads, once for each size, when all workers are gone. */
+static ciuic_status measure_bandwidths(block *k)
+{
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        const cJSON *loaded = k->record->slots[i].loaded;
+        const size_t bytes = loaded != NULL ? ceiling_buffer_bytes(loaded) : 0;
+        if (bytes == 0 || !isnan(record_bandwidth(k->bench->record, k->plan->threads, bytes))) continue;
+        step(k, "measuring", "the ceiling");
+        const double bandwidth = ceiling_load_bandwidth(k->plan->threads, bytes, 0.05);
+        if (!(bandwidth > 0)) continue;
+        cJSON *entry = bench_entry("bandwidth");
+        json_add_size(entry, "threads", (size_t)k->plan->threads);
+        json_add_size(entry, "bytes", bytes);
+        json_add_double(entry, "bytes_per_s", bandwidth);
+        CIUIC_TRY(bench_note(k->bench, entry));
+    }
+    return CIUIC_OK;
+}
+
+/* ---- the block -------------------------------------------------------------------------------------------------- */
+
+/* What the block still has to do with a slot: nothing when it failed, or has said its last word. */
+static bool wanted(const block *k, size_t slot)
+{
+    return k->record->slots[slot].failed == NULL && k->record->slots[slot].finished == NULL;
+}
+
+static ciuic_status start_slots(block *k)
+{
+    cJSON *entry = bench_entry("start");
+    json_add_size(entry, "block", k->index);
+    CIUIC_TRY(bench_note(k->bench, entry));
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        if (command_interrupted()) return interrupted();
+        if (wanted(k, i)) CIUIC_TRY(load_slot(k, i));
+        CIUIC_TRY(verify_slot(k, i));
+    }
+    return CIUIC_OK;
+}
+
+static ciuic_status run_all(block *k)
+{
+    CIUIC_TRY(start_slots(k));
+    CIUIC_TRY(try_slots(k));
+    if (k->record->planned == 0) CIUIC_TRY(plan_rounds(k));
+    CIUIC_TRY(run_rounds(k));
+    CIUIC_TRY(finish_slots(k));
+    CIUIC_TRY(measure_bandwidths(k));
+    cJSON *entry = bench_entry("done");
+    json_add_size(entry, "block", k->index);
+    return bench_note(k->bench, entry);
+}
+
+static void announce(const block *k)
+{
+    const suite *s = k->bench->suite;
+    const suite_workload *w = &s->workloads[k->plan->workload];
+    char title[128];
+    int used = snprintf(title, sizeof title, "%s %s %zu", s->checkpoints[w->checkpoint].name,
+                        suite_phase_name(w->phase), w->tokens);
+    if (w->phase == PHASE_DECODE && used > 0 && used < (int)sizeof title)
+        used += snprintf(title + used, sizeof title - (size_t)used, " at depth %zu", w->depth);
+    if (used > 0 && used < (int)sizeof title)
+        snprintf(title + used, sizeof title - (size_t)used, ", %d threads", k->plan->threads);
+    progress_block(k->bench->progress, k->index, title, bench_elapsed_s(k->bench));
+}
+
+ciuic_status block_run(bench *b, size_t index)
+{
+    const double elapsed = bench_elapsed_s(b);
+    const double left = b->suite->time_budget_s - elapsed;
+    block k = {.bench = b, .index = index, .plan = &b->matrix->blocks[index], .record = &b->record->blocks[index]};
+    k.share_end = elapsed + (left > 0 ? left / (double)(b->matrix->block_count - index) : 0);
+    k.workers = calloc(k.plan->slot_count, sizeof(worker_process *));
+    k.trial_s = calloc(k.plan->slot_count, sizeof *k.trial_s);
+    ciuic_status status = CIUIC_OK;
+    if (k.workers == NULL || k.trial_s == NULL) status = ciuic_fail_memory("a block", k.plan->slot_count);
+    for (size_t i = 0; status == CIUIC_OK && i < k.plan->slot_count; i++) k.trial_s[i] = NAN;
+    if (status == CIUIC_OK) {
+        announce(&k);
+        status = run_all(&k);
+    }
+    for (size_t i = 0; k.workers != NULL && i < k.plan->slot_count; i++) worker_stop(k.workers[i]);
+    free(k.workers);
+    free(k.trial_s);
+    return status;
+}

@@ -1,0 +1,99 @@
+/* progress.c - see progress.h. */
+#include "harness/worker/progress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WIDTH = 79, TITLE = 80, LINE = 256 };
+
+struct progress {
+    bool terminal;
+    size_t blocks, block;
+    double budget_s;
+    char title[TITLE];
+    bool line_open;
+};
+
+progress *progress_create(size_t blocks, double budget_s)
+{
+    progress *p = calloc(1, sizeof *p);
+    if (p == NULL) return NULL;
+    p->terminal = isatty(STDERR_FILENO) == 1;
+    p->blocks = blocks;
+    p->budget_s = budget_s;
+    return p;
+}
+
+static void end_line(progress *p)
+{
+    if (p->line_open) fprintf(stderr, "\r%*s\r", WIDTH, "");
+    p->line_open = false;
+}
+
+void progress_free(progress *p)
+{
+    if (p == NULL) return;
+    end_line(p);
+    free(p);
+}
+
+static void format_left(double seconds, char *text, size_t size)
+{
+    const int whole = seconds > 0 ? (int)(seconds + 0.5) : 0;
+    if (whole >= 5400)
+        snprintf(text, size, "about %d h %02d min left", whole / 3600, whole / 60 % 60);
+    else if (whole >= 90)
+        snprintf(text, size, "about %d min left", (whole + 30) / 60);
+    else
+        snprintf(text, size, "about %d s left", whole);
+}
+
+/* Blocks share what the budget leaves, so a block yet to come costs an even part of it. */
+static double later_blocks_s(const progress *p, double elapsed_s, double this_block_s)
+{
+    const double left = p->budget_s - elapsed_s - this_block_s;
+    return p->block + 1 < p->blocks && left > 0 ? left : 0;
+}
+
+static void show(progress *p, const char *what, double left_s)
+{
+    char left[48], line[LINE];
+    if (!p->terminal) return;
+    format_left(left_s, left, sizeof left);
+    snprintf(line, sizeof line, "block %zu/%zu %s: %s, %s", p->block + 1, p->blocks, p->title, what, left);
+    fprintf(stderr, "\r%-*.*s", WIDTH, WIDTH, line);
+    fflush(stderr);
+    p->line_open = true;
+}
+
+void progress_block(progress *p, size_t index, const char *title, double elapsed_s)
+{
+    p->block = index;
+    snprintf(p->title, sizeof p->title, "%s", title);
+    if (p->terminal) return;
+    char left[48];
+    format_left(later_blocks_s(p, elapsed_s, 0) + (p->block + 1 == p->blocks ? p->budget_s - elapsed_s : 0), left,
+                sizeof left);
+    fprintf(stderr, "ciuic bench: block %zu of %zu, %s, %s\n", index + 1, p->blocks, title, left);
+}
+
+void progress_step(progress *p, const char *what, double elapsed_s)
+{
+    show(p, what, p->budget_s - elapsed_s);
+}
+
+void progress_round(progress *p, size_t round, size_t rounds, double round_s, double elapsed_s)
+{
+    char what[48];
+    const double here = round_s * (double)(rounds - round);
+    snprintf(what, sizeof what, "round %zu/%zu", round + 1, rounds);
+    show(p, what, here + later_blocks_s(p, elapsed_s, here));
+}
+
+void progress_say(progress *p, const char *text)
+{
+    end_line(p);
+    fprintf(stderr, "ciuic bench: %s\n", text);
+}
