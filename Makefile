@@ -34,7 +34,7 @@ else
 OPTIMIZE := -O2
 KERNEL_OPTIMIZE := -O3
 ifdef SANITIZE
-BUILD := $(BUILD)/sanitize
+override BUILD := $(BUILD)/sanitize
 OPTIMIZE := -O1
 KERNEL_OPTIMIZE := -O1
 SANITIZER := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
