@@ -48,7 +48,7 @@ WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wshadow
 COMMON := $(OPTIMIZE) -g -fopenmp -I. -D_GNU_SOURCE $(WARNINGS) $(SANITIZER)
 CFLAGS := -std=c11 -Wstrict-prototypes -Wmissing-prototypes $(COMMON)
 CXXFLAGS := -std=c++17 $(COMMON)
-LDLIBS := -lcjson -lopenblas -llikwid -lmd -lm -lpthread
+LDLIBS := -lcjson -lopenblas -lmd -lm -lpthread -ldl
 
 KERNEL_SOURCES := $(filter-out kernels/tests/%,$(wildcard kernels/*.c kernels/*/*.c))
 OPTIMIZER_SOURCES := $(filter-out optimizer/tests/%,$(wildcard optimizer/*.c optimizer/*/*.c))

@@ -93,7 +93,8 @@ int cmd_bench(int argc, char **argv)
     command_operands operands;
     /* Options and operands change places in argv while they are read; the results want the command as it was typed. */
     char **typed = calloc((size_t)argc + 1, sizeof *typed);
-    ciuic_status status = typed != NULL ? CIUIC_OK : ciuic_fail_memory("the command line", (size_t)argc * sizeof *typed);
+    ciuic_status status =
+        typed != NULL ? CIUIC_OK : ciuic_fail_memory("the command line", (size_t)argc * sizeof *typed);
     for (int i = 0; typed != NULL && i < argc; i++) typed[i] = argv[i];
     if (status == CIUIC_OK)
         status = command_parse(argc, argv, help, options, sizeof options / sizeof options[0], 1, 1, &operands);

@@ -31,7 +31,8 @@ static double best_peak(const cJSON *machine, const char *key, int threads)
     cJSON_ArrayForEach(rung, json_find(machine, key))
     {
         const double peak = number(rung, name);
-        const double scaled = isnan(peak) ? number(rung, "1") * threads : peak; /* cores do not slow each other below this */
+        const double scaled =
+            isnan(peak) ? number(rung, "1") * threads : peak; /* cores do not slow each other below this */
         if (scaled > best) best = scaled;
     }
     return best;

@@ -7,7 +7,8 @@
 
 #include <cmath>
 
-namespace {
+namespace
+{
 
 class RunCollector : public benchmark::BenchmarkReporter
 {

@@ -144,8 +144,9 @@ static void warn_about_speed(cJSON *warnings, const cJSON *machine)
         warn(warnings, text);
     }
     if (json_find(machine, "hypervisor") != NULL)
-        warn(warnings, "this is a virtual machine: neighbours may slow it down at any time and hardware counters may be "
-                       "missing; trust ratios within a round more than seconds");
+        warn(warnings,
+             "this is a virtual machine: neighbours may slow it down at any time and hardware counters may be "
+             "missing; trust ratios within a round more than seconds");
     if (kernel_isa_override() != NULL)
         warn(warnings, "CIUIC_ISA is set: \"best\" kernels are not this machine's best; unset it for real figures");
 #if defined(__SANITIZE_ADDRESS__)
@@ -264,8 +265,10 @@ ciuic_status machine_measure(cJSON *machine, int threads)
     snprintf(name, sizeof name, "%d", threads);
     const double one = ceiling_load_bandwidth(1, buffer, 0.15), all = ceiling_load_bandwidth(threads, buffer, 0.15);
     if (!(one > 0 && all > 0))
-        return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the memory bandwidth over %zu bytes cannot be measured: not enough "
-                                                   "memory", buffer);
+        return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
+                          "the memory bandwidth over %zu bytes cannot be measured: not enough "
+                          "memory",
+                          buffer);
     cJSON *bandwidth = cJSON_AddObjectToObject(machine, "bandwidth_bytes_per_s");
     json_add_double(bandwidth, "1", one);
     if (threads > 1) json_add_double(bandwidth, name, all);
@@ -280,8 +283,8 @@ double machine_stolen_s(void)
     unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
     FILE *file = fopen("/proc/stat", "re");
     if (file == NULL) return 0;
-    const int fields = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &iowait,
-                              &irq, &softirq, &steal);
+    const int fields = fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle,
+                              &iowait, &irq, &softirq, &steal);
     fclose(file);
     const long ticks = sysconf(_SC_CLK_TCK);
     return fields == 8 && ticks > 0 ? (double)steal / (double)ticks : 0;

@@ -55,8 +55,8 @@ static ciuic_status open_locked(const char *directory, journal *j)
     j->file = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (j->file < 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be opened: %s", j->path, strerror(errno));
     if (flock(j->file, LOCK_EX | LOCK_NB) == 0) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: another run is writing here; wait for it, or choose another folder with -o",
-                      directory);
+    return ciuic_fail(CIUIC_ERROR_USAGE,
+                      "%s: another run is writing here; wait for it, or choose another folder with -o", directory);
 }
 
 static ciuic_status read_all(const journal *j, char **text, size_t *length)
@@ -92,8 +92,10 @@ static ciuic_status parse_lines(const journal *j, const char *text, size_t lengt
         const ciuic_status status = json_parse(text + *whole, bytes, name, &entry);
         if (status != CIUIC_OK || !cJSON_IsObject(entry) || !cJSON_AddItemToArray(entries, entry)) {
             cJSON_Delete(entry);
-            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: line %zu is no journal entry; was it edited? Start afresh in "
-                                                 "another folder", j->path, number);
+            return ciuic_fail(CIUIC_ERROR_INPUT,
+                              "%s: line %zu is no journal entry; was it edited? Start afresh in "
+                              "another folder",
+                              j->path, number);
         }
         *whole += bytes + 1;
     }

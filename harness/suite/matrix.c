@@ -73,8 +73,8 @@ static ciuic_status list_variants(const suite *s, const matrix_filter *filter, v
 {
     const size_t kernels_count = filter->kernels_count > 0 ? filter->kernels_count : s->kernels_count;
     const char *const *kernels = filter->kernels_count > 0 ? filter->kernels : s->kernels;
-    const size_t most = BASELINE_COUNT + s->quantize_count * s->graph_count * s->memory_count * kernels_count +
-                        s->extra_count;
+    const size_t most =
+        BASELINE_COUNT + s->quantize_count * s->graph_count * s->memory_count * kernels_count + s->extra_count;
     list->items = calloc(most, sizeof *list->items);
     if (list->items == NULL) return ciuic_fail_memory("the variants", most * sizeof *list->items);
     for (int b = 0; b < BASELINE_COUNT; b++)
@@ -250,8 +250,7 @@ static ciuic_status expand(const suite *s, const matrix_filter *filter, bench_ma
     if (m->cases == NULL) return ciuic_fail_memory("the cases", most * sizeof *m->cases);
     size_t matched = 0;
     for (size_t w = 0; w < s->workload_count; w++)
-        for (size_t t = 0; t < thread_count; t++)
-            CIUIC_TRY(add_cases(m, s, filter, list, w, threads[t], &matched));
+        for (size_t t = 0; t < thread_count; t++) CIUIC_TRY(add_cases(m, s, filter, list, w, threads[t], &matched));
     if (matched == 0)
         return ciuic_fail(CIUIC_ERROR_USAGE,
                           "--only '%s' matches no case of %s; ids look like '%s/decode32@256/b1/t2/int4+graph+c'",

@@ -297,11 +297,20 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry)
         const char *kind;
         ciuic_status (*apply)(bench_record *r, const cJSON *entry);
     } kinds[] = {
-        {"run", apply_run},           {"resume", apply_resume},     {"machine", apply_machine},
-        {"reference", apply_reference}, {"start", apply_start},     {"loaded", apply_loaded},
-        {"accuracy", apply_accuracy}, {"plan", apply_plan},         {"sample", apply_sample},
-        {"round", apply_round},       {"failed", apply_failed},     {"finished", apply_finished},
-        {"bandwidth", apply_bandwidth}, {"done", apply_done},
+        {"run", apply_run},
+        {"resume", apply_resume},
+        {"machine", apply_machine},
+        {"reference", apply_reference},
+        {"start", apply_start},
+        {"loaded", apply_loaded},
+        {"accuracy", apply_accuracy},
+        {"plan", apply_plan},
+        {"sample", apply_sample},
+        {"round", apply_round},
+        {"failed", apply_failed},
+        {"finished", apply_finished},
+        {"bandwidth", apply_bandwidth},
+        {"done", apply_done},
     };
     const char *kind = NULL;
     CIUIC_TRY(json_get_string(entry, where, "kind", &kind));

@@ -50,9 +50,9 @@ typedef struct block_record {
 } block_record;
 
 typedef struct case_record {
-    cJSON *accuracy;      /* NULL: not yet, or failed */
+    cJSON *accuracy;       /* NULL: not yet, or failed */
     char *accuracy_failed; /* why there is none */
-    char output[65];      /* sha256 of the logits that a repetition ends with; "" before the first */
+    char output[65];       /* sha256 of the logits that a repetition ends with; "" before the first */
 } case_record;
 
 typedef struct bench_record {

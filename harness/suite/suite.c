@@ -170,13 +170,13 @@ static ciuic_status read_product(suite *s, const cJSON *variants)
     if (json_find(variants, "product") == NULL) return CIUIC_OK;
     CIUIC_TRY(json_get_object(variants, where, "product", &product));
     CIUIC_TRY(json_only_keys(product, where, keys, COUNT(keys)));
-    CIUIC_TRY(suite_choices(product, where, "quantize", quantize_names, CIUIC_QUANTIZE_COUNT, chosen,
-                            &s->quantize_count));
+    CIUIC_TRY(
+        suite_choices(product, where, "quantize", quantize_names, CIUIC_QUANTIZE_COUNT, chosen, &s->quantize_count));
     for (size_t i = 0; i < s->quantize_count; i++) s->quantize[i] = (ciuic_quantize)chosen[i];
     CIUIC_TRY(suite_choices(product, where, "graph", switch_names, COUNT(switch_names), chosen, &s->graph_count));
     for (size_t i = 0; i < s->graph_count; i++) s->graph[i] = chosen[i] != 0;
-    CIUIC_TRY(suite_choices(product, where, "memory", suite_memory_names(), CIUIC_MEMORY_COUNT, chosen,
-                            &s->memory_count));
+    CIUIC_TRY(
+        suite_choices(product, where, "memory", suite_memory_names(), CIUIC_MEMORY_COUNT, chosen, &s->memory_count));
     for (size_t i = 0; i < s->memory_count; i++) s->memory[i] = (ciuic_memory)chosen[i];
     CIUIC_TRY(suite_choices(product, where, "kernels", kernel_names, SUITE_KERNEL_NAMES, chosen, &s->kernels_count));
     for (size_t i = 0; i < s->kernels_count; i++) s->kernels[i] = kernel_names[chosen[i]];
@@ -237,7 +237,8 @@ static ciuic_status read_baselines(suite *s)
     for (size_t i = 0; i < count; i++) s->baselines[chosen[i]] = true;
     if (!s->baselines[BASELINE_TUNED])
         return ciuic_fail(CIUIC_ERROR_INPUT,
-                          "%s: baselines: \"tuned\" is missing: headline and noise floor are taken against it", s->file);
+                          "%s: baselines: \"tuned\" is missing: headline and noise floor are taken against it",
+                          s->file);
     return CIUIC_OK;
 }
 
@@ -327,10 +328,10 @@ static ciuic_status read_name(suite *s)
 
 static ciuic_status read_all(suite *s)
 {
-    static const char *const keys[] = {"schema_version", "name",       "description",   "seed",   "checkpoints",
-                                       "workloads",      "variants",   "baselines",     "threads", "rounds",
-                                       "min_rounds",     "min_time_s", "accuracy",      "limits", "time_budget_s",
-                                       "claims"};
+    static const char *const keys[] = {"schema_version", "name",      "description",   "seed",
+                                       "checkpoints",    "workloads", "variants",      "baselines",
+                                       "threads",        "rounds",    "min_rounds",    "min_time_s",
+                                       "accuracy",       "limits",    "time_budget_s", "claims"};
     if (!cJSON_IsObject(s->json)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", s->file);
     CIUIC_TRY(json_only_keys(s->json, s->file, keys, COUNT(keys)));
     size_t version = 0, seed = 0;

@@ -69,15 +69,15 @@ typedef struct suite {
     bool baselines[BASELINE_COUNT];
     size_t threads[SUITE_LIST_MAX]; /* 0: all cores this process may use */
     size_t thread_count;
-    size_t rounds;         /* at most; fewer when the time budget is short */
-    size_t min_rounds;     /* at least, whatever the time budget says */
-    double min_time_s;     /* a repetition repeats its workload until it lasts about this long */
+    size_t rounds;                            /* at most; fewer when the time budget is short */
+    size_t min_rounds;                        /* at least, whatever the time budget says */
+    double min_time_s;                        /* a repetition repeats its workload until it lasts about this long */
     size_t accuracy_windows, accuracy_tokens; /* compared with the reference besides the timed workload itself */
-    double time_budget_s;  /* for the whole suite; it sets the number of rounds */
-    size_t worker_limit;   /* processes alive at a time */
-    size_t memory_limit;   /* bytes of private memory of one worker; 0: no limit */
-    double timeout_s;      /* for one answer of a worker */
-    char *claims;          /* path; NULL when the suite names none */
+    double time_budget_s;                     /* for the whole suite; it sets the number of rounds */
+    size_t worker_limit;                      /* processes alive at a time */
+    size_t memory_limit;                      /* bytes of private memory of one worker; 0: no limit */
+    double timeout_s;                         /* for one answer of a worker */
+    char *claims;                             /* path; NULL when the suite names none */
 } suite;
 
 /* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */

@@ -99,10 +99,11 @@ static ciuic_status check_same(const cJSON *before, const cJSON *now, const char
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
         if (!cJSON_Compare(json_find(before, checks[i].key), json_find(now, checks[i].key), true))
-            return ciuic_fail(CIUIC_ERROR_USAGE,
-                              "%s: --resume cannot go on with this journal: %s; make it the same again, or start afresh "
-                              "with another -o",
-                              directory, checks[i].what);
+            return ciuic_fail(
+                CIUIC_ERROR_USAGE,
+                "%s: --resume cannot go on with this journal: %s; make it the same again, or start afresh "
+                "with another -o",
+                directory, checks[i].what);
     return CIUIC_OK;
 }
 
@@ -220,10 +221,11 @@ static ciuic_status explain_interruption(const bench *b)
 {
     size_t done = 0;
     for (size_t i = 0; i < b->matrix->block_count; i++) done += b->record->blocks[i].done;
-    return ciuic_fail(CIUIC_ERROR_INTERRUPTED,
-                      "interrupted after %zu of %zu blocks; what was measured is kept: run the same command with --resume "
-                      "(-o %s) to go on",
-                      done, b->matrix->block_count, b->directory);
+    return ciuic_fail(
+        CIUIC_ERROR_INTERRUPTED,
+        "interrupted after %zu of %zu blocks; what was measured is kept: run the same command with --resume "
+        "(-o %s) to go on",
+        done, b->matrix->block_count, b->directory);
 }
 
 static ciuic_status run_blocks(bench *b, const cJSON *claims)

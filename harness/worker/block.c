@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/measure/case_ceiling.h"
 #include "harness/suite/schedule.h"
 #include "harness/worker/process.h"
-#include "harness/measure/case_ceiling.h"
 #include "kernels/ceiling.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
@@ -68,8 +68,7 @@ static ciuic_status ask(block *k, size_t slot, cJSON *request, cJSON **answer)
     char reason[WORKER_REASON_MAX] = "";
     *answer = NULL;
     if (request == NULL) return ciuic_fail_memory("a request", 0);
-    const worker_outcome outcome =
-        worker_ask(k->workers[slot], request, k->bench->suite->timeout_s, answer, reason);
+    const worker_outcome outcome = worker_ask(k->workers[slot], request, k->bench->suite->timeout_s, answer, reason);
     cJSON_Delete(request);
     if (outcome == WORKER_INTERRUPTED) return interrupted();
     return outcome == WORKER_FAILED ? note_failure(k, slot, reason) : CIUIC_OK;
@@ -162,8 +161,7 @@ static ciuic_status write_reference(block *k, const char *path, char reason[WORK
         worker_outcome outcome = worker_ask(w, load, k->bench->suite->timeout_s, &answer, reason);
         cJSON_Delete(answer);
         answer = NULL;
-        if (outcome == WORKER_ANSWERED)
-            outcome = worker_ask(w, write, k->bench->suite->timeout_s, &answer, reason);
+        if (outcome == WORKER_ANSWERED) outcome = worker_ask(w, write, k->bench->suite->timeout_s, &answer, reason);
         cJSON_Delete(answer);
         if (outcome == WORKER_INTERRUPTED) status = interrupted();
         if (outcome == WORKER_ANSWERED) reason[0] = '\0';

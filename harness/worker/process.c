@@ -42,7 +42,7 @@ static bool starts_with(const char *text, const char *prefix)
  * already cut every matmul into one slice a thread. */
 static char **worker_environment(void)
 {
-    static const char *const dropped[] = {"BENCHMARK_",     "OMP_WAIT_POLICY=",      "GOMP_SPINCOUNT=",
+    static const char *const dropped[] = {"BENCHMARK_",       "OMP_WAIT_POLICY=",      "GOMP_SPINCOUNT=",
                                           "OMP_NUM_THREADS=", "OPENBLAS_NUM_THREADS=", "OMP_DYNAMIC="};
     static char openblas[] = "OPENBLAS_NUM_THREADS=1";
     size_t n = 0;
@@ -198,8 +198,7 @@ static bool send_line(const worker_process *w, const cJSON *request)
     return sent == length + 1;
 }
 
-static worker_outcome fail_with(worker_process *w, char reason[WORKER_REASON_MAX], const char *during,
-                                const char *what)
+static worker_outcome fail_with(worker_process *w, char reason[WORKER_REASON_MAX], const char *during, const char *what)
 {
     snprintf(reason, WORKER_REASON_MAX, "%s during %s; killed", what, during);
     kill_and_reap(w);
@@ -262,7 +261,8 @@ static worker_outcome read_answer(worker_process *w, size_t length, const char *
     } else {
         char what[128], seen[41];
         size_t n = 0;
-        for (; n < sizeof seen - 1 && n < length - 1; n++) seen[n] = w->line[n] >= ' ' && w->line[n] <= '~' ? w->line[n] : '?';
+        for (; n < sizeof seen - 1 && n < length - 1; n++)
+            seen[n] = w->line[n] >= ' ' && w->line[n] <= '~' ? w->line[n] : '?';
         seen[n] = '\0';
         snprintf(what, sizeof what, "sent what is no answer, \"%s\",", seen);
         fail_with(w, reason, during, what);

@@ -38,8 +38,8 @@ typedef struct worker {
     ciuic_model *model;
     workload *work;
     counters *counters;
-    size_t repetitions; /* counted by the counters */
-    size_t first_peak;  /* peak RSS before the accuracy run brought the reference's logits in */
+    size_t repetitions;  /* counted by the counters */
+    size_t first_peak;   /* peak RSS before the accuracy run brought the reference's logits in */
     ciuic_status failed; /* of the last timed body */
 } worker;
 
@@ -119,7 +119,8 @@ static ciuic_status load_model(worker *w, const load_request *r)
     ciuic_options options = r->options;
     if (r->openblas) {
         kernel_isa isa;
-        if (!kernel_isa_parse(options.isa, &isa)) return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels \"%s\"", options.isa);
+        if (!kernel_isa_parse(options.isa, &isa))
+            return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels \"%s\"", options.isa);
         kernel_table_fill(&table, isa);
         openblas_install(&table);
         options.kernels = &table;
@@ -232,8 +233,7 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
     json_add_double(answer, "seconds", nan ? NAN : time.real_s);
     json_add_double(answer, "cpu_seconds", time.cpu_s);
     const sha256_hex output = workload_output(w->work);
-    if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL)
-        return ciuic_fail_memory("an answer", 0);
+    if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL) return ciuic_fail_memory("an answer", 0);
     return CIUIC_OK;
 }
 

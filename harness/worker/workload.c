@@ -146,8 +146,7 @@ ciuic_status workload_run(workload *w)
     const size_t depth = w->spec.depth;
     CIUIC_TRY(ciuic_session_truncate(w->session, depth));
     if (w->spec.phase == PHASE_PREFILL) return ciuic_prefill(w->session, w->ids, w->spec.tokens, false, w->logits);
-    for (size_t i = 0; i < w->spec.tokens; i++)
-        CIUIC_TRY(ciuic_decode(w->session, w->ids[depth + i], w->logits));
+    for (size_t i = 0; i < w->spec.tokens; i++) CIUIC_TRY(ciuic_decode(w->session, w->ids[depth + i], w->logits));
     return CIUIC_OK;
 }
 
@@ -309,7 +308,8 @@ ciuic_status workload_accuracy(workload *w, const char *path, accuracy_result *r
     comparison c = {.w = w, .sum = accuracy_create(w->vocabulary), .reference = reference};
     ciuic_status status = CIUIC_ERROR_UNSUPPORTED;
     if (rows != NULL && c.sum == NULL) status = ciuic_fail_memory("the accuracy", w->vocabulary);
-    if (rows != NULL && c.sum != NULL) status = window_session(w, longer ? spec->tokens : spec->window_tokens, &session);
+    if (rows != NULL && c.sum != NULL)
+        status = window_session(w, longer ? spec->tokens : spec->window_tokens, &session);
     if (status == CIUIC_OK) status = compare_all(w, &c, session, rows);
     if (status == CIUIC_OK) accuracy_finish(c.sum, result);
     accuracy_free(c.sum);
