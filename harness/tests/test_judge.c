@@ -324,9 +324,12 @@ static void judging_twice_changes_nothing(void)
 static void spoilt_results(void)
 {
     const char *const texts[] = {
-        "{}", "{\"cases\": [], \"blocks\": 3}", "{\"cases\": [{}], \"blocks\": []}",
-        "{\"cases\": [{\"id\": \"x\", \"status\": \"ok\", \"variant\": {\"quantize\": \"none\","
-        " \"graph\": true, \"memory\": \"on\", \"kernels\": \"c\"}}], \"blocks\": []}"};
+        "{}",
+        "{\"cases\": [], \"blocks\": 3}",
+        "{\"cases\": [{}], \"blocks\": []}",
+        ("{\"cases\": [{\"id\": \"x\", \"status\": \"ok\", \"variant\": {\"quantize\": \"none\","
+         " \"graph\": true, \"memory\": \"on\", \"kernels\": \"c\"}}], \"blocks\": []}"),
+    };
     cJSON *claims = NULL;
     CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

@@ -1,0 +1,191 @@
+/* section_cases.c - speed, memory and error of every case: what was measured. */
+#include <math.h>
+#include <string.h>
+
+#include "harness/report/sections.h"
+#include "optimizer/json.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static bool shown(const report_view *v, size_t i, size_t group)
+{
+    const result_case *c = &v->r->cases[i];
+    return c->group == group && !c->twin && case_ok(c);
+}
+
+static void put_name(page *p, const result_case *c)
+{
+    const char *name = case_variant_name(c);
+    if (c->baseline != NULL && strcmp(c->baseline, name) != 0)
+        page_cell(p, TONE_CODE, "%s (%s)", name, c->baseline);
+    else
+        page_cell(p, TONE_CODE, "%s", name);
+}
+
+/* ---- speed ------------------------------------------------------------------------------------------------------ */
+
+static void put_ratio(page *p, const result_case *c, const char *baseline)
+{
+    char text[NUMBER];
+    const cJSON *ratio = json_find(json_find(c->json, "ratios"), baseline);
+    view_ratio(view_number(ratio, "value"), view_number(ratio, "low"), view_number(ratio, "high"), text, sizeof text);
+    page_cell(p, TONE_PLAIN, "%s", text);
+}
+
+static void put_speed_group(page *p, const report_view *v, size_t group)
+{
+    static const page_column columns[] = {
+        {"Variant", false},          {"Tokens/s", true},       {"Time, ms", true},
+        {"Over tuned", true},        {"Over naive", true},     {"Over openblas", true},
+        {"Ceiling, tokens/s", true}, {"Of the ceiling", true}, {"Bound by", false}};
+    char speed[NUMBER], time[NUMBER], ceiling[NUMBER], share[NUMBER];
+    view_group_heading(p, v, group);
+    view_plot(p, v, "speedup", group,
+              "Times as fast as tuned. Blue: everything on; orange: baselines; grey: other variants. Bars are 95% "
+              "intervals, often narrower than the points.");
+    page_table_begin(p, "Speed of every variant", columns, COUNT(columns), false);
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        if (!shown(v, i, group)) continue;
+        const result_case *c = &v->r->cases[i];
+        const double reached = case_number(c, "tokens_per_s", NULL),
+                     most = case_number(c, "ceiling_tokens_per_s", NULL);
+        const double median = 1e3 * case_number(c, "latency_s", "median");
+        const double low = 1e3 * case_number(c, "latency_s", "low"), high = 1e3 * case_number(c, "latency_s", "high");
+        view_plain("%.4g", reached, speed, sizeof speed);
+        view_plain("%.4g", most, ceiling, sizeof ceiling);
+        view_plain("%.0f%%", 100.0 * reached / most, share, sizeof share);
+        if (isnan(low))
+            view_plain("%.4g", median, time, sizeof time);
+        else
+            snprintf(time, sizeof time, "%.4g (%.4g to %.4g)", median, low, high);
+        put_name(p, c);
+        page_cell(p, TONE_PLAIN, "%s", speed);
+        page_cell(p, TONE_PLAIN, "%s", time);
+        put_ratio(p, c, "tuned");
+        put_ratio(p, c, "naive");
+        put_ratio(p, c, "openblas");
+        page_cell(p, TONE_PLAIN, "%s", ceiling);
+        page_cell(p, TONE_PLAIN, "%s", share);
+        page_cell(p, TONE_PLAIN, "%s", view_text(json_find(c->json, "ceiling"), "bound", "-"));
+    }
+    page_table_end(p);
+}
+
+void section_speed(page *p, const report_view *v)
+{
+    page_section(p, "speed", "Speed of every variant");
+    page_text(p,
+              "Ratios are medians of ratios taken within one round. The ceiling is what the bytes read and the "
+              "operations done for each token allow at this machine's measured memory bandwidth and arithmetic peak; a "
+              "model that fits in the caches reads some of its bytes from there and can pass a ceiling of memory.");
+    for (size_t g = 0; g < v->r->group_count; g++) put_speed_group(p, v, g);
+}
+
+/* ---- memory ----------------------------------------------------------------------------------------------------- */
+
+static void put_memory_group(page *p, const report_view *v, size_t group)
+{
+    static const page_column columns[] = {
+        {"Variant", false},    {"Weights, heap", true}, {"Weights, mapped", true}, {"KV cache", true},
+        {"Activations", true}, {"Workspace", true},     {"Accounted total", true}, {"Peak of the process", true}};
+    static const char *const fields[] = {"weights",   "mapped", "kv_cache", "activations",
+                                         "workspace", "total",  "peak_rss"};
+    view_group_heading(p, v, group);
+    view_plot(
+        p, v, "memory", group,
+        "Bytes by what they are for. The cross is the process's peak as the kernel saw it: it adds the program and its "
+        "libraries, and counts mapped pages only once they are touched.");
+    page_table_begin(p, "Memory of every variant", columns, COUNT(columns), false);
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        if (!shown(v, i, group)) continue;
+        put_name(p, &v->r->cases[i]);
+        for (size_t f = 0; f < COUNT(fields); f++) {
+            char bytes[NUMBER];
+            view_bytes(case_number(&v->r->cases[i], "memory_bytes", fields[f]), bytes, sizeof bytes);
+            page_cell(p, TONE_PLAIN, "%s", bytes);
+        }
+    }
+    page_table_end(p);
+}
+
+void section_memory(page *p, const report_view *v)
+{
+    page_section(p, "memory", "Memory by kind");
+    page_text(
+        p, "Two figures, because they answer different questions. The accounted total is what the model needs and what "
+           "grows with it. The peak is what the kernel counted for a process that did nothing else; for a small model "
+           "the program itself weighs in it.");
+    for (size_t g = 0; g < v->r->group_count; g++) put_memory_group(p, v, g);
+}
+
+/* ---- accuracy --------------------------------------------------------------------------------------------------- */
+
+/* "0.0123 +- 0.0004" */
+static void put_with_error(page *p, const result_case *c, const char *key, const char *error_key)
+{
+    const double value = case_number(c, "accuracy", key), error = case_number(c, "accuracy", error_key);
+    if (isnan(value))
+        page_cell(p, TONE_QUIET, "-");
+    else if (isnan(error))
+        page_cell(p, TONE_PLAIN, "%.3g", value);
+    else
+        page_cell(p, TONE_PLAIN, "%.3g \xc2\xb1 %.1g", value, error);
+}
+
+static void put_accuracy_group(page *p, const report_view *v, size_t group)
+{
+    static const page_column columns[] = {
+        {"Variant", false},       {"Bits per weight", true}, {"Mean error", true},
+        {"Largest error", true},  {"Relative L2", true},     {"KL, nats", true},
+        {"NLL rise, nats", true}, {"Perplexity", true},      {"Same next word", true}};
+    char text[NUMBER];
+    view_group_heading(p, v, group);
+    view_plot(p, v, "error", group, "Mean absolute error of the logits against the FP16 reference.");
+    page_table_begin(p, "Accuracy of every variant against the FP16 reference", columns, COUNT(columns), false);
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        if (!shown(v, i, group)) continue;
+        const result_case *c = &v->r->cases[i];
+        put_name(p, c);
+        view_plain("%.2f", case_number(c, "bits_per_weight", NULL), text, sizeof text);
+        page_cell(p, TONE_PLAIN, "%s", text);
+        if (cJSON_IsFalse(json_find(json_find(c->json, "accuracy"), "finite"))) {
+            page_cell(p, TONE_NO, "NaN or infinite logits");
+            for (size_t rest = 3; rest < COUNT(columns); rest++) page_cell(p, TONE_QUIET, "-");
+            continue;
+        }
+        static const char *const plain[] = {"mean_abs_error", "max_abs_error", "relative_l2"};
+        for (size_t k = 0; k < COUNT(plain); k++) put_with_error(p, c, plain[k], "");
+        put_with_error(p, c, "kl", "kl_error");
+        put_with_error(p, c, "nll_rise", "nll_rise_error");
+        view_plain("%.2f", case_number(c, "accuracy", "perplexity"), text, sizeof text);
+        page_cell(p, TONE_PLAIN, "%s", text);
+        view_plain("%.1f%%", 100.0 * case_number(c, "accuracy", "top1_agreement"), text, sizeof text);
+        page_cell(p, TONE_PLAIN, "%s", text);
+    }
+    page_table_end(p);
+}
+
+void section_accuracy(page *p, const report_view *v)
+{
+    page_section(p, "accuracy", "Error by variant");
+    page_text(
+        p, "Errors are of the logits, whose standard deviation is about 1 in a small model. KL is what an observer "
+           "could learn from one word about which of the two programs wrote it; the rise in NLL is its estimate from "
+           "the words that the reference itself drew. \xc2\xb1 is one standard error.");
+    for (size_t g = 0; g < v->r->group_count; g++) put_accuracy_group(p, v, g);
+}
+
+void section_tradeoff(page *p, const report_view *v)
+{
+    bool any = false;
+    for (size_t g = 0; g < v->r->group_count; g++) any = any || plots_find(v->plots, "tradeoff", g) != NULL;
+    if (!any) return;
+    page_section(p, "tradeoff", "Speed against error");
+    for (size_t g = 0; g < v->r->group_count; g++) {
+        view_group_heading(p, v, g);
+        view_plot(
+            p, v, "tradeoff", g,
+            "Every variant; blue: everything on. The claims want the upper left corner that the dashed lines cut off. "
+            "The fastest of each format is named.");
+    }
+}

@@ -1,0 +1,39 @@
+/* sections.h - the parts of a report, in the order in which they are read. */
+#ifndef CIUIC_SECTIONS_H
+#define CIUIC_SECTIONS_H
+
+#include "harness/report/page.h"
+#include "harness/report/plots.h"
+
+/* What all parts are written from. */
+typedef struct report_view {
+    const result_set *r;
+    const plot_set *plots;
+} report_view;
+
+typedef void section_fn(page *p, const report_view *v);
+section_fn section_answer, section_verdicts, section_variants, section_stages, section_speed, section_memory,
+    section_accuracy, section_tradeoff, section_counters, section_failures, section_machine, section_method,
+    section_reproduce;
+
+/* ---- what parts share ------------------------------------------------------------------------------------------- */
+
+enum { LABEL = 160, NUMBER = 96 };
+
+/* The member's text, or `otherwise`. */
+const char *view_text(const cJSON *object, const char *key, const char *otherwise);
+double view_number(const cJSON *object, const char *key); /* NaN when absent or null */
+/* "1.70x (1.69 to 1.71)"; "-" for NaN. */
+void view_ratio(double value, double low, double high, char *text, size_t size);
+/* A number for a table, "-" for NaN; bytes as "15.2 MB". */
+void view_plain(const char *format, double value, char *text, size_t size) CIUIC_PRINTF(1, 0);
+void view_bytes(double bytes, char *text, size_t size);
+/* supported, refuted, inconclusive; yes, no, partly, unclear. */
+page_tone view_tone(const char *word);
+const result_case *view_case(const report_view *v, const char *id);
+/* The plot where there is one. */
+void view_plot(page *p, const report_view *v, const char *kind, size_t group, const char *caption);
+/* A level-3 heading with the group's label, where there are several groups. */
+void view_group_heading(page *p, const report_view *v, size_t group);
+
+#endif

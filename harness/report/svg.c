@@ -1,0 +1,74 @@
+/* svg.c - a handful of textual replacements; gnuplot's output is regular enough for them, and a test holds it to that. */
+#include "harness/report/svg.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/report/page.h"
+
+/* What to write in place of what; %s in `to` is the slug. The scripts draw text in #010101, which nothing else uses. */
+static const struct {
+    const char *from, *before, *after; /* written: before, and where `after` is not NULL the slug and after */
+} replacements[] = {
+    {"rgb(1,1,1)", "currentColor", NULL},
+    {"rgb(  1,   1,   1)", "currentColor", NULL},
+    {" color=\"black\"", "", NULL},
+    {" color=\"gray\"", "", NULL},
+    {" color=\"white\"", "", NULL},
+    {" font-family=\"sans-serif\"", "", NULL},
+    {"id='gp", "id='", "-gp"},
+    {"id='textbox'", "id='", "-textbox'"},
+    {"id='greybox'", "id='", "-greybox'"},
+    {"id=\"gnuplot_", "id=\"", "-gnuplot_"},
+    {"href='#gp", "href='#", "-gp"},
+};
+
+static const char standalone_style[] =
+    "<style>svg{color:#1b1f24;background:#fff;font-family:system-ui,sans-serif}"
+    "@media(prefers-color-scheme:dark){svg{color:#e6e8eb;background:#14171b}}</style>\n";
+
+/* Writes what stands for the text at `c` and returns how much of it that was; 0 when nothing is to be replaced. */
+static size_t replace(FILE *out, const char *c, const char *slug)
+{
+    static const char title[] = "<title>", title_end[] = "</title>";
+    if (strncmp(c, title, sizeof title - 1) == 0) { /* names of gnuplot's own, which would pop up under the mouse */
+        const char *end = strstr(c, title_end);
+        if (end != NULL) return (size_t)(end - c) + sizeof title_end - 1;
+    }
+    for (size_t i = 0; i < sizeof replacements / sizeof replacements[0]; i++) {
+        const size_t length = strlen(replacements[i].from);
+        if (strncmp(c, replacements[i].from, length) != 0) continue;
+        fputs(replacements[i].before, out);
+        if (replacements[i].after != NULL) fprintf(out, "%s%s", slug, replacements[i].after);
+        return length;
+    }
+    return 0;
+}
+
+char *svg_finish(const char *raw, const char *slug, const char *title, bool standalone)
+{
+    const char *start = strstr(raw, "<svg");
+    const char *body = start != NULL ? strchr(start, '>') : NULL;
+    if (body == NULL) return NULL;
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (out == NULL) return NULL;
+    if (standalone) fputs("<?xml version=\"1.0\" encoding=\"utf-8\"?>\n", out);
+    fputs("<svg class=\"plot\" role=\"img\"", out);
+    for (const char *c = start + 4; c <= body; c++) fputc(*c, out);
+    fputs("\n<title>", out);
+    page_escape(out, PAGE_HTML, title);
+    fputs("</title>\n", out);
+    if (standalone) fputs(standalone_style, out);
+    for (const char *c = body + 1; *c != '\0';) {
+        const size_t replaced = replace(out, c, slug);
+        if (replaced == 0) fputc(*c, out);
+        c += replaced > 0 ? replaced : 1;
+    }
+    const bool failed = ferror(out) != 0;
+    if (fclose(out) == 0 && !failed) return text;
+    free(text);
+    return NULL;
+}
