@@ -11,4 +11,17 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx2;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx2;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_avx2;
+    table->dequantize_row = dequantize_row_avx2;
+    table->matvec_transposed = matvec_transposed_avx2;
+    table->quantize_q8 = quantize_q8_avx2;
+    table->rms_norm = rms_norm_avx2;
+    table->silu = silu_avx2;
+    table->swiglu = swiglu_avx2;
+    table->add = add_avx2;
+    table->mul = mul_avx2;
+    table->axpy = axpy_avx2;
+    table->to_f16 = to_f16_avx2;
+    table->from_f16 = from_f16_avx2;
+    table->attention[KERNEL_CACHE_F32] = attention_f32_avx2;
+    table->attention[KERNEL_CACHE_F16] = attention_f16_avx2;
 }

@@ -10,7 +10,6 @@ kernel_dequantize_row_fn dequantize_row_avx2;
 kernel_matvec_transposed_fn matvec_transposed_avx2;
 kernel_quantize_q8_fn quantize_q8_avx2;
 kernel_rms_norm_fn rms_norm_avx2;
-kernel_rope_fn rope_halves_avx2, rope_interleaved_avx2;
 kernel_silu_fn silu_avx2;
 kernel_swiglu_fn swiglu_avx2;
 kernel_add_fn add_avx2;

@@ -7,6 +7,8 @@
 
 void matmul_bf16_avx2(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
-    if (panel_pays(w, m)) matmul_panel(KERNEL_BF16, w, m, x, ldx, y, ldy);
-    else matmul_dot(KERNEL_BF16, w, m, x, ldx, y, ldy);
+    if (panel_pays(w, m))
+        matmul_panel(KERNEL_BF16, w, m, x, ldx, y, ldy);
+    else
+        matmul_dot(KERNEL_BF16, w, m, x, ldx, y, ldy);
 }

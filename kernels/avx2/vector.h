@@ -17,10 +17,10 @@ typedef __m256i vi;
 /* Tiles, in registers: 16 of them. */
 enum {
     LANES = 8,
-    DOT_ROWS = 8,     /* rows of w against one row of x */
-    DOT_X = 2,        /* rows of x against four rows of w */
+    DOT_ROWS = 8, /* rows of w against one row of x */
+    DOT_X = 2,    /* rows of x against four rows of w */
     PANEL_VECTORS = 2,
-    PANEL_ROWS = 6,   /* rows of x: 12 sums, 2 weights */
+    PANEL_ROWS = 6, /* rows of x: 12 sums, 2 weights */
     Q8_ROWS = 4,
     Q8_PANEL_ROWS = 4, /* 8 sums in int32; those in float live in memory, touched once a group */
     VALUE_VECTORS = 2, /* attention: 4 rows x 2 vectors of the output */
@@ -135,11 +135,28 @@ static ALWAYS_INLINE float vf_largest(vf a)
 
 /* ---- other formats as floats ---- */
 
+/* Fewer than 4 (8) bytes at p as the low bytes of a word, the rest zero: by loads that may overlap and agree where they
+ * do, since a copy through memory would stall on the load that follows. */
+static ALWAYS_INLINE uint64_t under4_bytes(const uint8_t *p, size_t count)
+{
+    if (count == 0) return 0;
+    return p[0] | (uint64_t)p[count / 2] << 8 * (count / 2) | (uint64_t)p[count - 1] << 8 * (count - 1);
+}
+static ALWAYS_INLINE uint64_t under8_bytes(const uint8_t *p, size_t count)
+{
+    uint32_t first, last;
+    if (count < 4) return under4_bytes(p, count);
+    memcpy(&first, p, 4);
+    memcpy(&last, p + count - 4, 4);
+    return first | (uint64_t)last << 8 * (count - 4);
+}
 static ALWAYS_INLINE __m128i load_halves_part(const uint16_t *p, size_t count)
 {
-    uint16_t halves[LANES] = {0};
-    memcpy(halves, p, count * sizeof *p);
-    return _mm_loadu_si128((const __m128i *)(const void *)halves);
+    const uint8_t *bytes = (const uint8_t *)p;
+    uint64_t first;
+    if (count < 4) return _mm_cvtsi64_si128((long long)under8_bytes(bytes, 2 * count));
+    memcpy(&first, p, 8);
+    return _mm_set_epi64x((long long)under8_bytes(bytes + 8, 2 * count - 8), (long long)first);
 }
 static ALWAYS_INLINE vf vf_load_f16(const uint16_t *p)
 {
@@ -175,9 +192,7 @@ static ALWAYS_INLINE __m128i load_bytes(const uint8_t *p)
 }
 static ALWAYS_INLINE __m128i load_bytes_part(const uint8_t *p, size_t count)
 {
-    uint8_t bytes[16] = {0};
-    memcpy(bytes, p, count);
-    return _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    return _mm_cvtsi64_si128((long long)under8_bytes(p, count));
 }
 /* LANES / 2 bytes of two codes each, as LANES bytes: low four bits first. */
 static ALWAYS_INLINE __m128i split_nibbles(__m128i bytes)
@@ -256,6 +271,19 @@ static ALWAYS_INLINE vi vi_of_vf(vf a)
 static ALWAYS_INLINE vf vf_of_vi(vi a)
 {
     return _mm256_cvtepi32_ps(a);
+}
+static ALWAYS_INLINE int32_t vi_sum(vi a)
+{
+    __m128i half = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    half = _mm_add_epi32(half, _mm_shuffle_epi32(half, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(half, _mm_shuffle_epi32(half, 0xb1)));
+}
+/* 32 words of four vectors, each within int8, as bytes. */
+static ALWAYS_INLINE void vi_store_bytes(int8_t *p, const vi q[4])
+{
+    const vi bytes = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+    _mm256_storeu_si256((__m256i *)(void *)p,
+                        _mm256_permutevar8x32_epi32(bytes, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0)));
 }
 /* a[index], by lane. */
 static ALWAYS_INLINE vf vf_permute(vf a, vi index)

@@ -15,4 +15,17 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
         table->matmul_q8[KERNEL_INT8] = matmul_int8_vnni;
         table->matmul_q8[KERNEL_INT4] = matmul_int4_vnni;
     }
+    table->dequantize_row = dequantize_row_avx512;
+    table->matvec_transposed = matvec_transposed_avx512;
+    table->quantize_q8 = quantize_q8_avx512;
+    table->rms_norm = rms_norm_avx512;
+    table->silu = silu_avx512;
+    table->swiglu = swiglu_avx512;
+    table->add = add_avx512;
+    table->mul = mul_avx512;
+    table->axpy = axpy_avx512;
+    table->to_f16 = to_f16_avx512;
+    table->from_f16 = from_f16_avx512;
+    table->attention[KERNEL_CACHE_F32] = attention_f32_avx512;
+    table->attention[KERNEL_CACHE_F16] = attention_f16_avx512;
 }

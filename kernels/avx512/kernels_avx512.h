@@ -11,7 +11,6 @@ kernel_dequantize_row_fn dequantize_row_avx512;
 kernel_matvec_transposed_fn matvec_transposed_avx512;
 kernel_quantize_q8_fn quantize_q8_avx512;
 kernel_rms_norm_fn rms_norm_avx512;
-kernel_rope_fn rope_halves_avx512, rope_interleaved_avx512;
 kernel_silu_fn silu_avx512;
 kernel_swiglu_fn swiglu_avx512;
 kernel_add_fn add_avx512;

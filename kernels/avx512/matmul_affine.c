@@ -8,12 +8,16 @@
 
 void matmul_affine8_avx512(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
-    if (panel_pays(w, m)) matmul_panel(KERNEL_AFFINE8, w, m, x, ldx, y, ldy);
-    else matmul_dot(KERNEL_AFFINE8, w, m, x, ldx, y, ldy);
+    if (panel_pays(w, m))
+        matmul_panel(KERNEL_AFFINE8, w, m, x, ldx, y, ldy);
+    else
+        matmul_dot(KERNEL_AFFINE8, w, m, x, ldx, y, ldy);
 }
 
 void matmul_affine4_avx512(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
-    if (panel_pays(w, m)) matmul_panel(KERNEL_AFFINE4, w, m, x, ldx, y, ldy);
-    else matmul_dot(KERNEL_AFFINE4, w, m, x, ldx, y, ldy);
+    if (panel_pays(w, m))
+        matmul_panel(KERNEL_AFFINE4, w, m, x, ldx, y, ldy);
+    else
+        matmul_dot(KERNEL_AFFINE4, w, m, x, ldx, y, ldy);
 }

@@ -17,10 +17,10 @@ typedef __m512i vi;
 /* Tiles, in registers: 32 of them. */
 enum {
     LANES = 16,
-    DOT_ROWS = 8,     /* rows of w against one row of x */
-    DOT_X = 4,        /* rows of x against four rows of w */
+    DOT_ROWS = 8, /* rows of w against one row of x */
+    DOT_X = 4,    /* rows of x against four rows of w */
     PANEL_VECTORS = 2,
-    PANEL_ROWS = 12,  /* rows of x: 24 sums, 2 weights */
+    PANEL_ROWS = 12, /* rows of x: 24 sums, 2 weights */
     Q8_ROWS = 4,
     Q8_PANEL_ROWS = 6, /* 12 sums in int32, 12 in float, 2 weights */
     VALUE_VECTORS = 4, /* attention: 4 rows x 4 vectors of the output */
@@ -235,6 +235,16 @@ static ALWAYS_INLINE vi vi_of_vf(vf a)
 static ALWAYS_INLINE vf vf_of_vi(vi a)
 {
     return _mm512_cvtepi32_ps(a);
+}
+static ALWAYS_INLINE int32_t vi_sum(vi a)
+{
+    return _mm512_reduce_add_epi32(a);
+}
+/* 32 words of two vectors, each within int8, as bytes. */
+static ALWAYS_INLINE void vi_store_bytes(int8_t *p, const vi q[2])
+{
+    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(q[0]));
+    _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm512_cvtepi32_epi8(q[1]));
 }
 /* a[index], by lane. */
 static ALWAYS_INLINE vf vf_permute(vf a, vi index)

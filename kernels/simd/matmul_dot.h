@@ -4,12 +4,14 @@
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_DOT_H
 #define CIUIC_KERNELS_SIMD_MATMUL_DOT_H
 
+#include "kernels/simd/prefetch.h"
 #include "kernels/simd/weights.h"
 
 /* sums[i][r / 4] = the products of rows [row, row + R) of w with M rows of x over k columns; R is a multiple of 4. */
 static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int M, const weight_rows *w, size_t row,
                                    size_t k, const float *x, size_t ldx, __m128 sums[][DOT_ROWS / 4])
 {
+    const size_t ahead = prefetch_distance((size_t)R * w->stride);
     vf acc[DOT_X][DOT_ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < M; i++) {
@@ -23,6 +25,7 @@ static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int 
         for (int i = 0; i < M; i++) xs[i] = vf_load(x + (size_t)i * ldx + c);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
+            if (M == 1) _mm_prefetch((const char *)weight_at(format, w, row + (size_t)r, c) + ahead, _MM_HINT_T0);
             const vf weights = load_weights(format, w, row + (size_t)r, c);
 #pragma GCC unroll 8
             for (int i = 0; i < M; i++) acc[i][r] = vf_fma(weights, xs[i], acc[i][r]);

@@ -26,9 +26,12 @@ static ALWAYS_INLINE void pack_panel(kernel_format format, const weight_rows *w,
             vi square[LANES];
 #pragma GCC unroll 16
             for (size_t r = 0; r < LANES; r++) {
-                if (n + r >= rows) square[r] = vi_zero();
-                else if (count == LANES) square[r] = vi_of_bits(load_weights(format, w, first + n + r, k + c));
-                else square[r] = vi_of_bits(load_weights_part(format, w, first + n + r, k + c, count));
+                if (n + r >= rows)
+                    square[r] = vi_zero();
+                else if (count == LANES)
+                    square[r] = vi_of_bits(load_weights(format, w, first + n + r, k + c));
+                else
+                    square[r] = vi_of_bits(load_weights_part(format, w, first + n + r, k + c, count));
             }
             vi_transpose(square);
             if (count == LANES) {
@@ -132,12 +135,11 @@ static ALWAYS_INLINE void matmul_panel(kernel_format format, const kernel_matrix
     }
 }
 
-/* From how many rows of x on transposing w pays: the transposition costs about as much as PANEL_FROM / 2 of them. */
-enum { PANEL_FROM = 12 };
-
+/* Transposing a weight costs about as much as 5 rows of x, summing across lanes about 33 / K of the work, and the rows
+ * left over by a tile of PANEL_ROWS count most when they are few: measured, the two paths meet near these sizes. */
 static ALWAYS_INLINE bool panel_pays(const kernel_matrix *w, size_t m)
 {
-    return m >= PANEL_FROM && w->rows >= LANES && w->columns > 0;
+    return m >= (w->columns < 128 ? 16 : 32) && w->rows >= LANES && w->columns > 0;
 }
 
 #endif

@@ -10,6 +10,7 @@
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 
 #include "kernels/kernels.h"
+#include "kernels/simd/prefetch.h"
 
 #define Q8_INLINE Q8_TARGET ALWAYS_INLINE
 
@@ -27,17 +28,18 @@ static Q8_INLINE vi dot4(kernel_format format, vi acc, vi u, vi s)
     return format == KERNEL_INT4 ? vi_dot4_low(acc, u, s) : vi_dot4(acc, u, s);
 }
 
-/* A row of weights or activations from some group on. */
+/* A row of weights from some group on. */
 typedef struct q8_row {
     const uint8_t *values;
     const uint16_t *scales;
 } q8_row;
 
-static Q8_INLINE q8_row q8_row_at(const kernel_matrix *w, size_t row, size_t group)
+/* `groups` is that of a whole row. */
+static Q8_INLINE q8_row q8_row_at(const kernel_matrix *w, size_t groups, size_t row, size_t group)
 {
-    const size_t groups = kernel_row_scales(w->format, w->columns);
+    const size_t at = row * groups + group;
     const size_t bytes = w->format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP;
-    return (q8_row){(const uint8_t *)w->values + (row * groups + group) * bytes, w->scales + row * groups + group};
+    return (q8_row){(const uint8_t *)w->values + at * bytes, w->scales + at};
 }
 
 static Q8_INLINE vf load_scales(const uint16_t *scales, size_t count)
@@ -49,8 +51,8 @@ static Q8_INLINE vf load_scales(const uint16_t *scales, size_t count)
 
 /* acc[r] += the products of R rows with up to LANES groups of x, whose scales times x's are in scale[r].
  * INT8: a vector of weights spans VECTOR_GROUPS groups, 8 lanes each. */
-static Q8_INLINE void dot_groups_int8(const int R, const q8_row *w, const uint8_t *x, size_t groups, const vf *scale,
-                                      vf *acc)
+static Q8_INLINE void dot_groups_int8(const int R, const q8_row *w, const uint8_t *x, size_t groups, size_t ahead,
+                                      const vf *scale, vf *acc)
 {
     const vi flip = vi_set1((int32_t)0x80808080u), step = vi_set1(VECTOR_GROUPS);
     vi group_of_lane = vi_lane_over(8);
@@ -61,6 +63,7 @@ static Q8_INLINE void dot_groups_int8(const int R, const q8_row *w, const uint8_
         const vi start = vi_sub32(vi_zero(), vi_dot4(vi_zero(), flip, xs));
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
+            _mm_prefetch((const char *)w[r].values + at + ahead, _MM_HINT_T0);
             const vi ws = whole ? vi_load(w[r].values + at) : vi_load_part(w[r].values + at, bytes);
             const vi sum = vi_dot4(start, vi_xor(ws, flip), xs);
             acc[r] = vf_fma(vf_of_vi(sum), vf_permute(scale[r], group_of_lane), acc[r]);
@@ -70,8 +73,8 @@ static Q8_INLINE void dot_groups_int8(const int R, const q8_row *w, const uint8_
 
 /* INT4: a vector of codes spans twice as many groups, 16 bytes each, the low and the high four bits of which meet the
  * first and the second half of a group of x. */
-static Q8_INLINE void dot_groups_int4(const int R, const q8_row *w, const uint8_t *x, size_t groups, const vf *scale,
-                                      vf *acc)
+static Q8_INLINE void dot_groups_int4(const int R, const q8_row *w, const uint8_t *x, size_t groups, size_t ahead,
+                                      const vf *scale, vf *acc)
 {
     const vi nibble = vi_set1(0x0f0f0f0f), eights = vi_set1(0x08080808), step = vi_set1(2 * VECTOR_GROUPS);
     vi group_of_lane = vi_lane_over(4);
@@ -79,15 +82,20 @@ static Q8_INLINE void dot_groups_int4(const int R, const q8_row *w, const uint8_
         const size_t at = g * KERNEL_GROUP, bytes = (groups - g) * KERNEL_GROUP;
         const bool whole = bytes >= 2 * VECTOR_BYTES;
         vi first = vi_zero(), second = vi_zero();
-        if (bytes >= VECTOR_BYTES) first = vi_load(x + at);
-        else first = vi_load_part(x + at, bytes);
-        if (whole) second = vi_load(x + at + VECTOR_BYTES);
-        else if (bytes > VECTOR_BYTES) second = vi_load_part(x + at + VECTOR_BYTES, bytes - VECTOR_BYTES);
+        if (bytes >= VECTOR_BYTES)
+            first = vi_load(x + at);
+        else
+            first = vi_load_part(x + at, bytes);
+        if (whole)
+            second = vi_load(x + at + VECTOR_BYTES);
+        else if (bytes > VECTOR_BYTES)
+            second = vi_load_part(x + at + VECTOR_BYTES, bytes - VECTOR_BYTES);
         const vi low = vi_even_blocks(first, second), high = vi_odd_blocks(first, second);
         const vi start = vi_sub32(vi_zero(), vi_dot4_low(vi_dot4_low(vi_zero(), eights, low), eights, high));
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
             const uint8_t *codes = w[r].values + at / 2;
+            _mm_prefetch((const char *)codes + ahead, _MM_HINT_T0);
             const vi ws = whole ? vi_load(codes) : vi_load_part(codes, bytes / 2);
             const vi sum = vi_dot4_low(vi_dot4_low(start, vi_and(ws, nibble), low), vi_high_nibbles(ws), high);
             acc[r] = vf_fma(vf_of_vi(sum), vf_permute(scale[r], group_of_lane), acc[r]);
@@ -95,13 +103,12 @@ static Q8_INLINE void dot_groups_int4(const int R, const q8_row *w, const uint8_
     }
 }
 
-/* R rows of w from `row` on against row i of x: acc[r] holds the product, spread over the lanes. */
-static Q8_INLINE void q8_dot(kernel_format format, const int R, const kernel_matrix *w, size_t row, const kernel_q8 *x,
-                             size_t i, vf *acc)
+/* R rows of w from the given one on against one row of x: acc[r] holds the product, spread over the lanes. */
+static Q8_INLINE void q8_dot(kernel_format format, const int R, size_t groups, q8_row w, const uint8_t *x,
+                             const float *x_scales, vf *acc)
 {
-    const size_t groups = kernel_row_scales(format, w->columns);
-    const uint8_t *values = (const uint8_t *)x->values + i * groups * KERNEL_GROUP;
-    const float *x_scales = x->scales + i * groups;
+    const size_t group_bytes = format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP;
+    const size_t ahead = prefetch_distance((size_t)R * groups * group_bytes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) acc[r] = vf_zero();
     for (size_t g = 0; g < groups; g += LANES) {
@@ -111,31 +118,38 @@ static Q8_INLINE void q8_dot(kernel_format format, const int R, const kernel_mat
         vf scale[Q8_ROWS];
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            rows[r] = q8_row_at(w, row + (size_t)r, g);
+            const size_t at = (size_t)r * groups + g;
+            rows[r] = (q8_row){w.values + at * group_bytes, w.scales + at};
             scale[r] = vf_mul(load_scales(rows[r].scales, count), xs);
         }
-        if (format == KERNEL_INT4) dot_groups_int4(R, rows, values + g * KERNEL_GROUP, count, scale, acc);
-        else dot_groups_int8(R, rows, values + g * KERNEL_GROUP, count, scale, acc);
+        if (format == KERNEL_INT4)
+            dot_groups_int4(R, rows, x + g * KERNEL_GROUP, count, ahead, scale, acc);
+        else
+            dot_groups_int8(R, rows, x + g * KERNEL_GROUP, count, ahead, scale, acc);
     }
 }
 
 static Q8_INLINE void matmul_q8_dot(kernel_format format, const kernel_matrix *w, size_t m, const kernel_q8 *x,
                                     float *y, size_t ldy)
 {
+    const size_t groups = kernel_row_scales(format, w->columns);
+    const uint8_t *values = (const uint8_t *)x->values;
     size_t n = 0;
     for (; n + Q8_ROWS <= w->rows; n += Q8_ROWS) {
+        const q8_row row = q8_row_at(w, groups, n, 0);
         const __m128 bias = w->bias ? _mm_loadu_ps(w->bias + n) : _mm_setzero_ps();
         for (size_t i = 0; i < m; i++) {
             vf acc[Q8_ROWS];
-            q8_dot(format, Q8_ROWS, w, n, x, i, acc);
+            q8_dot(format, Q8_ROWS, groups, row, values + i * groups * KERNEL_GROUP, x->scales + i * groups, acc);
             _mm_storeu_ps(y + i * ldy + n, _mm_add_ps(vf_sum4(acc[0], acc[1], acc[2], acc[3]), bias));
         }
     }
     for (; n < w->rows; n++) {
+        const q8_row row = q8_row_at(w, groups, n, 0);
         const float bias = w->bias ? w->bias[n] : 0.0f;
         for (size_t i = 0; i < m; i++) {
             vf acc[1];
-            q8_dot(format, 1, w, n, x, i, acc);
+            q8_dot(format, 1, groups, row, values + i * groups * KERNEL_GROUP, x->scales + i * groups, acc);
             y[i * ldy + n] = vf_sum(acc[0]) + bias;
         }
     }
@@ -167,6 +181,7 @@ static Q8_INLINE vi unsigned_columns(kernel_format format, const uint8_t *values
 static Q8_INLINE void q8_pack(kernel_format format, const kernel_matrix *w, size_t row, size_t rows, size_t group,
                               size_t groups, q8_panel *panel)
 {
+    const size_t stride = kernel_row_scales(format, w->columns);
     const size_t group_bytes = format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP;
     for (size_t v = 0; v < PANEL_VECTORS; v++) {
         for (size_t g = 0; g < groups; g += VECTOR_GROUPS) {
@@ -174,7 +189,7 @@ static Q8_INLINE void q8_pack(kernel_format format, const kernel_matrix *w, size
 #pragma GCC unroll 16
             for (size_t r = 0; r < LANES; r++) {
                 const size_t n = v * LANES + r;
-                const q8_row from = q8_row_at(w, row + (n < rows ? n : 0), group);
+                const q8_row from = q8_row_at(w, stride, row + (n < rows ? n : 0), group);
                 square[r] = n < rows ? unsigned_columns(format, from.values + g * group_bytes, groups - g) : vi_zero();
             }
             vi_transpose(square);
@@ -184,7 +199,7 @@ static Q8_INLINE void q8_pack(kernel_format format, const kernel_matrix *w, size
     }
     for (size_t n = 0; n < Q8_PANEL_N; n++) {
         float scales[Q8_PANEL_GROUPS + LANES] = {0};
-        const uint16_t *from = q8_row_at(w, row + (n < rows ? n : 0), group).scales;
+        const uint16_t *from = q8_row_at(w, stride, row + (n < rows ? n : 0), group).scales;
         if (n < rows) {
             size_t g = 0;
             for (; g + LANES <= groups; g += LANES) vf_store(scales + g, vf_load_f16(from + g));
@@ -304,13 +319,15 @@ static Q8_INLINE void matmul_q8_panel(kernel_format format, const kernel_matrix 
 }
 
 /* From how many rows of x on the transposition of w pays. */
-enum { Q8_PANEL_FROM = 8 };
+enum { Q8_PANEL_FROM = Q8_PANEL_ROWS };
 
 static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y,
                                 size_t ldy)
 {
-    if (m >= Q8_PANEL_FROM && w->rows >= LANES && w->columns > 0) matmul_q8_panel(format, w, m, x, y, ldy);
-    else matmul_q8_dot(format, w, m, x, y, ldy);
+    if (m >= Q8_PANEL_FROM && w->rows >= LANES && w->columns > 0)
+        matmul_q8_panel(format, w, m, x, y, ldy);
+    else
+        matmul_q8_dot(format, w, m, x, y, ldy);
 }
 
 #endif

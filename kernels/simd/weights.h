@@ -8,8 +8,8 @@
 /* Rows of weights (or keys) at any distance from each other. */
 typedef struct weight_rows {
     const unsigned char *values;
-    size_t stride;      /* bytes from one row to the next */
-    vf scale, minimum;  /* affine formats */
+    size_t stride;     /* bytes from one row to the next */
+    vf scale, minimum; /* affine formats */
 } weight_rows;
 
 static ALWAYS_INLINE weight_rows rows_of_matrix(const kernel_matrix *w)
@@ -22,11 +22,15 @@ static ALWAYS_INLINE const void *weight_at(kernel_format format, const weight_ro
 {
     const unsigned char *start = w->values + row * w->stride;
     switch (format) {
-    case KERNEL_F32: return start + 4 * k;
+    case KERNEL_F32:
+        return start + 4 * k;
     case KERNEL_F16:
-    case KERNEL_BF16: return start + 2 * k;
-    case KERNEL_AFFINE4: return start + k / 2;
-    default: return start + k;
+    case KERNEL_BF16:
+        return start + 2 * k;
+    case KERNEL_AFFINE4:
+        return start + k / 2;
+    default:
+        return start + k;
     }
 }
 
@@ -34,11 +38,16 @@ static ALWAYS_INLINE vf load_weights(kernel_format format, const weight_rows *w,
 {
     const void *p = weight_at(format, w, row, k);
     switch (format) {
-    case KERNEL_F32: return vf_load(p);
-    case KERNEL_F16: return vf_load_f16(p);
-    case KERNEL_BF16: return vf_load_bf16(p);
-    case KERNEL_AFFINE8: return vf_fma(vf_of_u8(load_bytes(p)), w->scale, w->minimum);
-    default: return vf_fma(vf_of_u8(split_nibbles(load_half_bytes(p))), w->scale, w->minimum);
+    case KERNEL_F32:
+        return vf_load(p);
+    case KERNEL_F16:
+        return vf_load_f16(p);
+    case KERNEL_BF16:
+        return vf_load_bf16(p);
+    case KERNEL_AFFINE8:
+        return vf_fma(vf_of_u8(load_bytes(p)), w->scale, w->minimum);
+    default:
+        return vf_fma(vf_of_u8(split_nibbles(load_half_bytes(p))), w->scale, w->minimum);
     }
 }
 
@@ -48,11 +57,16 @@ static ALWAYS_INLINE vf load_weights_part(kernel_format format, const weight_row
 {
     const void *p = weight_at(format, w, row, k);
     switch (format) {
-    case KERNEL_F32: return vf_load_part(p, count);
-    case KERNEL_F16: return vf_load_f16_part(p, count);
-    case KERNEL_BF16: return vf_load_bf16_part(p, count);
-    case KERNEL_AFFINE8: return vf_fma(vf_of_u8(load_bytes_part(p, count)), w->scale, w->minimum);
-    default: return vf_fma(vf_of_u8(split_nibbles(load_bytes_part(p, (count + 1) / 2))), w->scale, w->minimum);
+    case KERNEL_F32:
+        return vf_load_part(p, count);
+    case KERNEL_F16:
+        return vf_load_f16_part(p, count);
+    case KERNEL_BF16:
+        return vf_load_bf16_part(p, count);
+    case KERNEL_AFFINE8:
+        return vf_fma(vf_of_u8(load_bytes_part(p, count)), w->scale, w->minimum);
+    default:
+        return vf_fma(vf_of_u8(split_nibbles(load_bytes_part(p, (count + 1) / 2))), w->scale, w->minimum);
     }
 }
 

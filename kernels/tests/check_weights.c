@@ -1,0 +1,273 @@
+/* check_weights.c - the formats themselves: random matrices, an oracle that reads the format's definition in double, and
+ * the kernels that take weights apart: dequantize_row, matvec_transposed, quantize_q8. */
+#include "kernels/tests/check.h"
+
+/* ---- the oracle ---- */
+
+double half_value(uint16_t half)
+{
+    const int exponent = half >> 10 & 31, fraction = half & 1023;
+    const double sign = half & 0x8000 ? -1.0 : 1.0;
+    if (exponent == 31) return fraction ? NAN : sign * (double)INFINITY;
+    return sign * (exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24));
+}
+
+static int code_of(const kernel_matrix *w, size_t row, size_t k)
+{
+    const uint8_t *values = (const uint8_t *)w->values + row * kernel_row_bytes(w->format, w->columns);
+    const size_t group = k / KERNEL_GROUP, in_group = k % KERNEL_GROUP;
+    switch (w->format) {
+    case KERNEL_INT8:
+        return (int8_t)values[k];
+    case KERNEL_INT4:
+        return (in_group < 16 ? values[group * 16 + in_group] & 15 : values[group * 16 + in_group - 16] >> 4) - 8;
+    case KERNEL_AFFINE8:
+        return values[k];
+    default:
+        return k % 2 ? values[k / 2] >> 4 : values[k / 2] & 15;
+    }
+}
+
+double weight_value(const kernel_matrix *w, size_t row, size_t k)
+{
+    const size_t at = row * w->columns + k;
+    switch (w->format) {
+    case KERNEL_F32:
+        return (double)((const float *)w->values)[at];
+    case KERNEL_F16:
+        return half_value(((const uint16_t *)w->values)[at]);
+    case KERNEL_BF16: {
+        const uint32_t bits = (uint32_t)((const uint16_t *)w->values)[at] << 16;
+        float value;
+        memcpy(&value, &bits, sizeof value);
+        return (double)value;
+    }
+    case KERNEL_INT8:
+    case KERNEL_INT4:
+        return code_of(w, row, k) *
+               half_value(w->scales[row * kernel_row_scales(w->format, w->columns) + k / KERNEL_GROUP]);
+    default:
+        return code_of(w, row, k) * (double)w->scale + (double)w->minimum;
+    }
+}
+
+/* q * scale + minimum is rounded relative to its terms, not to their sum. */
+double weight_magnitude(const kernel_matrix *w, size_t row, size_t k)
+{
+    if (w->format == KERNEL_AFFINE8 || w->format == KERNEL_AFFINE4) {
+        return fabs(code_of(w, row, k) * (double)w->scale) + fabs((double)w->minimum);
+    }
+    return fabs(weight_value(w, row, k));
+}
+
+/* ---- random matrices ---- */
+
+static uint16_t random_half(check *c, weight_kind kind)
+{
+    const uint16_t bits = (uint16_t)check_random(c);
+    if (kind == WEIGHTS_WILD) return bits; /* one in 32 is not finite */
+    if (kind == WEIGHTS_AWKWARD) return (bits & 0x7c00) == 0x7c00 ? (uint16_t)(bits & 0x83ff) : bits;
+    return (uint16_t)((bits & 0x8fff) | 0x2000); /* magnitudes of 2^-7 to 2^-3 */
+}
+
+static uint16_t random_bf16(check *c, weight_kind kind)
+{
+    const float value = kind == WEIGHTS_NORMAL ? check_normal(c) : check_awkward(c, kind == WEIGHTS_WILD);
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return (uint16_t)(bits >> 16) == 0x7f80 && isnan(value) ? 0x7fc0 : (uint16_t)(bits >> 16);
+}
+
+static void fill_values(check *c, kernel_format format, size_t rows, size_t columns, weight_kind kind, void *values)
+{
+    const size_t count = rows * columns, row_bytes = kernel_row_bytes(format, columns);
+    switch (format) {
+    case KERNEL_F32:
+        for (size_t i = 0; i < count; i++) {
+            ((float *)values)[i] = kind == WEIGHTS_NORMAL ? check_normal(c) : check_awkward(c, kind == WEIGHTS_WILD);
+        }
+        return;
+    case KERNEL_F16:
+        for (size_t i = 0; i < count; i++) ((uint16_t *)values)[i] = random_half(c, kind);
+        return;
+    case KERNEL_BF16:
+        for (size_t i = 0; i < count; i++) ((uint16_t *)values)[i] = random_bf16(c, kind);
+        return;
+    default:
+        for (size_t i = 0; i < rows * row_bytes; i++) ((uint8_t *)values)[i] = (uint8_t)check_random(c);
+    }
+    /* The padding of groups: zeros, and the code of zero. */
+    for (size_t n = 0; n < rows && columns % KERNEL_GROUP; n++) {
+        uint8_t *row = (uint8_t *)values + n * row_bytes;
+        for (size_t k = columns; k < (columns + KERNEL_GROUP - 1) / KERNEL_GROUP * KERNEL_GROUP; k++) {
+            uint8_t *code = row + k / KERNEL_GROUP * 16 + k % 16;
+            if (format == KERNEL_INT8)
+                row[k] = 0;
+            else if (format == KERNEL_INT4)
+                *code = (uint8_t)(k % KERNEL_GROUP < 16 ? (*code & 0xf0) | 8 : (*code & 15) | 0x80);
+        }
+    }
+}
+
+kernel_matrix check_matrix(check *c, kernel_format format, size_t rows, size_t columns, bool bias, weight_kind kind)
+{
+    kernel_matrix w = {.format = format, .rows = rows, .columns = columns};
+    void *values = check_alloc(c, rows * kernel_row_bytes(format, columns));
+    fill_values(c, format, rows, columns, kind, values);
+    w.values = values;
+    const size_t scales = rows * kernel_row_scales(format, columns);
+    if (format == KERNEL_INT8 || format == KERNEL_INT4) {
+        uint16_t *scale = check_alloc(c, scales * sizeof *scale);
+        for (size_t i = 0; i < scales; i++) scale[i] = random_half(c, kind);
+        w.scales = scale;
+    }
+    if (format == KERNEL_AFFINE8 || format == KERNEL_AFFINE4) {
+        w.scale = check_normal(c) * 0.01f;
+        w.minimum = check_normal(c);
+    }
+    if (bias) {
+        float *b = check_alloc(c, rows * sizeof *b);
+        for (size_t i = 0; i < rows; i++) b[i] = check_normal(c);
+        w.bias = b;
+    }
+    return w;
+}
+
+/* ---- dequantize_row ---- */
+
+/* Every format but the affine ones is exact in float: an int8 times a binary16 has 19 bits. Affine: q * scale and the sum
+ * round once each, or the sum alone when fused: gamma_2 of the terms. */
+static void check_dequantize_row(check *c)
+{
+    static const size_t columns[] = {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 64, 127, 255, 256, 384, 513};
+    for (int f = 0; f < KERNEL_FORMATS; f++) {
+        for (size_t s = 0; s < sizeof columns / sizeof columns[0]; s++) {
+            const size_t k = columns[s], rows = 3, row = s % rows;
+            check_shape(c, "%s, %zu columns", kernel_format_name((kernel_format)f), k);
+            const kernel_matrix w = check_matrix(c, (kernel_format)f, rows, k, false, WEIGHTS_WILD);
+            check_freeze(c);
+            float *out = check_output(c, k * sizeof *out);
+            CHECK_CALL(c->table->dequantize_row(&w, row, out));
+            const bool affine = f == KERNEL_AFFINE8 || f == KERNEL_AFFINE4;
+            for (size_t i = 0; i < k; i++) {
+                const double tolerance = affine ? gamma_of(2) * weight_magnitude(&w, row, i) : 0;
+                check_value(c, "out", i, (double)out[i], weight_value(&w, row, i), tolerance);
+            }
+        }
+    }
+}
+
+/* ---- matvec_transposed ---- */
+
+/* A sum of `rows` products and what y held, in any order: gamma_{rows + 1} of the magnitudes; two roundings more where the
+ * weight itself is rounded. A product or sum below the normal floats loses at most one smallest float. */
+static void check_matvec_transposed(check *c)
+{
+    static const size_t shapes[][2] = {{0, 5},  {5, 0},   {1, 1},    {3, 7},    {4, 32},    {7, 33},
+                                       {8, 64}, {9, 100}, {32, 128}, {64, 512}, {128, 257}, {17, 600}};
+    for (int f = 0; f < KERNEL_FORMATS; f++) {
+        for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+            const size_t rows = shapes[s][0], k = shapes[s][1];
+            const bool wild = s % 3 == 2;
+            check_shape(c, "%s, %zu x %zu", kernel_format_name((kernel_format)f), rows, k);
+            const kernel_matrix w =
+                check_matrix(c, (kernel_format)f, rows, k, true, wild ? WEIGHTS_WILD : WEIGHTS_AWKWARD);
+            float *a = check_alloc(c, rows * sizeof *a), *before = check_alloc(c, k * sizeof *before);
+            for (size_t r = 0; r < rows; r++) a[r] = check_awkward(c, wild);
+            for (size_t i = 0; i < k; i++) before[i] = check_normal(c);
+            check_freeze(c);
+            float *y = check_output(c, k * sizeof *y);
+            if (k) memcpy(y, before, k * sizeof *y);
+            CHECK_CALL(c->table->matvec_transposed(&w, a, y));
+            for (size_t i = 0; i < k; i++) {
+                double sum = (double)before[i], magnitude = fabs(sum);
+                for (size_t r = 0; r < rows; r++) {
+                    sum += (double)a[r] * weight_value(&w, r, i);
+                    magnitude += fabs((double)a[r]) * weight_magnitude(&w, r, i);
+                }
+                check_value(c, "y", i, (double)y[i], sum,
+                            gamma_of((double)rows + 3) * magnitude + ((double)rows + 1) * 2 * SMALLEST);
+            }
+        }
+    }
+}
+
+/* ---- quantize_q8 ---- */
+
+/* scale = largest / 127 rounds once. q rounds x * (127 / largest), two roundings of a value up to 127, to an integer: q *
+ * scale is within scale * (1/2 + 127 * gamma_3) of x. sums rounds a product once. Every rung gives the same integers. */
+static void check_group(check *c, const float *x, size_t width, const int8_t *q, double scale, double sum)
+{
+    double largest = 0;
+    bool finite = true;
+    int total = 0;
+    for (size_t i = 0; i < width; i++) {
+        finite = finite && isfinite(x[i]);
+        largest = fmax(largest, fabs((double)x[i]));
+    }
+    for (size_t i = 0; i < KERNEL_GROUP; i++) {
+        total += q[i];
+        if (q[i] < -127) check_fail(c, "q[%zu] is -128, expected -127..127", i);
+        if (i >= width && q[i] != 0) check_fail(c, "padding q[%zu] is %d, expected 0", i, q[i]);
+    }
+    if (!finite) {
+        check_value(c, "scale", 0, scale, NAN, 0);
+        check_value(c, "sum", 0, sum, NAN, 0);
+        return;
+    }
+    /* 127 / largest overflows below this: such a group counts as zero. */
+    const bool vanishes = largest == 0 || 127.0 / largest > (double)FLT_MAX;
+    check_value(c, "scale", 0, scale, vanishes ? 0 : largest / 127, ROUNDOFF * largest / 127 + SMALLEST);
+    check_value(c, "sum", 0, sum, scale * total, ROUNDOFF * fabs(scale * total) + SMALLEST);
+    for (size_t i = 0; i < width && !vanishes; i++) {
+        const double tolerance = scale * (0.5 + 127 * gamma_of(3)) + 127 * SMALLEST;
+        check_value(c, "q * scale", i, q[i] * scale, (double)x[i], tolerance);
+    }
+}
+
+static void check_quantize_q8(check *c)
+{
+    static const size_t shapes[][2] = {{0, 40}, {3, 0},  {1, 1},  {2, 5},   {1, 16},  {3, 31},
+                                       {2, 32}, {4, 33}, {5, 64}, {3, 100}, {2, 256}, {1, 1537}};
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+        for (int kind = 0; kind < 3; kind++) {
+            const size_t m = shapes[s][0], k = shapes[s][1], ldx = k + (size_t)kind,
+                         groups = (k + KERNEL_GROUP - 1) / KERNEL_GROUP;
+            check_shape(c, "%zu x %zu, rows %zu apart", m, k, ldx);
+            float *x = check_alloc(c, m ? ((m - 1) * ldx + k) * sizeof *x : 0);
+            for (size_t i = 0; i < m; i++) {
+                for (size_t j = 0; j < k; j++) {
+                    float *at = x + i * ldx + j;
+                    if (kind == 0)
+                        *at = check_normal(c);
+                    else if (kind == 1)
+                        *at = i % 2 ? check_normal(c) * 0x1p-130f : check_awkward(c, false);
+                    else
+                        *at = check_awkward(c, true);
+                    if (kind == 1 && s % 3 == 0) *at = check_random(c) % 2 ? 0.5f : -127.0f; /* ties, exactly */
+                }
+            }
+            check_freeze(c);
+            const size_t bytes = m * groups * KERNEL_GROUP, floats = m * groups * sizeof(float);
+            kernel_q8 got = {check_output(c, bytes), check_output(c, floats), check_output(c, floats)};
+            kernel_q8 want = {check_output(c, bytes), check_output(c, floats), check_output(c, floats)};
+            CHECK_CALL(c->table->quantize_q8(m, k, x, ldx, &got));
+            CHECK_CALL(c->reference->quantize_q8(m, k, x, ldx, &want));
+            if (bytes && memcmp(got.values, want.values, bytes) != 0)
+                check_fail(c, "integers differ from those of the c rung");
+            for (size_t g = 0; g < m * groups; g++) {
+                const size_t first = g % groups * KERNEL_GROUP,
+                             width = k - first < KERNEL_GROUP ? k - first : KERNEL_GROUP;
+                check_group(c, x + g / groups * ldx + first, width, got.values + g * KERNEL_GROUP,
+                            (double)got.scales[g], (double)got.sums[g]);
+            }
+        }
+    }
+}
+
+const check_entry weight_checks[] = {
+    {"dequantize_row", check_dequantize_row},
+    {"matvec_transposed", check_matvec_transposed},
+    {"quantize_q8", check_quantize_q8},
+    {NULL, NULL},
+};

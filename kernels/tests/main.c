@@ -1,0 +1,162 @@
+/* check-kernels - every kernel of every rung against its definition in double and against the portable rung; only when all
+ * of that passed, and with --bench, their speed. */
+#include "kernels/tests/check.h"
+
+#include <time.h>
+
+static const char usage[] = "usage: check-kernels [--isa LIST] [--kernel PATTERN] [--bench] [--seed S] [--json]\n"
+                            "  --isa LIST        rungs to check, comma-separated: c,avx2,avx512 (default: all; one "
+                            "that this CPU lacks is skipped)\n"
+                            "  --kernel PATTERN  only kernels whose name contains PATTERN\n"
+                            "  --bench           time them afterwards, if every check passed\n"
+                            "  --seed S          seed of the random inputs (default: the clock)\n"
+                            "  --json            one JSON object on stdout and nothing else\n"
+                            "example: check-kernels --isa avx512 --kernel matmul --bench\n";
+
+typedef struct settings {
+    bool isa[KERNEL_ISAS];
+    const char *pattern;
+    uint64_t seed;
+    bool bench, json;
+} settings;
+
+static bool parse_isas(const char *list, bool isa[KERNEL_ISAS])
+{
+    char copy[64];
+    if (strlen(list) >= sizeof copy) return false;
+    strcpy(copy, list);
+    memset(isa, 0, KERNEL_ISAS * sizeof *isa);
+    char *rest = copy;
+    for (const char *name; (name = strsep(&rest, ","));) {
+        kernel_isa rung;
+        if (!kernel_isa_parse(name, &rung)) return false;
+        isa[rung] = true;
+    }
+    return true;
+}
+
+static bool parse_seed(const char *text, uint64_t *seed)
+{
+    char *end;
+    *seed = strtoull(text, &end, 0);
+    return *text && *text != '-' && !*end;
+}
+
+static bool parse_arguments(int argc, char **argv, settings *s)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *option = argv[i], *value = i + 1 < argc ? argv[i + 1] : NULL;
+        bool good = true;
+        if (strcmp(option, "--bench") == 0)
+            s->bench = true;
+        else if (strcmp(option, "--json") == 0)
+            s->json = true;
+        else if (strcmp(option, "--isa") == 0)
+            good = value && parse_isas(value, s->isa), i++;
+        else if (strcmp(option, "--kernel") == 0)
+            good = value != NULL, s->pattern = value, i++;
+        else if (strcmp(option, "--seed") == 0)
+            good = value && parse_seed(value, &s->seed), i++;
+        else
+            good = false;
+        if (!good) {
+            fprintf(stderr, "check-kernels: %s %s is not understood; see --help\n%s", option, value ? value : "",
+                    usage);
+            return false;
+        }
+    }
+    return true;
+}
+
+typedef struct totals {
+    size_t passed, failed, skipped;
+} totals;
+
+static void report(const check *c, bool json, bool first)
+{
+    const bool failed = c->failures > 0;
+    if (json) {
+        printf("%s\n    {\"kernel\": \"%s\", \"isa\": \"%s\", \"shapes\": %zu, \"error_over_tolerance\": %.4g, "
+               "\"shape\": \"%s\", "
+               "\"status\": \"%s\", \"reason\": \"%s\"}",
+               first ? "" : ",", c->kernel, kernel_isa_name(c->isa), c->calls, c->worst, c->worst_shape,
+               failed ? "failed" : "passed", c->complaint);
+        return;
+    }
+    printf("%-18s %-7s %4zu shapes  error/tolerance %-8.3g %-44s %s\n", c->kernel, kernel_isa_name(c->isa), c->calls,
+           c->worst, c->worst_shape, failed ? "FAIL" : "PASS");
+    if (failed) printf("    %s: %s (%zu failures)\n", c->worst_shape, c->complaint, c->failures);
+    fflush(stdout);
+}
+
+/* A crash inside a kernel fails the check and ends it: what it left behind is not worth comparing. */
+static void run_check(const check_entry *entry, check *c)
+{
+    const int number = sigsetjmp(check_jump, 1);
+    if (number == 0)
+        entry->run(c);
+    else
+        check_fail(c, "crashed: %s", strsignal(number));
+    check_release(c);
+}
+
+static void check_rung(kernel_isa isa, const settings *s, totals *t)
+{
+    static const check_entry *const groups[] = {matmul_checks, weight_checks, elementwise_checks, attention_checks};
+    kernel_table table, reference;
+    kernel_table_fill(&table, isa);
+    kernel_table_fill(&reference, KERNEL_ISA_C);
+    for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+        for (const check_entry *e = groups[g]; e->kernel; e++) {
+            if (!strstr(e->kernel, s->pattern)) continue;
+            check c = {.kernel = e->kernel, .isa = isa, .table = &table, .reference = &reference, .random = s->seed};
+            run_check(e, &c);
+            report(&c, s->json, t->passed + t->failed == 0);
+            *(c.failures ? &t->failed : &t->passed) += 1;
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    settings s = {.pattern = "", .seed = (uint64_t)time(NULL)};
+    memset(s.isa, 1, sizeof s.isa);
+    if (argc == 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (!parse_arguments(argc, argv, &s)) return 2;
+    totals t = {0};
+    if (s.json)
+        printf("{\"seed\": %llu, \"checks\": [", (unsigned long long)s.seed);
+    else
+        printf("seed %llu\n", (unsigned long long)s.seed);
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        if (!s.isa[isa]) continue;
+        if (kernel_isa_available((kernel_isa)isa)) {
+            check_rung((kernel_isa)isa, &s, &t);
+            continue;
+        }
+        t.skipped++;
+        fprintf(stderr, "check-kernels: SKIPPED rung %s: this CPU or its operating system lacks it\n",
+                kernel_isa_name((kernel_isa)isa));
+    }
+    if (t.passed + t.failed + t.skipped == 0) {
+        fprintf(stderr, "check-kernels: no kernel's name contains '%s'; try --kernel matmul\n", s.pattern);
+        return 2;
+    }
+    if (s.json) printf("],\n  \"passed\": %zu, \"failed\": %zu, \"skipped\": %zu", t.passed, t.failed, t.skipped);
+    for (int isa = 0; isa < KERNEL_ISAS && s.bench && t.failed == 0; isa++) {
+        if (!s.isa[isa] || !kernel_isa_available((kernel_isa)isa)) continue;
+        kernel_table table;
+        kernel_table_fill(&table, (kernel_isa)isa);
+        bench_rung(&table, s.pattern, s.json);
+    }
+    if (s.json)
+        printf("}\n");
+    else if (t.skipped)
+        printf("%zu passed, %zu failed, %zu skipped\n", t.passed, t.failed, t.skipped);
+    else
+        printf("%zu passed, %zu failed\n", t.passed, t.failed);
+    return t.failed ? 1 : 0;
+}
