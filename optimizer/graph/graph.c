@@ -21,15 +21,15 @@ static bool reserve(void **array, int count, int *capacity, size_t element)
 
 int graph_add_value(graph *g, graph_dtype dtype, graph_rows rows, size_t width, const char *format, ...)
 {
+    graph_value value = {.dtype = dtype, .rows = rows, .width = width};
+    va_list arguments; /* read before the array moves: they may be names of other values */
+    va_start(arguments, format);
+    vsnprintf(value.name, sizeof value.name, format, arguments);
+    va_end(arguments);
     void *array = g->values;
     if (!reserve(&array, g->value_count, &g->value_capacity, sizeof *g->values)) return GRAPH_NONE;
     g->values = array;
-    graph_value *value = &g->values[g->value_count];
-    *value = (graph_value){.dtype = dtype, .rows = rows, .width = width};
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(value->name, sizeof value->name, format, arguments);
-    va_end(arguments);
+    g->values[g->value_count] = value;
     return g->value_count++;
 }
 
