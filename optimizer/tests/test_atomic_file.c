@@ -97,7 +97,10 @@ static void full_disk_leaves_the_old_file(void)
 static void refuses_impossible_places(void)
 {
     begin();
-    char missing[TEST_PATH], below_file[TEST_PATH];
+    /* Stands for every device: code that gets this wrong would replace it, so not a device that anyone needs. */
+    char missing[TEST_PATH], below_file[TEST_PATH], pipe[TEST_PATH];
+    struct stat after;
+    CU_ASSERT_FATAL(mkfifo(temporary_path(&folder, "pipe", pipe), 0600) == 0);
     temporary_path(&folder, "missing/out", missing);
     write_bytes(path, "old", 3);
     temporary_path(&folder, "out/below", below_file);
@@ -105,7 +108,7 @@ static void refuses_impossible_places(void)
         const char *path, *message;
     } table[] = {
         {folder.path, "is a folder; expected a regular file"},
-        {"/dev/null", "is a device, pipe or socket; expected a regular file"}, /* rename would replace the device */
+        {pipe, "is a device, pipe or socket; expected a regular file"},
         {missing, "No such file or directory"},
         {below_file, "Not a directory"},
         {"", "the path is empty"},
@@ -116,7 +119,8 @@ static void refuses_impossible_places(void)
         CHECK(strstr(ciuic_last_error(), table[i].message) != NULL, "\"%s\" lacks \"%s\"", ciuic_last_error(),
               table[i].message);
     }
-    CHECK(holds("old") && temporary_folder_entries(&folder) == 1, "something was left");
+    CHECK(stat(pipe, &after) == 0 && S_ISFIFO(after.st_mode), "the pipe was replaced");
+    CHECK(holds("old") && temporary_folder_entries(&folder) == 2, "something was left");
     temporary_folder_remove(&folder);
 }
 

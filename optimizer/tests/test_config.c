@@ -223,6 +223,10 @@ static void absent_keys_have_their_meaning(void)
     CHECK(read_edited(v3, factor, 2, &c) == CIUIC_OK && c.rope.factor == 16, "factor %g", c.rope.factor);
     static const char *const dense[] = {"n_routed_experts", NULL};
     CHECK(read_edited(v3, dense, 2, &c) == CIUIC_OK && !model_config_is_moe(&c, 2), "no experts, no mixture");
+    static const char *const every_other[] = {"moe_layer_freq", "2"};
+    CHECK(read_edited(v3, every_other, 2, &c) == CIUIC_OK && !model_config_is_moe(&c, 0) &&
+              !model_config_is_moe(&c, 1) && model_config_is_moe(&c, 2),
+          "layers 2, 4, ... after the dense ones");
     static const char *const norm[] = {"norm_topk_prob", "true"};
     CHECK(read_edited(v2, norm, 2, &c) == CIUIC_OK && !c.norm_topk_prob, "V2 never renormalises");
     temporary_folder_remove(&folder);
