@@ -23,8 +23,10 @@ const cJSON *json_find(const cJSON *object, const char *key);
 bool json_is_number(const cJSON *item);
 
 /* Required members. CIUIC_ERROR_INPUT when absent, of another type or out of range. Sizes and integers must be whole. */
-ciuic_status json_get_size(const cJSON *object, const char *where, const char *key, size_t min, size_t max, size_t *out);
-ciuic_status json_get_double(const cJSON *object, const char *where, const char *key, double min, double max, double *out);
+ciuic_status json_get_size(const cJSON *object, const char *where, const char *key, size_t min, size_t max,
+                           size_t *out);
+ciuic_status json_get_double(const cJSON *object, const char *where, const char *key, double min, double max,
+                             double *out);
 ciuic_status json_get_bool(const cJSON *object, const char *where, const char *key, bool *out);
 ciuic_status json_get_string(const cJSON *object, const char *where, const char *key, const char **out); /* borrowed */
 ciuic_status json_get_array(const cJSON *object, const char *where, const char *key, const cJSON **out);

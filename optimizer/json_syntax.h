@@ -16,7 +16,7 @@ typedef struct json_syntax_error {
     int found; /* the byte at that place; -1 at the end of the text */
 } json_syntax_error;
 
-/* True when the text is exactly one JSON value, white space around it allowed, and nests at most JSON_MAX_DEPTH deep. */
+/* True when the text is exactly one JSON value, white space around it allowed, nested at most JSON_MAX_DEPTH deep. */
 bool json_syntax_check(const char *text, size_t length, json_syntax_error *error);
 
 /* Bytes of the UTF-8 character that begins at text[0], 0 when there is none: truncated, overlong, a surrogate, above

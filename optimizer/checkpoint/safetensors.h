@@ -55,7 +55,7 @@ ciuic_status safetensors_require(const safetensors *file, const char *name, tens
                                  const size_t *shape, const tensor **found);
 
 /* Writes the tensors (name, dtype, dims, shape, data) to `path` by way of a temporary file and rename, so that the
- * file appears whole or not at all. */
+ * file appears whole or not at all. The widest dtype comes first, so that every tensor is aligned. Names are unique. */
 ciuic_status safetensors_write(const char *path, const tensor *tensors, size_t count);
 
 /* Copies n elements from `first` on as float: F32, F16, BF16, F64 and F8_E4M3 (unscaled); unaligned data is fine. */
