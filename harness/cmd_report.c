@@ -11,11 +11,11 @@
 
 static const char help[] = "usage: ciuic report DIR|results.json [-o DIR]\n"
                            "\n"
-                           "Judges results again from their samples and writes DIR/index.html, DIR/report.md and\n"
-                           "DIR/plots/. The page is one file: it needs no network and no script. Plots need gnuplot;\n"
-                           "without it there are tables.\n"
+                           "Judges results again from their samples and writes DIR/index.html, DIR/report.md\n"
+                           "and DIR/plots/. The page is one file: it needs no network and no script. Plots\n"
+                           "need gnuplot; without it there are tables.\n"
                            "\n"
-                           "  -o, --output DIR   where to write; by default the folder that holds the results\n"
+                           "  -o, --output DIR   where to write; by default the folder with the results\n"
                            "\n"
                            "example:\n"
                            "  ciuic bench suites/quick.json -o build/report && ciuic report build/report\n";
