@@ -3,6 +3,9 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "optimizer/json_syntax.h"
 
 static _Thread_local char last_error[1024];
 
@@ -19,10 +22,16 @@ ciuic_status ciuic_fail(ciuic_status status, const char *format, ...)
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     size_t i = 0;
-    for (; line[i] != '\0'; i++) {
-        /* Names come from hostile files: keep them from moving the cursor or adding lines. */
+    while (line[i] != '\0') {
+        /* Names come from hostile files: keep them from moving the cursor or adding lines, and the line valid UTF-8, as
+         * journals and results need it, even where a name is not or was cut. */
         const unsigned char c = (unsigned char)line[i];
-        last_error[i] = (c < 0x20 || c == 0x7f) ? '?' : line[i];
+        size_t length = c < 0x80 ? 1 : json_utf8_length(line + i, strlen(line + i));
+        if (length == 0 || c < 0x20 || c == 0x7f) {
+            last_error[i++] = '?';
+            continue;
+        }
+        for (; length > 0; length--, i++) last_error[i] = line[i];
     }
     last_error[i] = '\0';
     return status;

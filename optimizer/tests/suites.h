@@ -1,4 +1,5 @@
 /* suites.h - the suites of test-optimizer, one line each; main.c expands the list twice. */
+SUITE(error)
 SUITE(json)
 SUITE(atomic_file)
 SUITE(reference)
