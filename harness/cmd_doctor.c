@@ -11,8 +11,9 @@
 
 static const char help[] = "usage: ciuic doctor [--json]\n"
                            "\n"
-                           "What this machine has, what a report made on it will lack, what that costs, and\n"
-                           "what to do about it. Measures load bandwidth and arithmetic peaks: a few seconds.\n"
+                           "What this machine has, what a report made on it will lack, what that costs,\n"
+                           "and what to do about it. Measures load bandwidth and arithmetic peaks, which\n"
+                           "takes about a second.\n"
                            "\n"
                            "  --json   one JSON object on stdout\n"
                            "\n"
