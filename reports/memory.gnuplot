@@ -8,6 +8,7 @@ set style fill solid 1 noborder
 stats file using 8 nooutput name "peak"
 stats file using 7 nooutput name "total"
 set xrange [0 : (exists("peak_max") && peak_max > total_max ? peak_max : total_max) * 1.12]
+set yrange [rows - 0.3 : -0.7]
 plot file using 3:1:(0):3:($1 - 0.36):($1 + 0.36):ytic(2) with boxxyerror linecolor rgb green title "weights, mapped", \
      file using 4:1:3:4:($1 - 0.36):($1 + 0.36) with boxxyerror linecolor rgb blue title "weights, heap", \
      file using 5:1:4:5:($1 - 0.36):($1 + 0.36) with boxxyerror linecolor rgb orange title "KV cache", \

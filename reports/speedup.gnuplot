@@ -11,6 +11,8 @@ set label 2 "3x claimed" at 3, graph 1 offset 0, 0.6 center textcolor rgb red
 stats file using 3 nooutput
 set xrange [STATS_min * 0.8 : (STATS_max > 3 ? STATS_max : 3) * 1.45]
 unset key
+set yrange [rows - 0.3 : -0.7]
+set xtics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 plot file using 3:1:4:5:ytic(2) with xerrorbars pointtype 7 pointsize 0.01 linewidth 1.5 linecolor rgb faint, \
      file using ($6 == 0 ? $3 : NaN):1 with points pointtype 7 pointsize 0.6 linecolor rgb faint, \
      file using ($6 == 1 ? $3 : NaN):1 with points pointtype 7 pointsize 0.9 linecolor rgb blue, \

@@ -10,6 +10,8 @@ stats file using 7 nooutput name "last"
 low(a, b) = a < b ? a : b
 high(a, b) = a > b ? a : b
 set xrange [low(low(alone_min, last_min), 1) * 0.8 : high(high(alone_max, last_max), 1) * 1.45]
+set yrange [rows - 0.3 : -0.7]
+set xtics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)
 plot file using 3:($1 - 0.18):4:5:ytic(2) with xerrorbars pointtype 7 pointsize 0.8 linewidth 1.5 linecolor rgb orange \
          title "alone: added to a program with all stages off", \
      file using 5:($1 - 0.18):6 with labels left offset 1, 0 textcolor rgb ink notitle, \

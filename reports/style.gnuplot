@@ -18,6 +18,6 @@ set tics nomirror textcolor rgb ink
 set xtics scale 0.5
 set ytics scale 0
 set grid xtics linecolor rgb faint linewidth 0.5 dashtype solid
-set key above left horizontal textcolor rgb ink samplen 1 width 1
+set key above left Left reverse horizontal textcolor rgb ink samplen 1 width 1
 set xlabel textcolor rgb ink
-set yrange [-0.7:rows - 0.3] reverse
+# Ranges come after `stats`, which leaves out what lies outside of them.

@@ -202,14 +202,17 @@ double case_number(const result_case *c, const char *outer, const char *inner)
 void group_label(const result_set *r, size_t group, char *text, size_t size)
 {
     const result_group *g = &r->groups[group];
-    bool several = false;
-    for (size_t i = 0; i < r->group_count; i++)
-        several = several || strcmp(r->groups[i].checkpoint, g->checkpoint) != 0;
-    char depth[32] = "", batch[32] = "";
+    bool checkpoints = false, thread_counts = false;
+    for (size_t i = 0; i < r->group_count; i++) {
+        checkpoints = checkpoints || strcmp(r->groups[i].checkpoint, g->checkpoint) != 0;
+        thread_counts = thread_counts || r->groups[i].threads != g->threads;
+    }
+    char depth[32] = "", batch[32] = "", threads[32] = "";
     if (strcmp(g->phase, "decode") == 0 || g->depth > 0) snprintf(depth, sizeof depth, "@%zu", g->depth);
     if (g->batch > 1) snprintf(batch, sizeof batch, ", batch %zu", g->batch);
-    snprintf(text, size, "%.64s%s%.16s%zu%s%s, %zu thread%s", several ? g->checkpoint : "", several ? " " : "",
-             g->phase, g->tokens, depth, batch, g->threads, g->threads == 1 ? "" : "s");
+    if (thread_counts) snprintf(threads, sizeof threads, ", %zu thread%s", g->threads, g->threads == 1 ? "" : "s");
+    snprintf(text, size, "%.64s%s%.16s%zu%s%s%s", checkpoints ? g->checkpoint : "", checkpoints ? " " : "", g->phase,
+             g->tokens, depth, batch, threads);
 }
 
 const char *case_variant_name(const result_case *c)

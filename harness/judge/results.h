@@ -63,7 +63,7 @@ ciuic_status paired_logs(const result_set *r, const char *first, const char *sec
 ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, double confidence,
                             interval *out);
 
-/* "deepseek-v3-tiny decode64@256, 2 threads"; the checkpoint only where results have several of them. */
+/* "deepseek-v3-tiny decode64@256, 2 threads"; checkpoint and threads only where results have several of them. */
 void group_label(const result_set *r, size_t group, char *text, size_t size);
 /* "int4+graph+memory+avx512": the last part of the id. */
 const char *case_variant_name(const result_case *c);

@@ -224,11 +224,11 @@ void page_table_begin(page *p, const char *caption, const page_column *columns, 
     p->titles = columns;
     p->columns = n;
     p->column = 0;
-    p->compact = compact;
     if (p->form == PAGE_HTML) {
         /* Wide tables scroll in a box of their own, which the keyboard must reach. */
-        fprintf(p->stream, compact ? "<table class=\"compact\">\n<caption>"
-                                   : "<div class=\"scroll\" tabindex=\"0\">\n<table>\n<caption>");
+        fputs(compact ? "<div class=\"scroll\">\n<table class=\"compact\">\n<caption>"
+                      : "<div class=\"scroll\" tabindex=\"0\">\n<table>\n<caption>",
+              p->stream);
         escape_html(p->stream, caption);
         fputs("</caption>\n<thead><tr>", p->stream);
         for (size_t i = 0; i < n; i++) {
@@ -265,22 +265,37 @@ static void cell_begin(const page *p, page_tone tone)
     if (tone_mark(tone)[0] != '\0') fprintf(p->stream, "<span aria-hidden=\"true\">%s</span>", tone_mark(tone));
 }
 
+static void cell_end(page *p)
+{
+    mark(p, p->column == 0 ? "</th>" : "</td>", " |");
+    if (++p->column < p->columns) return;
+    mark(p, "</tr>\n", "\n");
+    p->column = 0;
+}
+
 void page_cell(page *p, page_tone tone, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
     cell_begin(p, tone);
     put_formatted(p, format, arguments);
-    mark(p, p->column == 0 ? "</th>" : "</td>", " |");
+    cell_end(p);
     va_end(arguments);
-    if (++p->column < p->columns) return;
-    mark(p, "</tr>\n", "\n");
-    p->column = 0;
+}
+
+void page_cell_detail(page *p, page_tone tone, const char *figure, const char *detail)
+{
+    cell_begin(p, tone);
+    page_escape(p->stream, p->form, figure);
+    mark(p, " <small>", " ");
+    page_escape(p->stream, p->form, detail);
+    mark(p, "</small>", "");
+    cell_end(p);
 }
 
 void page_table_end(page *p)
 {
-    mark(p, p->compact ? "</tbody>\n</table>\n" : "</tbody>\n</table>\n</div>\n", "\n");
+    mark(p, "</tbody>\n</table>\n</div>\n", "\n");
 }
 
 /* ---- figures ---------------------------------------------------------------------------------------------------- */

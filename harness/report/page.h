@@ -32,7 +32,7 @@ typedef struct page {
     page_form form;
     size_t columns, column; /* of the open table */
     const page_column *titles;
-    bool in_section, compact;
+    bool in_section;
 } page;
 
 page page_begin(FILE *stream, page_form form);
@@ -59,6 +59,8 @@ void page_cards_end(page *p);
  * a card. `columns` must stay until page_table_end. */
 void page_table_begin(page *p, const char *caption, const page_column *columns, size_t n, bool compact);
 void page_cell(page *p, page_tone tone, const char *format, ...) CIUIC_PRINTF(3, 4);
+/* A cell of a figure and, smaller, what belongs to it: its interval. */
+void page_cell_detail(page *p, page_tone tone, const char *figure, const char *detail);
 void page_table_end(page *p);
 
 /* An SVG made by plots.c: inline in HTML, a link to `file` in Markdown. */

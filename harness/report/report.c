@@ -15,6 +15,8 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
+enum { SCHEMA_VERSION = 1 };
+
 static section_fn *const sections[] = {
     section_answer,  section_verdicts, section_variants,  section_stages,   section_speed,
     section_memory,  section_accuracy, section_tradeoff,  section_counters, section_failures,
@@ -42,9 +44,15 @@ static void write_subtitle(FILE *stream, page_form form, const report_view *v)
             used += (size_t)snprintf(text + used, sizeof text - used, "%s%.60s", used > 0 ? ", " : "",
                                      v->r->groups[g].checkpoint);
     }
-    snprintf(text + used, sizeof text - used, "%s%.80s, %.0f cores \xc2\xb7 suite %.40s \xc2\xb7 %.10s",
+    char threads[48] = "";
+    if (v->r->group_count > 0)
+        snprintf(threads, sizeof threads, ", %zu thread%s", v->r->groups[0].threads,
+                 v->r->groups[0].threads == 1 ? "" : "s");
+    for (size_t g = 1; g < v->r->group_count; g++)
+        if (v->r->groups[g].threads != v->r->groups[0].threads) threads[0] = '\0';
+    snprintf(text + used, sizeof text - used, "%s%.80s, %.0f cores%s \xc2\xb7 suite %.40s \xc2\xb7 %.10s",
              used > 0 ? " on " : "", view_text(machine, "cpu", "an unknown CPU"),
-             json_is_number(cores) ? cores->valuedouble : 0.0, view_text(v->r->root, "suite", "unknown"),
+             json_is_number(cores) ? cores->valuedouble : 0.0, threads, view_text(v->r->root, "suite", "unknown"),
              view_text(v->r->root, "started", ""));
     page_escape(stream, form, text);
 }
@@ -129,9 +137,19 @@ static ciuic_status write_report(cJSON *root, const char *directory, const char 
     return status;
 }
 
+/* Before anything else: results of another version would break the schema in ways that do not help anybody. */
+static ciuic_status check_version(const cJSON *root, const char *name)
+{
+    const cJSON *version = json_find(root, "schema_version");
+    if (!json_is_number(version) || version->valuedouble == SCHEMA_VERSION) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: schema_version %g; expected %d: read it with the ciuic that wrote it",
+                      name, version->valuedouble, SCHEMA_VERSION);
+}
+
 ciuic_status report_write(cJSON *root, const char *name, const char *directory, const char **notice)
 {
     *notice = NULL;
+    CIUIC_TRY(check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     return write_report(root, directory, notice);

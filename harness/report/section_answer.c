@@ -35,8 +35,10 @@ static void put_verdict(page *p, const claim *about, const cJSON *entry, bool wi
     metric_format(about->metric, lower, low, sizeof low);
     metric_format(about->metric, upper, high, sizeof high);
     const page_tone tone = view_tone(view_text(entry, "verdict", ""));
+    char detail[NUMBER];
+    snprintf(detail, sizeof detail, "%s \xe2\x80\x93 %s", low, high);
     if (with_interval && lower < upper)
-        page_cell(p, tone, "%s (%s to %s)", value, low, high);
+        page_cell_detail(p, tone, value, detail);
     else
         page_cell(p, tone, "%s", value);
 }
@@ -105,8 +107,7 @@ static void put_ceiling(page *p, const report_view *v, const claim *about, const
 
 static void put_card(page *p, const report_view *v, const cJSON *answer)
 {
-    static const page_column measured[] = {
-        {"", false}, {"tuned (the fair one)", true}, {"naive", true}, {"openblas", true}};
+    static const page_column measured[] = {{"", false}, {"tuned", true}, {"naive", true}, {"openblas", true}};
     static const page_column referred[] = {{"", false}, {"measured", true}, {"claimed", true}};
     static const struct {
         const char *word, *shown;
@@ -125,8 +126,9 @@ static void put_card(page *p, const report_view *v, const cJSON *answer)
         if (about.metric->kind == METRIC_SPEED) speed = about;
         if (!open) {
             error = about.metric->kind == METRIC_ERROR;
-            page_text(p, "%s of %s", error ? "Against the FP16 reference, best" : "Best of all with everything on,",
-                      variant);
+            page_text(p, "%s does best%s:", variant,
+                      error ? ", against the FP16 reference"
+                            : ". Against tuned, the fair baseline, and two weaker ones");
             page_table_begin(p, error ? "Measured and claimed" : "Against each baseline", error ? referred : measured,
                              error ? 3 : 4, true);
             open = true;
@@ -163,7 +165,8 @@ static void explain_workloads(page *p, const report_view *v)
         p,
         "tuned is this same program with 16-bit weights and every other stage on: what a careful engineer already "
         "has. naive has everything off; openblas leaves the matrices to OpenBLAS in FP32. %s"
-        "In brackets: 95%% intervals. \xe2\x9c\x93 the claim holds, \xe2\x9c\x97 it does not, ? too close to tell.",
+        "Small figures are 95%% intervals. \xe2\x9c\x93 the claim holds, \xe2\x9c\x97 it does not, ? too close to "
+        "tell.",
         text);
 }
 

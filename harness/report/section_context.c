@@ -180,8 +180,8 @@ void section_method(page *p, const report_view *v)
         "is widened by it before it is judged, and a difference within it is not called one.");
     page_item(p,
               "A claim is supported when the widened interval keeps its bound, refuted when all of it lies beyond, and "
-              "otherwise inconclusive. Each is judged on its own: of twenty inconclusive truths, one may be called by "
-              "chance.");
+              "otherwise inconclusive. Each is judged on its own: of twenty claims that sit exactly on their "
+              "bound, about one is called.");
     page_item(
         p, "The rise in perplexity has a normal interval over paired tokens; errors of logits and bytes are computed, "
            "not sampled, and have none. Neighbouring tokens are not quite independent, so that interval is a little "

@@ -16,6 +16,7 @@ static const struct {
     {" color=\"black\"", "", NULL},
     {" color=\"gray\"", "", NULL},
     {" color=\"white\"", "", NULL},
+    {" color='white'", " opacity='0'", NULL}, /* a halo round points, in the colour of a page that is not ours */
     {" font-family=\"sans-serif\"", "", NULL},
     {"id='gp", "id='", "-gp"},
     {"id='textbox'", "id='", "-textbox'"},

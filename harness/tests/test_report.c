@@ -1,0 +1,557 @@
+/* test_report.c - reports of made-up results: whole, safe whatever the names in them, and honest about what is missing. */
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "harness/judge/claims.h"
+#include "harness/judge/judge.h"
+#include "harness/report/embedded.h"
+#include "harness/report/report.h"
+#include "harness/report/schema.h"
+#include "harness/report/svg.h"
+#include "harness/tests/program.h"
+#include "harness/tests/results_fixture.h"
+#include "optimizer/json.h"
+#include "optimizer/tests/runner.h"
+
+/* Results with the project's claims in them, as bench leaves them. */
+static cJSON *bench_results(const fixture_machine *machine)
+{
+    cJSON *results = fixture_results(machine), *claims = NULL;
+    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
+    cJSON_AddItemToObject(results, "claims", claims);
+    return results;
+}
+
+typedef struct written {
+    char *folder, *html, *markdown;
+    const char *notice;
+    ciuic_status status;
+} written;
+
+static char *read_in(const char *folder, const char *name)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return read_text(path);
+}
+
+static written write_pages(cJSON *results)
+{
+    written w = {.folder = temporary_folder()};
+    CU_ASSERT_PTR_NOT_NULL_FATAL(w.folder);
+    w.status = report_write(results, "made-up.json", w.folder, &w.notice);
+    w.html = read_in(w.folder, "index.html");
+    w.markdown = read_in(w.folder, "report.md");
+    return w;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)type, (void)walk;
+    return remove(path);
+}
+
+static void remove_tree(char *folder)
+{
+    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    free(folder);
+}
+
+static void written_free(written *w)
+{
+    remove_tree(w->folder);
+    free(w->html);
+    free(w->markdown);
+}
+
+static bool has(const char *text, const char *part)
+{
+    return text != NULL && strstr(text, part) != NULL;
+}
+
+/* ---- well-formed ------------------------------------------------------------------------------------------------ */
+
+/* Elements that a page may be made of. No script, link, object, iframe, form, image or base. */
+static const char *const elements[] = {
+    "html",    "head",   "meta",       "title",   "style",       "body", "a",      "header", "h1",    "h2",
+    "h3",      "p",      "main",       "section", "article",     "div",  "span",   "small",  "table", "caption",
+    "thead",   "tbody",  "tr",         "th",      "td",          "ul",   "li",     "pre",    "code",  "details",
+    "summary", "figure", "figcaption", "footer",  "svg",         "desc", "g",      "rect",   "defs",  "circle",
+    "path",    "use",    "filter",     "feFlood", "feComposite", "text", "polygon"};
+
+static bool known_element(const char *name)
+{
+    for (size_t i = 0; i < sizeof elements / sizeof elements[0]; i++)
+        if (strcmp(name, elements[i]) == 0) return true;
+    return false;
+}
+
+enum { DEPTH = 64, NAME = 32 };
+
+/* Every tag known, every attribute quoted, none of them an event handler or an address outside the page, every element
+ * closed in order. Says where it went wrong. */
+static const char *first_fault(const char *html)
+{
+    static char fault[160];
+    char open[DEPTH][NAME];
+    size_t depth = 0;
+    for (const char *c = strchr(html, '<'); c != NULL; c = strchr(c, '<')) {
+        if (strncmp(c, "<!DOCTYPE html>", 15) == 0) {
+            c++;
+            continue;
+        }
+        char name[NAME] = "";
+        size_t n = 0;
+        const bool closing = c[1] == '/';
+        snprintf(fault, sizeof fault, "%.120s", c);
+        for (c += closing ? 2 : 1;
+             n + 1 < NAME && ((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9')); c++)
+            name[n++] = *c;
+        if (!known_element(name)) return fault;
+        if (closing) {
+            if (depth == 0 || strcmp(open[--depth], name) != 0) return fault;
+            continue;
+        }
+        char quote = '\0';
+        for (; *c != '\0' && (quote != '\0' || *c != '>'); c++) {
+            if (quote != '\0') {
+                if (*c == quote) quote = '\0';
+                continue;
+            }
+            if (*c == '"' || *c == '\'') quote = *c;
+            if (strncmp(c, " on", 3) == 0 || strncmp(c, " src", 4) == 0 || strncmp(c, "style=", 6) == 0) return fault;
+            if (strncmp(c, " href=\"", 7) == 0 && c[7] != '#' && strncmp(c + 7, "report.md", 9) != 0 &&
+                strncmp(c + 7, "plots/", 6) != 0)
+                return fault;
+        }
+        if (*c == '\0') return fault;
+        const bool empty = c[-1] == '/' || strcmp(name, "meta") == 0;
+        if (empty) continue;
+        if (depth == DEPTH) return fault;
+        memcpy(open[depth++], name, NAME);
+    }
+    return depth == 0 ? NULL : "the end of the page, with an element still open";
+}
+
+static void a_page_is_whole(void)
+{
+    cJSON *results = bench_results(&fixture_usual);
+    written w = write_pages(results);
+    CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
+    const char *fault = w.html != NULL ? first_fault(w.html) : "no page";
+    CHECK(fault == NULL, "the page goes wrong at %s", fault);
+    /* Nothing from a network, and no script. */
+    CU_ASSERT_FALSE(has(w.html, "@import") || has(w.html, "url(") || has(w.html, "javascript:"));
+    for (const char *c = w.html; c != NULL && (c = strstr(c, "http")) != NULL; c++)
+        CHECK(strncmp(c, "http://www.w3.org/", 18) == 0, "an address in the page: %.60s", c);
+    /* The first screen: questions and answers before anything else. */
+    const char *question = strstr(w.html, "Is it 3 to 5 times faster?"), *verdicts = strstr(w.html, "id=\"verdicts\"");
+    CU_ASSERT_TRUE(question != NULL && verdicts != NULL && question < verdicts);
+    static const char *const promised[] = {
+        "id=\"stages\"",   "id=\"speed\"",   "id=\"memory\"", "id=\"accuracy\"",  "id=\"counters\"",
+        "id=\"failures\"", "id=\"machine\"", "id=\"method\"", "id=\"reproduce\"", "prefers-color-scheme: dark",
+        "@media print"};
+    for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)
+        CHECK(has(w.html, promised[i]), "the page lacks %s", promised[i]);
+    CU_ASSERT_TRUE(has(w.markdown, "### Is it 3 to 5 times faster?") && has(w.markdown, "## Verdicts"));
+    CU_ASSERT_TRUE(has(w.markdown, "Not available here, because made\\-up") ||
+                   has(w.markdown, "made-up data has no counters"));
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
+static void a_report_is_the_same_every_time(void)
+{
+    cJSON *results = bench_results(&fixture_usual);
+    written once = write_pages(results), twice = write_pages(results);
+    CU_ASSERT_EQUAL_FATAL(once.status, CIUIC_OK);
+    CU_ASSERT_STRING_EQUAL(once.html, twice.html);
+    CU_ASSERT_STRING_EQUAL(once.markdown, twice.markdown);
+    /* index.html, report.md, and 5 kinds of plot for 2 groups, each .dat and .svg; no temporary file left. */
+    char plots[512];
+    snprintf(plots, sizeof plots, "%s/plots", once.folder);
+    CHECK(count_files(plots) == 20 || once.notice != NULL, "%zu files in plots/", count_files(plots));
+    written_free(&once);
+    written_free(&twice);
+    cJSON_Delete(results);
+}
+
+/* ---- hostile names ---------------------------------------------------------------------------------------------- */
+
+static const char hostile[] = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>`touch pwned`$(touch pwned)"
+                              "\n\n# title\n![x](http://evil.invalid/x.png)[l](javascript:alert(1))|a|b\\";
+
+/* Every string of the results that a file may choose freely becomes hostile. */
+static void poison(cJSON *item, const char *const *keys, size_t n)
+{
+    for (cJSON *member = item->child; member != NULL; member = member->next) {
+        for (size_t i = 0; i < n && member->string != NULL; i++)
+            if (strcmp(member->string, keys[i]) == 0 && cJSON_IsString(member)) cJSON_SetValuestring(member, hostile);
+        poison(member, keys, n);
+    }
+}
+
+/* cJSON_SetValuestring refuses longer text in place in some versions; replacing always works. */
+static void set_text(cJSON *object, const char *key, const char *text)
+{
+    cJSON_ReplaceItemInObjectCaseSensitive(object, key, cJSON_CreateString(text));
+}
+
+/* Lines of indented code are shown as they are by every Markdown reader; what is left must be escaped. */
+static void drop_code(char *markdown)
+{
+    char *to = markdown;
+    for (const char *line = markdown; line != NULL && *line != '\0';) {
+        const char *end = strchr(line, '\n');
+        const size_t length = end != NULL ? (size_t)(end - line) + 1 : strlen(line);
+        if (strncmp(line, "    ", 4) != 0) {
+            memmove(to, line, length);
+            to += length;
+        }
+        line += length;
+    }
+    if (to != NULL) *to = '\0';
+}
+
+static void hostile_names_execute_nothing(void)
+{
+    cJSON *results = bench_results(&fixture_usual);
+    static const char *const keys[] = {"cpu", "kernel", "hypervisor", "hugepages", "compiler", "flags"};
+    poison(results, keys, sizeof keys / sizeof keys[0]);
+    set_text(results, "suite", hostile);
+    set_text(results, "started", hostile);
+    cJSON_AddItemToArray(cJSON_GetObjectItem(cJSON_GetObjectItem(results, "machine"), "warnings"),
+                         cJSON_CreateString(hostile));
+    cJSON_AddItemToArray(cJSON_GetObjectItem(results, "command"), cJSON_CreateString(hostile));
+    cJSON *claim_json = cJSON_GetObjectItem(results, "claims")->child;
+    set_text(claim_json, "question", hostile);
+    set_text(claim_json, "sentence", hostile);
+    set_text(claim_json, "id", hostile);
+    for (cJSON *c = cJSON_GetObjectItem(results, "cases")->child; c != NULL; c = c->next) {
+        set_text(cJSON_GetObjectItem(c, "workload"), "checkpoint", hostile);
+        set_text(cJSON_GetObjectItem(c, "counters"), "reason", hostile);
+    }
+    /* A variant's name is the end of its id. */
+    cJSON *failed = fixture_case(results, "decode64@256/b1/t2/int8+c");
+    set_text(failed, "status", "failed");
+    cJSON_AddStringToObject(failed, "reason", hostile);
+    set_text(failed, "id",
+             "made-up-model/decode64@256/b1/t2/\"'><script>alert(1)<|script>`touch pwned`'\"; !touch pwned");
+    cJSON *shown = fixture_case(results, "decode64@256/b1/t2/int8+avx512");
+    for (cJSON *block = cJSON_GetObjectItem(results, "blocks")->child; block != NULL; block = block->next) {
+        cJSON *samples = cJSON_GetObjectItem(block, "samples");
+        cJSON *list = cJSON_DetachItemFromObjectCaseSensitive(samples, cJSON_GetObjectItem(shown, "id")->valuestring);
+        if (list != NULL)
+            cJSON_AddItemToObject(samples, "made-up-model/decode64@256/b1/t2/'\"`touch pwned`<b>\t@a#", list);
+    }
+    set_text(shown, "id", "made-up-model/decode64@256/b1/t2/'\"`touch pwned`<b>\t@a#");
+
+    written w = write_pages(results);
+    CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
+    const char *fault = w.html != NULL ? first_fault(w.html) : "no page";
+    CHECK(fault == NULL, "the page goes wrong at %s", fault);
+    CU_ASSERT_TRUE(has(w.html, "&lt;script&gt;alert(1)"));
+    CU_ASSERT_FALSE(has(w.html, "<script") || has(w.html, "<img") || has(w.html, "<b>"));
+    drop_code(w.markdown);
+    CU_ASSERT_FALSE(has(w.markdown, "<script") || has(w.markdown, "<img") || has(w.markdown, "\n# title"));
+    CU_ASSERT_FALSE(has(w.markdown, "![x](") || has(w.markdown, "[l](javascript"));
+    char *data = read_in(w.folder, "plots/speedup-2-decode64.dat");
+    CHECK(data != NULL, "there is no data of the hostile plot");
+    CU_ASSERT_FALSE(has(data, "`") || has(data, "'") || has(data, "\"") || has(data, "#") || has(data, "<"));
+    CHECK(access("pwned", F_OK) != 0, "a name was executed");
+    char *in_plots = read_in(w.folder, "plots/pwned");
+    CU_ASSERT_PTR_NULL(in_plots);
+    free(in_plots);
+    free(data);
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
+/* ---- what is missing is said ------------------------------------------------------------------------------------ */
+
+static void without_gnuplot(void)
+{
+    const char *path = getenv("PATH");
+    char *saved = strdup(path != NULL ? path : "");
+    cJSON *results = bench_results(&fixture_usual);
+    setenv("PATH", "/nowhere", 1);
+    written w = write_pages(results);
+    setenv("PATH", saved, 1);
+    free(saved);
+    CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
+    CU_ASSERT_TRUE(w.notice != NULL && has(w.html, "Some plots are missing: gnuplot is not installed"));
+    CU_ASSERT_TRUE(has(w.html, "Speed of every variant</caption>") && !has(w.html, "<svg"));
+    const char *fault = w.html != NULL ? first_fault(w.html) : "no page";
+    CHECK(fault == NULL, "the page goes wrong at %s", fault);
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
+static void nothing_was_measured(void)
+{
+    cJSON *results = bench_results(&fixture_usual);
+    for (cJSON *c = cJSON_GetObjectItem(results, "cases")->child; c != NULL; c = c->next) {
+        set_text(c, "status", "failed");
+        cJSON_AddStringToObject(c, "reason", "the worker was killed by signal 9");
+    }
+    cJSON_ReplaceItemInObject(results, "complete", cJSON_CreateFalse());
+    written w = write_pages(results);
+    CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
+    CU_ASSERT_TRUE(has(w.html, "Every one of the 52 cases failed or was skipped"));
+    CU_ASSERT_TRUE(has(w.html, "the worker was killed by signal 9"));
+    CU_ASSERT_TRUE(has(w.html, "This run did not finish"));
+    CU_ASSERT_FALSE(has(w.html, "class=\"answer\"><span aria-hidden=\"true\">\xe2\x9c\x93 </span>Yes"));
+    written_free(&w);
+    cJSON_DeleteItemFromObject(results, "cases");
+    cJSON_DeleteItemFromObject(results, "blocks");
+    cJSON_AddArrayToObject(results, "cases");
+    cJSON_AddArrayToObject(results, "blocks");
+    w = write_pages(results);
+    CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
+    CU_ASSERT_TRUE(has(w.html, "These results hold no case at all"));
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
+static void metrics_that_are_nan(void)
+{
+    fixture_machine broken = fixture_usual;
+    broken.accuracy_null = true;
+    broken.rounds = 3;
+    cJSON *results = bench_results(&broken);
+    written w = write_pages(results);
+    CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
+    CU_ASSERT_TRUE(has(w.html, "NaN or infinite logits") && has(w.html, "(no interval)"));
+    CU_ASSERT_FALSE(has(w.html, ">nan") || has(w.html, "-nan") || has(w.html, ">inf"));
+    CU_ASSERT_TRUE(has(w.html, "Undecided"));
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
+static void outputs_that_differ(void)
+{
+    cJSON *results = bench_results(&fixture_usual);
+    cJSON_ReplaceItemInObject(fixture_case(results, "decode64@256/b1/t2/int8+avx512"), "outputs_match",
+                              cJSON_CreateFalse());
+    written w = write_pages(results);
+    CU_ASSERT_TRUE(has(w.html, "In 1 cases the outputs of the timed run differ"));
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
+/* ---- schema ----------------------------------------------------------------------------------------------------- */
+
+static void results_keep_the_schema(void)
+{
+    cJSON *results = bench_results(&fixture_usual);
+    ciuic_status status = schema_check_results(results, "made-up.json");
+    CHECK(status == CIUIC_OK, "before judging: %s", ciuic_last_error());
+    status = judge_results(results, cJSON_GetObjectItem(results, "claims"));
+    CHECK(status == CIUIC_OK, "judging: %s", ciuic_last_error());
+    status = schema_check_results(results, "made-up.json");
+    CHECK(status == CIUIC_OK, "after judging: %s", ciuic_last_error());
+    cJSON_Delete(results);
+}
+
+/* Replaces what a path of keys and indices leads to; JSON NULL: removes it. */
+static void spoil(cJSON *root, const char *path, const char *json)
+{
+    char copy[128], *rest = copy, *step;
+    snprintf(copy, sizeof copy, "%s", path);
+    cJSON *parent = NULL, *item = root;
+    while ((step = strtok_r(rest, "/", &rest)) != NULL) {
+        parent = item;
+        item = cJSON_IsArray(parent) ? cJSON_GetArrayItem(parent, atoi(step))
+                                     : cJSON_GetObjectItemCaseSensitive(parent, step);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(item);
+    }
+    if (json == NULL)
+        cJSON_Delete(cJSON_DetachItemViaPointer(parent, item));
+    else if (cJSON_IsArray(parent))
+        cJSON_ReplaceItemViaPointer(parent, item, cJSON_Parse(json));
+    else
+        cJSON_ReplaceItemInObjectCaseSensitive(parent, item->string, cJSON_Parse(json));
+}
+
+static void spoilt_results_are_refused_by_place(void)
+{
+    const struct {
+        const char *path, *json, *complaint;
+    } table[] = {
+        {"schema_version", "2", "schema_version: found 2, expected 1"},
+        {"seed", NULL, "the whole: found no such key, expected key \"seed\""},
+        {"cases", "{}", "cases: found an object, expected array"},
+        {"cases/3/status", "\"fine\"", "cases[3].status: found \"fine\", expected \"ok\" or \"failed\" or \"skipped\""},
+        {"cases/0/variant/graph", "1", "cases[0].variant.graph: found 1, expected boolean"},
+        {"cases/0/workload/tokens", "0", "cases[0].workload.tokens: found 0, expected at least 1"},
+        {"cases/0/workload/tokens", "1.5", "cases[0].workload.tokens: found 1.5, expected integer"},
+        {"cases/0/latency_s/samples/2", "-1", "cases[0].latency_s.samples[2]: found -1, expected more than 0"},
+        {"cases/1/id", NULL, "cases[1]: found no such key, expected key \"id\""},
+        {"cases/1/accuracy/kl", "\"small\"", "cases[1].accuracy.kl: found \"small\", expected number or null"},
+        {"blocks/0/samples", "[]", "blocks[0].samples: found an array, expected object"},
+        {"blocks/1/rounds", "-3", "blocks[1].rounds: found -3, expected at least 0"},
+        {"machine/cores", "\"two\"", "machine.cores: found \"two\", expected integer"},
+        {"machine/caches/0/bytes", NULL, "machine.caches[0]: found no such key, expected key \"bytes\""},
+        {"claims", "[]", "claims: found 0, expected at least 1 items"},
+        {"claims/0/metric", "\"beauty\"", "claims[0].metric: found \"beauty\""},
+        {"complete", "\"yes\"", "complete: found \"yes\", expected boolean"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        cJSON *results = bench_results(&fixture_usual);
+        spoil(results, table[i].path, table[i].json);
+        const ciuic_status status = schema_check_results(results, "made-up.json");
+        CHECK(status == CIUIC_ERROR_INPUT, "%s spoilt: status %d", table[i].path, (int)status);
+        CHECK(has(ciuic_last_error(), table[i].complaint) && has(ciuic_last_error(), "made-up.json: "),
+              "%s spoilt: said \"%s\", expected \"%s\"", table[i].path, ciuic_last_error(), table[i].complaint);
+        cJSON_Delete(results);
+    }
+}
+
+static void a_schema_is_read_strictly(void)
+{
+    const struct {
+        const char *schema, *value, *complaint;
+    } table[] = {
+        {"{\"maxLength\": 3}", "\"x\"", "uses \"maxLength\""},
+        {"{\"$ref\": \"#/$defs/none\"}", "1", "refers to \"#/$defs/none\""},
+        {"{\"$defs\": {\"a\": {\"$ref\": \"#/$defs/a\"}}, \"$ref\": \"#/$defs/a\"}", "1", "nesting this deep"},
+        {"{\"additionalProperties\": false, \"properties\": {\"a\": true}}", "{\"a\": 1, \"b\": 2}",
+         "b: found this key"},
+        {"{\"anyOf\": [{\"type\": \"null\"}, {\"type\": \"string\"}]}", "3", "found 3, expected string"},
+        {"{\"maximum\": 3}", "4", "at most 3"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        cJSON *schema = cJSON_Parse(table[i].schema), *value = cJSON_Parse(table[i].value);
+        CU_ASSERT_EQUAL(schema_check(value, schema, "x"), CIUIC_ERROR_INPUT);
+        CHECK(has(ciuic_last_error(), table[i].complaint), "said \"%s\", expected \"%s\"", ciuic_last_error(),
+              table[i].complaint);
+        cJSON_Delete(schema);
+        cJSON_Delete(value);
+    }
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------------ */
+
+static void an_svg_becomes_part_of_a_page(void)
+{
+    const char *raw = "<?xml version=\"1.0\"?>\n<!DOCTYPE svg>\n<svg width=\"9\">\n<title>Gnuplot</title>\n"
+                      "<path id='gpPt1'/><use xlink:href='#gpPt1' color='white'/><text fill=\"rgb(1,1,1)\">a</text>"
+                      "<g id=\"gnuplot_plot_1\"><title>gnuplot_plot_1</title></g></svg>\n";
+    char *svg = svg_finish(raw, "memory-1", "a < b", false);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(svg);
+    CU_ASSERT_EQUAL(strncmp(svg, "<svg class=\"plot\" role=\"img\" width=\"9\">", 39), 0);
+    CU_ASSERT_TRUE(has(svg, "<title>a &lt; b</title>") && !has(svg, "Gnuplot") && !has(svg, "<style>"));
+    CU_ASSERT_TRUE(has(svg, "id='memory-1-gpPt1'") && has(svg, "href='#memory-1-gpPt1'"));
+    CU_ASSERT_TRUE(has(svg, "fill=\"currentColor\"") && !has(svg, "rgb(1,1,1)") && !has(svg, "white"));
+    CU_ASSERT_TRUE(has(svg, "id=\"memory-1-gnuplot_plot_1\"></g>"));
+    free(svg);
+    svg = svg_finish(raw, "memory-1", "t", true);
+    CU_ASSERT_TRUE(has(svg, "<?xml") && has(svg, "prefers-color-scheme:dark"));
+    free(svg);
+    CU_ASSERT_PTR_NULL(svg_finish("no plot", "s", "t", false));
+}
+
+static void embedded_files_are_the_files(void)
+{
+    const struct {
+        const char *path;
+        embedded_file file;
+    } table[] = {
+        {"reports/report.html.in", embedded_template()},     {"reports/results.schema.json", embedded_schema()},
+        {"reports/style.gnuplot", embedded_style()},         {"reports/speedup.gnuplot", embedded_plot("speedup")},
+        {"reports/stages.gnuplot", embedded_plot("stages")}, {"reports/memory.gnuplot", embedded_plot("memory")},
+        {"reports/error.gnuplot", embedded_plot("error")},   {"reports/tradeoff.gnuplot", embedded_plot("tradeoff")}};
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char *text = read_text(table[i].path);
+        CHECK(text != NULL && strlen(text) == table[i].file.bytes && strcmp(text, table[i].file.text) == 0,
+              "%s is not what the program carries; it was changed since it was built", table[i].path);
+        free(text);
+    }
+    CU_ASSERT_PTR_NULL(embedded_plot("none").text);
+}
+
+/* ---- the command ------------------------------------------------------------------------------------------------ */
+
+static void bad_files_end_in_one_line(void)
+{
+    char *folder = temporary_folder(), path[512];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
+    snprintf(path, sizeof path, "%s/results.json", folder);
+    const struct {
+        const char *text; /* NULL: no such file */
+        const char *complaint;
+        int status;
+    } table[] = {
+        {NULL, "results.json: cannot be opened", 3},
+        {"", "not valid JSON", 3},
+        {"[1, 2]", "found an array, expected object", 3},
+        {"{\"schema_version\": 99}", "schema_version 99; expected 1", 3},
+        {"{\"cases\": [], \"cases\": []}", "appears twice", 3},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        FILE *file = table[i].text != NULL ? fopen(path, "w") : NULL;
+        if (file != NULL) {
+            fputs(table[i].text, file);
+            fclose(file);
+        }
+        const char *const arguments[] = {"report", path, NULL};
+        program_run run = program(arguments, NULL);
+        CHECK(run.status == table[i].status, "row %zu: status %d", i, run.status);
+        CHECK(run.err != NULL && count_lines(run.err) == 1 && has(run.err, table[i].complaint), "row %zu: said \"%s\"",
+              i, run.err);
+        CHECK(count_files(folder) == (table[i].text != NULL), "row %zu: something was written", i);
+        program_run_free(&run);
+    }
+    const char *const none[] = {"report", NULL}, *const help[] = {"report", "--help", NULL};
+    program_run run = program(none, NULL);
+    CU_ASSERT_EQUAL(run.status, 2);
+    program_run_free(&run);
+    run = program(help, NULL);
+    CU_ASSERT_EQUAL(run.status, 0);
+    CU_ASSERT_TRUE(has(run.out, "example:"));
+    program_run_free(&run);
+    remove_folder(folder);
+}
+
+static void the_command_writes_where_it_is_told(void)
+{
+    char *folder = temporary_folder(), path[512], elsewhere[512], page[512];
+    CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
+    snprintf(path, sizeof path, "%s/results.json", folder);
+    snprintf(elsewhere, sizeof elsewhere, "%s/a/b", folder);
+    snprintf(page, sizeof page, "%s/a/b/index.html\n", folder);
+    cJSON *results = bench_results(&fixture_usual);
+    CU_ASSERT_EQUAL(json_write_file(path, results), CIUIC_OK);
+    const char *const arguments[] = {"report", folder, "-o", elsewhere, NULL};
+    program_run run = program(arguments, NULL);
+    CHECK(run.status == 0, "status %d: %s", run.status, run.err);
+    CHECK(run.out != NULL && strcmp(run.out, page) == 0, "printed \"%s\"", run.out);
+    char *html = read_in(elsewhere, "index.html");
+    CU_ASSERT_TRUE(has(html, "</html>"));
+    free(html);
+    program_run_free(&run);
+    cJSON_Delete(results);
+    remove_tree(folder);
+}
+
+static const test_case cases[] = {
+    {"a page is whole and needs nothing else", a_page_is_whole},
+    {"a report is the same every time", a_report_is_the_same_every_time},
+    {"hostile names execute nothing", hostile_names_execute_nothing},
+    {"without gnuplot there are tables", without_gnuplot},
+    {"when nothing was measured the page says so", nothing_was_measured},
+    {"metrics that are NaN", metrics_that_are_nan},
+    {"outputs that differ are pointed out", outputs_that_differ},
+    {"results keep the schema", results_keep_the_schema},
+    {"spoilt results are refused by place", spoilt_results_are_refused_by_place},
+    {"a schema is read strictly", a_schema_is_read_strictly},
+    {"an SVG becomes part of a page", an_svg_becomes_part_of_a_page},
+    {"embedded files are the files", embedded_files_are_the_files},
+    {"bad files end in one line", bad_files_end_in_one_line},
+    {"the command writes where it is told", the_command_writes_where_it_is_told},
+};
+
+TEST_SUITE(report, cases);
