@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---- suggestions ------------------------------------------------------------------------------------------------ */
 
@@ -186,19 +187,31 @@ void command_print_wrapped(const char *title, const char *text)
 /* ---- interruption ----------------------------------------------------------------------------------------------- */
 
 static volatile sig_atomic_t interrupted;
+static struct timespec interrupted_at;
 
+/* timeout(1) signals both its child and its group, so that one interruption can arrive twice: only a signal that comes a
+ * second after the first is a second one. */
 static void on_interrupt(int signal_number)
 {
-    (void)signal_number;
-    interrupted = 1;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (interrupted == 0) {
+        interrupted_at = now;
+        interrupted = 1;
+    } else if (now.tv_sec - interrupted_at.tv_sec > 1) {
+        signal(signal_number, SIG_DFL); /* for a process that does not come to a tidy place */
+        raise(signal_number);
+    }
 }
 
 void command_catch_interrupts(void)
 {
     struct sigaction action = {0};
     action.sa_handler = on_interrupt;
-    action.sa_flags = (int)SA_RESETHAND; /* the second one is for a process that does not come to a tidy place */
     sigemptyset(&action.sa_mask);
+    sigaddset(&action.sa_mask, SIGINT);
+    sigaddset(&action.sa_mask, SIGTERM);
+    sigaddset(&action.sa_mask, SIGHUP);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);

@@ -64,8 +64,8 @@ const char *nearest_name(const char *typed, const char *const *names, size_t n);
 
 /* ---- interruption ----------------------------------------------------------------------------------------------- */
 
-/* From here on the first SIGINT, SIGTERM or SIGHUP only sets a flag, so that work can stop at a tidy place; the second
- * one ends the process. */
+/* From here on the first SIGINT, SIGTERM or SIGHUP only sets a flag, so that work can stop at a tidy place; another one,
+ * more than a second later, ends the process. */
 void command_catch_interrupts(void);
 bool command_interrupted(void);
 

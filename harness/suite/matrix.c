@@ -95,9 +95,11 @@ static ciuic_status list_variants(const suite *s, const matrix_filter *filter, v
 
 static bool matches(const char *id, const char *only)
 {
+    char anywhere[CASE_ID_MAX];
     if (only == NULL) return true;
-    if (strpbrk(only, "*?[") != NULL) return fnmatch(only, id, 0) == 0;
-    return strstr(id, only) != NULL;
+    if (strpbrk(only, "*?[") == NULL) return strstr(id, only) != NULL;
+    const int length = snprintf(anywhere, sizeof anywhere, "*%s*", only);
+    return length < (int)sizeof anywhere && fnmatch(anywhere, id, 0) == 0;
 }
 
 static void fill_case(bench_case *c, const suite *s, size_t workload, int threads, const bench_variant *v)

@@ -51,7 +51,7 @@ typedef struct bench_matrix {
 
 /* What the command line changes about a suite. */
 typedef struct matrix_filter {
-    const char *only; /* ids that match this glob, or contain it when it has no *, ? or [; NULL: all */
+    const char *only;                    /* ids that contain it; *, ? and [] as in a shell's patterns; NULL: all */
     const char *kernels[SUITE_LIST_MAX]; /* instead of variants.product.kernels */
     size_t kernels_count;                /* 0: the suite's own */
     size_t threads[SUITE_LIST_MAX];      /* instead of threads; 0 stands for all cores */

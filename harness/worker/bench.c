@@ -140,14 +140,16 @@ static ciuic_status begin(bench *b, const cJSON *entries)
 {
     sha256_hex program;
     CIUIC_TRY(sha256_file("/proc/self/exe", &program));
-    cJSON *run = run_entry(b, program.text);
+    cJSON *run = run_entry(b, program.text), *read_back = NULL;
     if (run == NULL) return ciuic_fail_memory("a journal entry", 0);
-    if (cJSON_GetArraySize(entries) > 0) {
-        const ciuic_status status = replay(b, entries, run);
+    if (cJSON_GetArraySize(entries) == 0) {
+        CIUIC_TRY(bench_note(b, run));
+    } else {
+        ciuic_status status = as_read_back(run, &read_back);
+        if (status == CIUIC_OK) status = replay(b, entries, read_back);
+        cJSON_Delete(read_back);
         cJSON_Delete(run);
         CIUIC_TRY(status);
-    } else {
-        CIUIC_TRY(bench_note(b, run));
     }
     if (b->record->machine == NULL) CIUIC_TRY(note_machine(b));
     /* What the workers may count with was probed for the machine record. */

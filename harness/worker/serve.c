@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -404,5 +405,6 @@ int cmd_worker(int argc, char **argv)
     ciuic_status status = command_parse(argc, argv, help, options, 1, 0, 0, &operands);
     if (status == CIUIC_OK && operands.help) return CIUIC_OK;
     if (status == CIUIC_OK && fault_text != NULL) status = read_fault(fault_text, &w.fault);
+    prctl(PR_SET_NAME, "ciuic worker"); /* it was started as /proc/self/exe, which says little in ps and top */
     return status == CIUIC_OK ? serve(&w) : command_exit(status);
 }
