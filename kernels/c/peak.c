@@ -1,0 +1,36 @@
+/* peak.c - the ceilings of the portable rung: what the base instruction set multiplies, adds and loads at best. */
+#include "kernels/peak.h"
+
+enum {
+    VECTORS = 8, /* independent sums: latency of an addition times two a cycle */
+    WIDTH = 4,   /* floats of the narrowest vectors in use */
+    CHAINS = VECTORS * WIDTH
+};
+
+/* Vector types and not arrays, so that the sums surely stay in registers; the base set of x86-64 and aarch64 has them. */
+typedef float float4 __attribute__((vector_size(16)));
+typedef uint64_t long2 __attribute__((vector_size(16)));
+
+double peak_multiply_add_c(size_t rounds)
+{
+    float4 a = {1, 2, 3, 4}, b = a, c = a, d = a, e = a, f = a, g = a, h = a;
+    const float4 factor = {0.5f, 0.5f, 0.5f, 0.5f};
+    for (size_t i = 0; i < rounds; i++) {
+        a = a * factor + factor, b = b * factor + factor, c = c * factor + factor, d = d * factor + factor;
+        e = e * factor + factor, f = f * factor + factor, g = g * factor + factor, h = h * factor + factor;
+        __asm__ volatile("" : : "g"(i)); /* the rounds may not be merged */
+    }
+    const float4 sum = (a + b + c + d) + (e + f + g + h);
+    volatile float sink = sum[0] + sum[1] + sum[2] + sum[3];
+    (void)sink;
+    return 2.0 * CHAINS * (double)rounds;
+}
+
+uint64_t peak_load_c(const void *p, size_t bytes)
+{
+    const long2 *q = p;
+    long2 a = {0, 0}, b = a, c = a, d = a;
+    for (size_t i = 0; i < bytes / sizeof *q; i += 4) a ^= q[i], b ^= q[i + 1], c ^= q[i + 2], d ^= q[i + 3];
+    a ^= b ^ c ^ d;
+    return a[0] ^ a[1];
+}

@@ -1,0 +1,102 @@
+/* ceiling.c - runs the loops of peak.h on all threads at once and takes the best pass: a ceiling is what the machine can
+ * do undisturbed. */
+#include "kernels/ceiling.h"
+
+#include "kernels/peak.h"
+
+#include <omp.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The work of one thread in one pass; returns the operations or bytes it did. */
+typedef double pass_fn(const void *context, int thread, int threads);
+
+/* The best rate of passes over about `seconds`. A pass begins for all threads at a barrier and ends with the last. */
+static double best_rate(pass_fn *pass, const void *context, int threads, double seconds)
+{
+    double best = 0;
+    const double end = omp_get_wtime() + seconds;
+    do {
+        double done = 0, first = 1e300, last = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : done) reduction(min : first) reduction(max : last)
+        {
+#pragma omp barrier
+            first = omp_get_wtime();
+            done = pass(context, omp_get_thread_num(), omp_get_num_threads());
+            last = omp_get_wtime();
+        }
+        if (last > first && done / (last - first) > best) best = done / (last - first);
+    } while (omp_get_wtime() < end);
+    return best;
+}
+
+typedef struct load_job {
+    peak_load_fn *load;
+    const char *buffer;
+    size_t bytes; /* of one thread: a multiple of 1024 */
+} load_job;
+
+static double load_pass(const void *context, int thread, int threads)
+{
+    const load_job *job = context;
+    (void)threads;
+    /* A small buffer is read often enough for the clock to resolve it. */
+    const size_t repeats = job->bytes < (1u << 22) ? (1u << 22) / job->bytes : 1;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < repeats; i++) {
+        sum ^= job->load(job->buffer + (size_t)thread * job->bytes, job->bytes);
+        __asm__ volatile("" : "+r"(sum) : : "memory"); /* every repeat is made */
+    }
+    return (double)job->bytes * (double)repeats;
+}
+
+double ceiling_load_bandwidth(int threads, size_t bytes, double seconds)
+{
+    load_job job = {.load = peak_load_c};
+#if defined(__x86_64__)
+    if (kernel_isa_available(KERNEL_ISA_AVX2)) job.load = peak_load_avx2;
+    if (kernel_isa_available(KERNEL_ISA_AVX512)) job.load = peak_load_avx512;
+#endif
+    if (threads < 1) return 0;
+    job.bytes = bytes / (size_t)threads / 1024 * 1024;
+    if (job.bytes == 0) job.bytes = 1024;
+    const size_t all = job.bytes * (size_t)threads;
+    char *buffer = aligned_alloc(1024, all);
+    if (!buffer) return 0;
+    memset(buffer, 1, all); /* pages that were never written are all the same one */
+    job.buffer = buffer;
+    const double rate = best_rate(load_pass, &job, threads, seconds);
+    free(buffer);
+    return rate;
+}
+
+static double arithmetic_pass(const void *context, int thread, int threads)
+{
+    (void)thread;
+    (void)threads;
+    enum { ROUNDS = 200000 };
+    return (*(peak_arithmetic_fn *const *)context)(ROUNDS);
+}
+
+double ceiling_fma_peak(kernel_isa isa, int threads, double seconds)
+{
+    peak_arithmetic_fn *loop = NULL;
+    if (threads < 1 || !kernel_isa_available(isa)) return 0;
+    if (isa == KERNEL_ISA_C) loop = peak_multiply_add_c;
+#if defined(__x86_64__)
+    if (isa == KERNEL_ISA_AVX2) loop = peak_fma_avx2;
+    if (isa == KERNEL_ISA_AVX512) loop = peak_fma_avx512;
+#endif
+    return loop ? best_rate(arithmetic_pass, &loop, threads, seconds) : 0;
+}
+
+double ceiling_dot_peak(kernel_isa isa, int threads, double seconds)
+{
+    peak_arithmetic_fn *loop = NULL;
+    if (threads < 1 || !kernel_isa_available(isa)) return 0;
+#if defined(__x86_64__)
+    if (isa == KERNEL_ISA_AVX2) loop = peak_dot_avx2;
+    if (isa == KERNEL_ISA_AVX512) loop = cpu_flags() & CPU_AVX512_VNNI ? peak_dot_vnni : peak_dot_avx512;
+#endif
+    return loop ? best_rate(arithmetic_pass, &loop, threads, seconds) : 0;
+}

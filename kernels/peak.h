@@ -1,0 +1,17 @@
+/* peak.h - the loops behind ceiling.h, one set per rung: nothing but loads, or nothing but arithmetic. */
+#ifndef CIUIC_KERNELS_PEAK_H
+#define CIUIC_KERNELS_PEAK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Does `rounds` rounds of arithmetic in registers; returns the operations done. */
+typedef double peak_arithmetic_fn(size_t rounds);
+/* Reads `bytes` bytes at p (a multiple of 1024, aligned to 64); returns something that depends on all of them. */
+typedef uint64_t peak_load_fn(const void *p, size_t bytes);
+
+peak_arithmetic_fn peak_multiply_add_c, peak_fma_avx2, peak_fma_avx512;
+peak_arithmetic_fn peak_dot_avx2, peak_dot_avx512, peak_dot_vnni;
+peak_load_fn peak_load_c, peak_load_avx2, peak_load_avx512;
+
+#endif

@@ -1,0 +1,40 @@
+/* peak.h (simd) - the ceilings of a wide rung. More chains than latency times units, fewer than registers. */
+#ifndef CIUIC_KERNELS_SIMD_PEAK_H
+#define CIUIC_KERNELS_SIMD_PEAK_H
+
+#include "kernels/peak.h"
+
+enum { CHAINS = 12 };
+
+/* Ties a value to a register at this point, so that no chain is merged, moved or folded. */
+#define PIN(value) __asm__ volatile("" : "+v"(value))
+
+static ALWAYS_INLINE double fma_rounds(size_t rounds)
+{
+    vf acc[CHAINS];
+    vf factor = vf_set1(0.5f);
+    PIN(factor);
+#pragma GCC unroll 12
+    for (int i = 0; i < CHAINS; i++) acc[i] = vf_set1((float)i);
+    for (size_t n = 0; n < rounds; n++) {
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS; i++) {
+            acc[i] = vf_fma(acc[i], factor, factor);
+            PIN(acc[i]);
+        }
+    }
+    return 2.0 * LANES * CHAINS * (double)rounds;
+}
+
+static ALWAYS_INLINE uint64_t load_all(const void *p, size_t bytes)
+{
+    const char *q = p;
+    vi acc[4] = {vi_zero(), vi_zero(), vi_zero(), vi_zero()};
+    for (size_t at = 0; at < bytes; at += 8 * sizeof(vi)) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < 8; i++) acc[i % 4] = vi_xor(acc[i % 4], vi_load(q + at + i * sizeof(vi)));
+    }
+    return (uint32_t)vi_sum(vi_xor(vi_xor(acc[0], acc[1]), vi_xor(acc[2], acc[3])));
+}
+
+#endif
