@@ -5,8 +5,9 @@
  *   9-bit head of ln 2 is exact and the reduction loses only the rounding of n * tail, below 2^-25.
  * - e^r by its Taylor polynomial of degree 7: the rest, 0.3466^8 / 8! = 5.2e-9 < 2^-27, is below half an ulp of 1.
  * - 2^n in two factors, since n may be one more than the largest or less than the smallest exponent of a normal float.
- * Horner's last steps (1 + r (1 + r/2 ...)) round at most 1 + 0.35/0.7 + ... ulp: the error stays under 2 ulp for a
- * normal result, and under one last place for a subnormal one. The tests hold every rung to 4 ulp. */
+ * The last sum rounds by half an ulp; its smaller operand r + r^2 p, below 0.42, brings in a rounding or two of its own
+ * and the errors above: under 2 ulp for a normal result (0.99 found over every 97th float), and under one last place for a
+ * subnormal one. The tests hold every rung to that. */
 #ifndef CIUIC_KERNELS_EXP_H
 #define CIUIC_KERNELS_EXP_H
 

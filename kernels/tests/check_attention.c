@@ -66,8 +66,8 @@ static double load_double(const double *p)
 /* One output row in double, and its tolerance.
  *
  * A score is a sum of key_width products times the scale: it is off by at most a = gamma_{key_width + 2} max_j scale
- * sum |q k_j|. Subtracting the largest rounds by u |s_j - max|, and e^x is within 4 ulp: a weight p_j is off by a factor
- * within e^+-d, d = 2 a + 2 u max |s_j - max| + 8 u (2 a: the largest score is off, too). Rescaling by block of 64 keys
+ * sum |q k_j|. Subtracting the largest rounds by u |s_j - max|, and e^x is within 2 ulp (4 u): a weight p_j is off by a factor
+ * within e^+-d, d = 2 a + 2 u max |s_j - max| + 4 u (2 a: the largest score is off, too). Rescaling by block of 64 keys
  * costs the same again for each block that raised the maximum: 10 u times the blocks. Sums of `visible` terms, above and
  * below the fraction, cost gamma_{visible + 8} each. All of it weighs sum p |v|. */
 static void attend_row(const kernel_attention *a, const caches *seen, size_t token, size_t head, double *scores,
@@ -94,7 +94,7 @@ static void attend_row(const kernel_attention *a, const caches *seen, size_t tok
     }
     const double blocks = (double)(visible / 64 + 2);
     const double d =
-        2 * gamma_of((double)a->key_width + 2) * score_magnitude + 2 * ROUNDOFF * spread + (8 + 10 * blocks) * ROUNDOFF;
+        2 * gamma_of((double)a->key_width + 2) * score_magnitude + 2 * ROUNDOFF * spread + (4 + 10 * blocks) * ROUNDOFF;
     const double relative = 2 * expm1(d) + 2 * gamma_of((double)visible + 8);
     for (size_t i = 0; i < a->value_width; i++) {
         double total = 0, magnitude = 0;
