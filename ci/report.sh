@@ -14,9 +14,10 @@ move_aside() {
 }
 
 resume=
-if [ -e "$folder/results.json" ]; then
+# results.json is there after an interruption too, with what was finished.
+if grep -qs '"complete":[[:space:]]*true' "$folder/results.json"; then
     move_aside
-elif [ -e "$folder/journal.jsonl" ]; then
+elif [ -s "$folder/journal.jsonl" ]; then
     echo "going on with the interrupted run in $folder"
     resume=--resume
 fi
