@@ -11,7 +11,7 @@
 static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int M, const weight_rows *w, size_t row,
                                    size_t k, const float *x, size_t ldx, __m128 sums[][DOT_ROWS / 4])
 {
-    const size_t ahead = prefetch_distance((size_t)R * w->stride);
+    const size_t ahead = prefetch_distance((size_t)R, w->stride);
     vf acc[DOT_X][DOT_ROWS];
 #pragma GCC unroll 8
     for (int i = 0; i < M; i++) {
@@ -25,7 +25,8 @@ static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int 
         for (int i = 0; i < M; i++) xs[i] = vf_load(x + (size_t)i * ldx + c);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            if (M == 1) _mm_prefetch((const char *)weight_at(format, w, row + (size_t)r, c) + ahead, _MM_HINT_T0);
+            if (M == 1 && ahead)
+                _mm_prefetch((const char *)weight_at(format, w, row + (size_t)r, c) + ahead, _MM_HINT_T0);
             const vf weights = load_weights(format, w, row + (size_t)r, c);
 #pragma GCC unroll 8
             for (int i = 0; i < M; i++) acc[i][r] = vf_fma(weights, xs[i], acc[i][r]);

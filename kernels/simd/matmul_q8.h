@@ -108,7 +108,7 @@ static Q8_INLINE void q8_dot(kernel_format format, const int R, size_t groups, q
                              const float *x_scales, vf *acc)
 {
     const size_t group_bytes = format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP;
-    const size_t ahead = prefetch_distance((size_t)R * groups * group_bytes);
+    const size_t ahead = prefetch_distance((size_t)R, groups * group_bytes);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r++) acc[r] = vf_zero();
     for (size_t g = 0; g < groups; g += LANES) {

@@ -2,15 +2,17 @@
 #ifndef CIUIC_KERNELS_SIMD_PREFETCH_H
 #define CIUIC_KERNELS_SIMD_PREFETCH_H
 
-/* Several rows are read side by side, a block of rows at a time; to the hardware's prefetcher that is several short
- * streams, each of which it has to discover anew. So where a block is small, the same place some whole blocks further on
- * is asked for: far enough to cover the latency of memory, near enough to be in the L1 cache still when it is needed.
- * Rows longer than that are streams of their own. A prefetch past the end does nothing. */
-static ALWAYS_INLINE size_t prefetch_distance(size_t block_bytes)
+/* Rows are read several side by side, a block of them at a time. Rows of a page or more are streams that the hardware
+ * follows by itself, and better undisturbed. Shorter ones end before it has found its pace; so the same place some whole
+ * blocks further on is asked for, far enough to cover the latency of memory. (Measured on Zen 4, rows of 256 to 4096
+ * bytes: up to half as fast again where weights come from L3 or memory, nothing lost in L2.) A prefetch past the end does
+ * nothing. */
+static ALWAYS_INLINE size_t prefetch_distance(size_t rows, size_t row_bytes)
 {
-    enum { NEAR = 4096, FAR = 8192, ALONG_THE_ROW = 1024 };
-    if (block_bytes == 0 || block_bytes > FAR) return ALONG_THE_ROW;
-    return (NEAR + block_bytes - 1) / block_bytes * block_bytes;
+    enum { PAGE = 4096, NEAR = 4096 };
+    const size_t block = rows * row_bytes;
+    if (row_bytes == 0 || row_bytes >= PAGE) return 0;
+    return (NEAR + block - 1) / block * block;
 }
 
 #endif
