@@ -100,8 +100,9 @@ static void add_blocks(cJSON *item, const case_key *key, bool baseline)
     json_add_size(item, "block", last);
 }
 
-/* The reason why a case has no result, or NULL. A baseline counts as measured when any of its blocks measured it. */
-static const char *missing_reason(const case_key *key)
+/* The reason why a case has no result, with *status "failed" or "skipped"; NULL when it has one. A baseline counts as
+ * measured when any of its blocks measured it. */
+static const char *missing_reason(const case_key *key, const char **status)
 {
     const char *failed = NULL;
     size_t samples = 0;
@@ -111,6 +112,7 @@ static const char *missing_reason(const case_key *key)
         if (s->failed == NULL) samples += s->samples;
     }
     if (samples > 0) return NULL;
+    *status = failed != NULL ? "failed" : "skipped";
     return failed != NULL ? failed : "not measured: the bench was stopped before";
 }
 
@@ -208,9 +210,9 @@ static cJSON *case_item(const case_key *key)
     cJSON *item = cJSON_CreateObject();
     if (item == NULL) return NULL;
     matrix_slot_id(r->matrix, &slot, id);
-    const char *reason = c->skip[0] != '\0' ? c->skip : missing_reason(key);
+    const char *status = "skipped", *reason = c->skip[0] != '\0' ? c->skip : missing_reason(key, &status);
     cJSON_AddStringToObject(item, "id", id);
-    cJSON_AddStringToObject(item, "status", c->skip[0] != '\0' ? "skipped" : reason != NULL ? "failed" : "ok");
+    cJSON_AddStringToObject(item, "status", reason == NULL ? "ok" : status);
     if (reason != NULL) cJSON_AddStringToObject(item, "reason", reason);
     add_variant(item, &c->variant);
     add_workload(item, r->suite, c->workload);

@@ -104,9 +104,23 @@ static ciuic_status read_load(const cJSON *request, load_request *r)
     return read_variant(request, r);
 }
 
+/* AddressSanitizer's shadow is terabytes of private memory: no limit can be set below that. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { LIMITS_WORK = 0 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { LIMITS_WORK = 0 };
+#else
+enum { LIMITS_WORK = 1 };
+#endif
+#else
+enum { LIMITS_WORK = 1 };
+#endif
+
 /* Private writable memory, which is what a process can run a machine out of; mapped weights do not count. */
 static ciuic_status limit_memory(size_t bytes)
 {
+    if (!LIMITS_WORK) return CIUIC_OK;
     const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
     if (bytes == 0 || setrlimit(RLIMIT_DATA, &limit) == 0) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the memory limit of %zu bytes cannot be set: %s", bytes,
@@ -299,7 +313,10 @@ static void maybe_fail(fault *f, const char *command)
     static const char junk[] = "segmentation violation -- see core\n";
     if (f->countdown == 0 || strcmp(f->command, command) != 0 || --f->countdown > 0) return;
     if (strcmp(f->kind, "sigkill") == 0) raise(SIGKILL);
-    if (strcmp(f->kind, "sigill") == 0) raise(SIGILL);
+    if (strcmp(f->kind, "sigill") == 0) {
+        signal(SIGILL, SIG_DFL); /* a sanitizer has its own ideas */
+        raise(SIGILL);
+    }
     if (strcmp(f->kind, "abort") == 0) abort();
     if (strcmp(f->kind, "exit") == 0) _exit(7);
     if (strcmp(f->kind, "junk") == 0) send_text(junk, sizeof junk - 1);

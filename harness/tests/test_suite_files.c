@@ -1,0 +1,250 @@
+/* test_suite_files.c - suites: bad ones refused by place, good ones expanded to the cases and blocks that they mean. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/suite/matrix.h"
+#include "harness/suite/suite.h"
+#include "harness/tests/program.h"
+#include "harness/tests/suite_fixture.h"
+#include "optimizer/tests/runner.h"
+
+static const struct {
+    const char *from, *to; /* what is changed in the valid suite */
+    const char *says[2];   /* parts of the message */
+} bad_suites[] = {
+    {"\"seed\": 7", "\"sede\": 7", {"sede", "did you mean \"seed\""}},
+    {"\"seed\": 7", "\"seed\": -1", {"seed", NULL}},
+    {"\"seed\": 7", "\"seed\": 1.5", {"seed", NULL}},
+    {"\"seed\": 7", "\"seed\": \"7\"", {"seed", NULL}},
+    {"\"seed\": 7,", "", {"seed", NULL}},
+    {"\"schema_version\": 1", "\"schema_version\": 2", {"schema_version", NULL}},
+    {"\"name\": \"small\"", "\"name\": \"../small\"", {"name", "letters, digits"}},
+    {"\"name\": \"small\"", "\"name\": \"\"", {"name", "letters, digits"}},
+    {"datasets/deepseek-v3-tiny\"]", "datasets/deepseek-v4-tiny\"]", {"checkpoints[0]", "is no checkpoint"}},
+    {"tiny\"]", "tiny\", \"@ROOT@/datasets/deepseek-v3-tiny/\"]", {"checkpoints[1]", "second checkpoint called"}},
+    {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]", "[]", {"checkpoints", "found 0 entries"}},
+    {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]", "[3]", {"checkpoints[0]", "expected a string"}},
+    {"\"checkpoint\": \"deepseek-v3-tiny\"",
+     "\"checkpoint\": \"deepseek-v3-tin\"",
+     {"workloads[0]: checkpoint", "did you mean \"deepseek-v3-tiny\""}},
+    {"\"prefill\"", "\"prefil\"", {"workloads[0]: phase", "did you mean \"prefill\""}},
+    {"\"tokens\": 8}", "\"tokens\": 0}", {"workloads[0]", "tokens"}},
+    {"\"tokens\": 8}", "\"tokens\": 4096}", {"workloads[0]", "tokens"}},
+    {"\"tokens\": 8}", "\"tokens\": 8, \"depth\": 4}", {"workloads[0]: depth", "starts from nothing"}},
+    {"\"tokens\": 8}", "\"tokens\": 8, \"batch\": 2}", {"workloads[0]", "batch"}},
+    {"\"tokens\": 8}", "\"tokens\": 8, \"tokens\": 9}", {"tokens", "twice"}},
+    {"\"depth\": 8", "\"depth\": 2047", {"workloads[1]: depth + tokens", "2047 + 4"}},
+    {"\"depth\": 8", "\"deep\": 8", {"workloads[1]", "deep"}},
+    {"\"phase\": \"decode\", \"tokens\": 4, \"depth\": 8",
+     "\"phase\": \"prefill\", \"tokens\": 8",
+     {"workloads[1]", "the same as workloads[0]"}},
+    {"[\"int8\"]", "[\"int8\", \"int5\"]", {"quantize", "found \"int5\""}},
+    {"[\"int8\"]", "[\"int8\", \"int8\"]", {"quantize", "given twice"}},
+    {"[\"int8\"]", "[]", {"quantize", "found 0 entries"}},
+    {"\"graph\": [\"on\"]", "\"graph\": [true]", {"graph[0]", "expected a string"}},
+    {"[\"off\", \"on\"]", "[\"off\", \"aggressive\"]", {"memory", "aggressive"}},
+    {"\"kernels\": [\"c\"]", "\"kernels\": [\"avx\"]", {"kernels", "did you mean \"avx2\""}},
+    {"\"kernels\": [\"c\"]", "\"kernel\": [\"c\"]", {"variants.product", "did you mean \"kernels\""}},
+    {"\"extra\": []", "\"extra\": [{\"quantize\": \"int4\"}]", {"variants.extra[0]", "graph"}},
+    {"\"extra\": []", "\"extra\": [7]", {"variants.extra[0]", "expected an object"}},
+    {"\"naive\", \"tuned\"", "\"naive\"", {"baselines", "\"tuned\" is missing"}},
+    {"\"naive\", \"tuned\"", "\"naïve\", \"tuned\"", {"baselines", "naive"}},
+    {"\"threads\": [1]", "\"threads\": [0]", {"threads[0]", "from 1 to 1024"}},
+    {"\"threads\": [1]", "\"threads\": [1, 1]", {"threads[1]", "given twice"}},
+    {"\"threads\": [1]", "\"threads\": [\"most\"]", {"threads[0]", "\"all\""}},
+    {"\"rounds\": 3", "\"rounds\": 0", {"rounds", NULL}},
+    {"\"min_rounds\": 3", "\"min_rounds\": 4", {"min_rounds", NULL}},
+    {"\"min_time_s\": 0", "\"min_time_s\": -1", {"min_time_s", NULL}},
+    {"\"min_time_s\": 0", "\"min_time_s\": 1e999", {"min_time_s", NULL}},
+    {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1, \"tokens\": 4000", {"accuracy", "tokens"}},
+    {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1", {"accuracy", "tokens"}},
+    {"\"time_budget_s\": 1", "\"time_budget_s\": 0", {"time_budget_s", NULL}},
+    {"\"workers\": 12", "\"workers\": 4", {"limits", "workers"}},
+    {"\"workers\": 12", "\"worker\": 12", {"limits", "did you mean \"workers\""}},
+    {"  \"rounds\": 3", "  \"claims\": 3,\n  \"rounds\": 3", {"claims", NULL}},
+    {"}\n  ],", "}\n  ,", {"not valid JSON", NULL}},
+    {"  ],\n  \"variants\"", "  ] \"variants\"", {":10:", "not valid JSON"}},
+};
+
+static void bad_suites_are_refused_by_place(void)
+{
+    char *folder = temporary_folder();
+    for (size_t i = 0; i < sizeof bad_suites / sizeof bad_suites[0]; i++) {
+        char *path = write_suite(folder, "bad.json", bad_suites[i].from, bad_suites[i].to);
+        suite *s = NULL;
+        CHECK(path != NULL, "row %zu: '%s' is not in the suite", i, bad_suites[i].from);
+        if (path == NULL) continue;
+        const ciuic_status status = suite_read(path, &s);
+        const char *error = ciuic_last_error();
+        CHECK(status == CIUIC_ERROR_INPUT && s == NULL, "row %zu (%s): status %d", i, bad_suites[i].to, (int)status);
+        CHECK(strstr(error, "bad.json") != NULL, "row %zu: no file in: %s", i, error);
+        for (int k = 0; k < 2; k++)
+            CHECK(bad_suites[i].says[k] == NULL || strstr(error, bad_suites[i].says[k]) != NULL,
+                  "row %zu: '%s' is not in: %s", i, bad_suites[i].says[k], error);
+        suite_free(s);
+        free(path);
+    }
+    remove_folder(folder);
+}
+
+static void read_fixture(suite **s)
+{
+    char *folder = temporary_folder();
+    char *path = write_suite(folder, "small.json", NULL, NULL);
+    CHECK(suite_read(path, s) == CIUIC_OK, "%s", ciuic_last_error());
+    free(path);
+    remove_folder(folder);
+}
+
+static const bench_case *find_case(const bench_matrix *m, const char *part)
+{
+    for (size_t i = 0; i < m->case_count; i++)
+        if (strstr(m->cases[i].id, part) != NULL) return &m->cases[i];
+    return NULL;
+}
+
+static void a_suite_becomes_cases_with_ids(void)
+{
+    suite *s = NULL;
+    bench_matrix *m = NULL;
+    const matrix_filter all = {0};
+    read_fixture(&s);
+    CHECK(matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
+    char tuned[128];
+    snprintf(tuned, sizeof tuned, "deepseek-v3-tiny/decode4@8/b1/t1/fp16+graph+memory+%s",
+             kernel_isa_name(kernel_isa_best()));
+    CHECK(m->case_count == 2 * 5, "%zu cases", m->case_count);
+    CHECK(find_case(m, "deepseek-v3-tiny/prefill8@0/b1/t1/fp16+c") != NULL, "no naive");
+    CHECK(find_case(m, "deepseek-v3-tiny/decode4@8/b1/t1/openblas") != NULL, "no openblas");
+    CHECK(find_case(m, "deepseek-v3-tiny/decode4@8/b1/t1/int8+graph+memory+c") != NULL, "no int8");
+    CHECK(find_case(m, "deepseek-v3-tiny/decode4@8/b1/t1/int8+graph+c") != NULL, "no int8 without memory");
+    const bench_case *found = find_case(m, tuned);
+    CHECK(found != NULL && found->variant.baseline == BASELINE_TUNED, "no %s", tuned);
+    matrix_free(m);
+    suite_free(s);
+}
+
+/* Every block holds each baseline once and the tuned one's twin, and every other case is in exactly one block. */
+static void check_blocks(const suite *s, const bench_matrix *m)
+{
+    for (size_t i = 0; i < m->case_count; i++) {
+        size_t in_blocks = 0;
+        for (size_t b = 0; b < m->block_count; b++)
+            for (size_t k = 0; k < m->blocks[b].slot_count; k++)
+                in_blocks += m->blocks[b].slots[k].index == i && !m->blocks[b].slots[k].again;
+        if (m->cases[i].variant.baseline == BASELINE_NONE)
+            CHECK(in_blocks == 1, "%s is in %zu blocks", m->cases[i].id, in_blocks);
+    }
+    for (size_t b = 0; b < m->block_count; b++) {
+        size_t baselines[BASELINE_COUNT + 1] = {0}, twins = 0;
+        for (size_t k = 0; k < m->blocks[b].slot_count; k++) {
+            const bench_slot *slot = &m->blocks[b].slots[k];
+            const bench_case *c = &m->cases[slot->index];
+            CHECK(c->workload == m->blocks[b].workload && c->threads == m->blocks[b].threads, "%s strayed", c->id);
+            if (slot->again)
+                twins++;
+            else
+                baselines[c->variant.baseline]++;
+        }
+        CHECK(baselines[BASELINE_NAIVE] == 1 && baselines[BASELINE_TUNED] == 1 && baselines[BASELINE_OPENBLAS] == 1 &&
+                  twins == 1,
+              "block %zu lacks a baseline", b);
+        CHECK(m->blocks[b].slot_count <= s->worker_limit, "block %zu has %zu slots", b, m->blocks[b].slot_count);
+    }
+}
+
+static void the_quick_suite_has_its_variants(void)
+{
+    suite *s = NULL;
+    bench_matrix *m = NULL;
+    const matrix_filter all = {0};
+    CHECK(suite_read("suites/quick.json", &s) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
+    /* 24 of the product, of which two are the baselines naive and tuned; two of the article's formula; openblas. On a
+     * machine whose best kernels are c, half of the product is the same as the other half. */
+    const size_t variants = kernel_isa_best() == KERNEL_ISA_C ? 12 + 2 + 1 : 24 + 2 + 1;
+    CHECK(m->case_count == 2 * variants, "%zu cases, expected %zu", m->case_count, 2 * variants);
+    check_blocks(s, m);
+    /* What a stage adds to int4 is seen within one block. */
+    for (size_t b = 0; b < m->block_count; b++) {
+        size_t int4 = 0;
+        for (size_t k = 0; k < m->blocks[b].slot_count; k++)
+            int4 += m->cases[m->blocks[b].slots[k].index].variant.quantize == CIUIC_QUANTIZE_INT4;
+        CHECK(int4 == 0 || int4 == (variants == 27 ? 8 : 4), "block %zu has %zu of int4", b, int4);
+    }
+    matrix_free(m);
+    suite_free(s);
+}
+
+/* Any limit on workers gives blocks that keep the rules; a group that does not fit is cut. */
+static void blocks_keep_their_rules_for_any_limit(void)
+{
+    suite *s = NULL;
+    const matrix_filter all = {0};
+    CHECK(suite_read("suites/quick.json", &s) == CIUIC_OK, "%s", ciuic_last_error());
+    for (size_t limit = 5; limit < 40; limit++) {
+        bench_matrix *m = NULL;
+        s->worker_limit = limit;
+        CHECK(matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
+        if (m != NULL) check_blocks(s, m);
+        matrix_free(m);
+    }
+    suite_free(s);
+}
+
+static void only_keeps_what_matches_and_the_baselines(void)
+{
+    static const struct {
+        const char *only;
+        size_t cases; /* besides the three baselines of each workload that is left */
+        size_t workloads;
+    } rows[] = {
+        {"int8+graph+memory", 1, 2},     {"decode", 2, 1},   {"dec*memory+c", 1, 1},
+        {"prefill8@0/b1/t1/int8", 2, 1}, {"openblas", 0, 2}, {"p[rq]efill*int?", 2, 1},
+    };
+    suite *s = NULL;
+    read_fixture(&s);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bench_matrix *m = NULL;
+        const matrix_filter filter = {.only = rows[i].only};
+        CHECK(matrix_expand(s, &filter, &m) == CIUIC_OK, "%s", ciuic_last_error());
+        const size_t expected = rows[i].workloads * (3 + rows[i].cases);
+        CHECK(m != NULL && m->case_count == expected, "--only %s: %zu cases, expected %zu", rows[i].only,
+              m ? m->case_count : 0, expected);
+        matrix_free(m);
+    }
+    bench_matrix *none = NULL;
+    const matrix_filter filter = {.only = "int7"};
+    CHECK(matrix_expand(s, &filter, &none) == CIUIC_ERROR_USAGE && none == NULL, "int7 matched");
+    CHECK(strstr(ciuic_last_error(), "int7") != NULL, "%s", ciuic_last_error());
+    suite_free(s);
+}
+
+static void what_this_machine_lacks_is_skipped_with_its_reason(void)
+{
+    suite *s = NULL;
+    bench_matrix *m = NULL;
+    const matrix_filter filter = {.threads = {1, 1024}, .thread_count = 2};
+    read_fixture(&s);
+    CHECK(matrix_expand(s, &filter, &m) == CIUIC_OK, "%s", ciuic_last_error());
+    size_t skipped = 0;
+    for (size_t i = 0; i < m->case_count; i++) {
+        if (m->cases[i].threads == 1) CHECK(m->cases[i].skip[0] == '\0', "%s", m->cases[i].skip);
+        if (m->cases[i].threads == 1024) skipped += strstr(m->cases[i].skip, "1024 threads") != NULL;
+    }
+    CHECK(skipped == 10, "%zu cases of 1024 threads are skipped", skipped);
+    for (size_t b = 0; b < m->block_count; b++) CHECK(m->blocks[b].threads == 1, "block %zu would run", b);
+    matrix_free(m);
+    suite_free(s);
+}
+
+static const test_case cases[] = {
+    {"bad_suites_are_refused_by_place", bad_suites_are_refused_by_place},
+    {"a_suite_becomes_cases_with_ids", a_suite_becomes_cases_with_ids},
+    {"the_quick_suite_has_its_variants", the_quick_suite_has_its_variants},
+    {"blocks_keep_their_rules_for_any_limit", blocks_keep_their_rules_for_any_limit},
+    {"only_keeps_what_matches_and_the_baselines", only_keeps_what_matches_and_the_baselines},
+    {"what_this_machine_lacks_is_skipped_with_its_reason", what_this_machine_lacks_is_skipped_with_its_reason},
+};
+TEST_SUITE(suite_files, cases);

@@ -1,0 +1,245 @@
+/* test_worker_process.c - a worker process: what it answers, how its death is told, and that it is quiet while it waits. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/suite/matrix.h"
+#include "harness/tests/program.h"
+#include "harness/worker/process.h"
+#include "optimizer/json.h"
+#include "optimizer/tests/runner.h"
+
+static cJSON *load_request(const char *quantize, size_t threads, size_t memory_limit)
+{
+    cJSON *r = cJSON_CreateObject();
+    cJSON_AddStringToObject(r, "do", "load");
+    cJSON_AddStringToObject(r, "checkpoint", "datasets/deepseek-v3-tiny");
+    cJSON_AddStringToObject(r, "phase", "decode");
+    json_add_size(r, "tokens", 4);
+    json_add_size(r, "depth", 8);
+    json_add_size(r, "windows", 1);
+    json_add_size(r, "window_tokens", 8);
+    json_add_size(r, "seed", 1);
+    cJSON_AddStringToObject(r, "quantize", quantize);
+    cJSON_AddBoolToObject(r, "graph", true);
+    cJSON_AddStringToObject(r, "memory", "on");
+    cJSON_AddStringToObject(r, "isa", "c");
+    cJSON_AddBoolToObject(r, "openblas", false);
+    json_add_size(r, "threads", threads);
+    json_add_size(r, "memory_limit", memory_limit);
+    cJSON_AddStringToObject(r, "counters", "none");
+    cJSON_AddStringToObject(r, "counters_reason", "not available here, because this is a test");
+    return r;
+}
+
+/* Asks and frees the request. */
+static worker_outcome ask(worker_process *w, cJSON *request, double timeout_s, cJSON **answer, char *reason)
+{
+    *answer = NULL;
+    reason[0] = '\0';
+    const worker_outcome outcome = worker_ask(w, request, timeout_s, answer, reason);
+    cJSON_Delete(request);
+    return outcome;
+}
+
+static cJSON *simple_request(const char *what)
+{
+    cJSON *r = cJSON_CreateObject();
+    cJSON_AddStringToObject(r, "do", what);
+    if (strcmp(what, "measure") == 0) json_add_size(r, "iterations", 2);
+    return r;
+}
+
+static double number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
+}
+
+static const char *text(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static void a_worker_loads_measures_and_finishes(void)
+{
+    worker_process *w = NULL;
+    cJSON *loaded = NULL, *measured = NULL, *finished = NULL;
+    char reason[WORKER_REASON_MAX];
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(ask(w, load_request("int8", 1, 0), 120, &loaded, reason) == WORKER_ANSWERED, "%s", reason);
+    CHECK(strlen(text(loaded, "output_sha256")) == 64, "no digest");
+    CHECK(number(loaded, "parameters") > 7e6 && number(loaded, "weights") > 7e6, "no sizes");
+    CHECK(ask(w, simple_request("measure"), 120, &measured, reason) == WORKER_ANSWERED, "%s", reason);
+    CHECK(number(measured, "seconds") > 0 && number(measured, "cpu_seconds") > 0, "no time");
+    CHECK(strcmp(text(loaded, "output_sha256"), text(measured, "output_sha256")) == 0, "outputs differ");
+    CHECK(ask(w, simple_request("finish"), 120, &finished, reason) == WORKER_ANSWERED, "%s", reason);
+    CHECK(number(finished, "peak_rss") > number(loaded, "weights"), "peak_rss %g", number(finished, "peak_rss"));
+    const cJSON *counted = json_find(finished, "counters");
+    CHECK(strcmp(text(counted, "reason"), "not available here, because this is a test") == 0, "counters: no reason");
+    CHECK(number(json_find(counted, "software"), "page_faults") >= 0, "no page faults");
+    cJSON_Delete(loaded);
+    cJSON_Delete(measured);
+    cJSON_Delete(finished);
+    worker_stop(w);
+}
+
+static void an_error_is_told_in_the_programs_own_words(void)
+{
+    static const struct {
+        const char *key, *value, *says;
+    } rows[] = {
+        {"checkpoint", "datasets/none", "datasets/none"},
+        {"quantize", "int5", "int5"},
+        {"isa", "sse9", "sse9"},
+        {"do", "dance", "dance"},
+        {"do", "finish", "nothing is loaded"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        worker_process *w = NULL;
+        cJSON *answer = NULL, *request = load_request("none", 1, 0);
+        char reason[WORKER_REASON_MAX];
+        cJSON_ReplaceItemInObjectCaseSensitive(request, rows[i].key, cJSON_CreateString(rows[i].value));
+        CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK(ask(w, request, 120, &answer, reason) == WORKER_FAILED, "row %zu was answered", i);
+        CHECK(strstr(reason, rows[i].says) != NULL && !worker_alive(w), "row %zu: %s", i, reason);
+        cJSON_Delete(answer);
+        worker_stop(w);
+    }
+}
+
+static void a_death_is_told_in_plain_words(void)
+{
+    static const struct {
+        const char *fault, *says;
+        double timeout_s;
+    } rows[] = {
+        {"sigkill@load", "killed by signal 9 (out of memory?) during load", 120},
+        {"sigkill@measure", "killed by signal 9 (out of memory?) during measure", 120},
+        {"sigill@measure", "killed by signal 4 (Illegal instruction) during measure", 120},
+        {"abort@measure", "killed by signal 6 (Aborted) during measure", 120},
+        {"exit@measure", "ended with status 7 during measure", 120},
+        {"junk@measure", "sent what is no answer, \"segmentation violation", 120},
+        {"silent@measure", "closed its side during measure without ending", 120},
+        {"hang@measure", "gave no answer within 1 s during measure", 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        worker_process *w = NULL;
+        cJSON *answer = NULL;
+        char reason[WORKER_REASON_MAX];
+        CHECK(worker_start(rows[i].fault, &w) == CIUIC_OK, "%s", ciuic_last_error());
+        worker_outcome outcome = ask(w, load_request("none", 1, 0), 120, &answer, reason);
+        cJSON_Delete(answer);
+        if (outcome == WORKER_ANSWERED) {
+            outcome = ask(w, simple_request("measure"), rows[i].timeout_s, &answer, reason);
+            cJSON_Delete(answer);
+        }
+        CHECK(outcome == WORKER_FAILED && strstr(reason, rows[i].says) != NULL, "%s: %s", rows[i].fault, reason);
+        CHECK(!worker_alive(w), "%s: still alive", rows[i].fault);
+        CHECK(ask(w, simple_request("measure"), 1, &answer, reason) == WORKER_FAILED, "the dead one answered");
+        worker_stop(w);
+    }
+}
+
+static void a_memory_limit_costs_the_worker_only(void)
+{
+    worker_process *w = NULL;
+    cJSON *answer = NULL;
+    char reason[WORKER_REASON_MAX];
+    /* 32-bit floats of 7.6M parameters do not fit into 16 MiB of private memory. */
+    cJSON *request = load_request("none", 1, (size_t)16 << 20);
+    cJSON_ReplaceItemInObjectCaseSensitive(request, "openblas", cJSON_CreateTrue());
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    const worker_outcome outcome = ask(w, request, 120, &answer, reason);
+#if defined(__SANITIZE_ADDRESS__)
+    CHECK(outcome == WORKER_ANSWERED, "limits are off under AddressSanitizer: %s", reason);
+#else
+    CHECK(outcome == WORKER_FAILED && strstr(reason, "memory") != NULL, "%s", reason);
+#endif
+    cJSON_Delete(answer);
+    worker_stop(w);
+}
+
+/* Ticks of CPU time that a process has used, all its threads together. */
+static long cpu_ticks(pid_t pid)
+{
+    char path[64];
+    unsigned long user = 0, kernel = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    char *stat = read_text(path);
+    const char *after = stat != NULL ? strrchr(stat, ')') : NULL;
+    if (after == NULL || sscanf(after, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) != 2)
+        user = kernel = 0;
+    free(stat);
+    return (long)(user + kernel);
+}
+
+/* OpenMP's threads spin for a while after each parallel region; an answer must not come before that is over. A tick is
+ * 10 ms: a spinning thread would burn 10 of them in the tenth of a second, in which waiting burns none. One is allowed
+ * for the tick that was running. */
+static void a_worker_that_has_answered_is_quiet(void)
+{
+    const struct timespec tenth = {.tv_nsec = 100000000};
+    worker_process *w = NULL;
+    cJSON *answer = NULL;
+    char reason[WORKER_REASON_MAX];
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(ask(w, load_request("int8", (size_t)machine_threads(), 0), 120, &answer, reason) == WORKER_ANSWERED, "%s",
+          reason);
+    cJSON_Delete(answer);
+    for (int i = 0; i < 5; i++) {
+        CHECK(ask(w, simple_request("measure"), 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+        CHECK(cJSON_IsTrue(json_find(answer, "settled")), "it did not settle");
+        cJSON_Delete(answer);
+        const long before = cpu_ticks(worker_pid(w));
+        nanosleep(&tenth, NULL);
+        const long burnt = cpu_ticks(worker_pid(w)) - before;
+        CHECK(before > 0 && burnt <= 1, "%ld ticks were burnt while waiting", burnt);
+    }
+    worker_stop(w);
+}
+
+static bool gone(pid_t pid)
+{
+    const struct timespec pause = {.tv_nsec = 20000000};
+    for (int i = 0; i < 250; i++) {
+        if (kill(pid, 0) != 0) return true;
+        nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+static void a_worker_dies_with_its_parent(void)
+{
+    int ends[2];
+    pid_t worker = 0;
+    CHECK(pipe(ends) == 0, "no pipe");
+    const pid_t parent = fork();
+    if (parent == 0) {
+        worker_process *w = NULL;
+        if (worker_start(NULL, &w) == CIUIC_OK) worker = worker_pid(w);
+        if (write(ends[1], &worker, sizeof worker) != (ssize_t)sizeof worker) _exit(1);
+        raise(SIGKILL);
+    }
+    close(ends[1]);
+    CHECK(read(ends[0], &worker, sizeof worker) == (ssize_t)sizeof worker && worker > 0, "no worker was started");
+    close(ends[0]);
+    waitpid(parent, NULL, 0);
+    CHECK(worker > 0 && gone(worker), "the worker %d outlived its parent", (int)worker);
+}
+
+static const test_case cases[] = {
+    {"a_worker_loads_measures_and_finishes", a_worker_loads_measures_and_finishes},
+    {"an_error_is_told_in_the_programs_own_words", an_error_is_told_in_the_programs_own_words},
+    {"a_death_is_told_in_plain_words", a_death_is_told_in_plain_words},
+    {"a_memory_limit_costs_the_worker_only", a_memory_limit_costs_the_worker_only},
+    {"a_worker_that_has_answered_is_quiet", a_worker_that_has_answered_is_quiet},
+    {"a_worker_dies_with_its_parent", a_worker_dies_with_its_parent},
+};
+TEST_SUITE(worker_process, cases);
