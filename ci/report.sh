@@ -30,4 +30,5 @@ if [ -n "$resume" ] && { [ "$status" = 2 ] || [ "$status" = 3 ]; }; then
     "$program" bench "$suite" -o "$folder" || status=$?
 fi
 [ "$status" = 0 ] || exit "$status"
-"$program" report "$folder"
+"$program" report "$folder" >/dev/null
+echo "open $folder/index.html"
