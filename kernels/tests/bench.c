@@ -102,7 +102,7 @@ static void print_line(const kernel_table *table, int f, const bench_shape *s, s
 static void bench_shapes(const kernel_table *table, const char *pattern, const bench_shape *s, const ceilings *top,
                          const double *bandwidth, bool json)
 {
-    check c = {.kernel = "bench", .isa = table->isa, .table = table, .reference = table, .random = 1};
+    check c = {.kernel = "bench", .rung = kernel_isa_name(table->isa), .table = table, .reference = table, .random = 1};
     const bench_inputs in = make_inputs(&c, table, s);
     for (size_t i = 0; i < ROW_COUNTS; i++) {
         const size_t m = row_counts[i];

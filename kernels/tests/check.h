@@ -26,8 +26,7 @@ static inline double gamma_of(double n)
 /* ---- one line of the report: a kernel on a rung over all its shapes ---- */
 
 typedef struct check {
-    const char *kernel;
-    kernel_isa isa;
+    const char *kernel, *rung;
     const kernel_table *table;     /* of that rung */
     const kernel_table *reference; /* of the portable rung */
     uint64_t random;               /* state of the generator, seeded alike for every rung */

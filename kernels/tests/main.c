@@ -79,12 +79,12 @@ static void report(const check *c, bool json, bool first)
         printf("%s\n    {\"kernel\": \"%s\", \"isa\": \"%s\", \"shapes\": %zu, \"error_over_tolerance\": %.4g, "
                "\"shape\": \"%s\", "
                "\"status\": \"%s\", \"reason\": \"%s\"}",
-               first ? "" : ",", c->kernel, kernel_isa_name(c->isa), c->calls, c->worst, c->worst_shape,
-               failed ? "failed" : "passed", c->complaint);
+               first ? "" : ",", c->kernel, c->rung, c->calls, c->worst, c->worst_shape, failed ? "failed" : "passed",
+               c->complaint);
         return;
     }
-    printf("%-18s %-7s %4zu shapes  error/tolerance %-8.3g %-44s %s\n", c->kernel, kernel_isa_name(c->isa), c->calls,
-           c->worst, c->worst_shape, failed ? "FAIL" : "PASS");
+    printf("%-18s %-7s %4zu shapes  error/tolerance %-8.3g %-44s %s\n", c->kernel, c->rung, c->calls, c->worst,
+           c->worst_shape, failed ? "FAIL" : "PASS");
     if (failed) printf("    %s: %s (%zu failures)\n", c->worst_shape, c->complaint, c->failures);
     fflush(stdout);
 }
@@ -100,21 +100,34 @@ static void run_check(const check_entry *entry, check *c)
     check_release(c);
 }
 
-static void check_rung(kernel_isa isa, const settings *s, totals *t)
+static void check_table(const kernel_table *table, const char *rung, const char *pattern, const settings *s, totals *t)
 {
     static const check_entry *const groups[] = {matmul_checks, weight_checks, elementwise_checks, attention_checks};
-    kernel_table table, reference;
-    kernel_table_fill(&table, isa);
+    kernel_table reference;
     kernel_table_fill(&reference, KERNEL_ISA_C);
     for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
         for (const check_entry *e = groups[g]; e->kernel; e++) {
-            if (!strstr(e->kernel, s->pattern)) continue;
-            check c = {.kernel = e->kernel, .isa = isa, .table = &table, .reference = &reference, .random = s->seed};
+            if (!strstr(e->kernel, s->pattern) || !strstr(e->kernel, pattern)) continue;
+            check c = {.kernel = e->kernel, .rung = rung, .table = table, .reference = &reference, .random = s->seed};
             run_check(e, &c);
             report(&c, s->json, t->passed + t->failed == 0);
             *(c.failures ? &t->failed : &t->passed) += 1;
         }
     }
+}
+
+static void check_rung(kernel_isa isa, const settings *s, totals *t)
+{
+    kernel_table table;
+    kernel_table_fill(&table, isa);
+    check_table(&table, kernel_isa_name(isa), "", s, t);
+#if defined(__x86_64__)
+    /* What a CPU with AVX-512 and no VNNI would run is not in that table here. */
+    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_VNNI) {
+        kernel_table_init_avx512(&table, cpu_flags() & ~(uint32_t)CPU_AVX512_VNNI);
+        check_table(&table, "no-vnni", "matmul_int", s, t);
+    }
+#endif
 }
 
 int main(int argc, char **argv)
