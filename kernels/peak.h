@@ -7,8 +7,9 @@
 
 /* Does `rounds` rounds of arithmetic in registers; returns the operations done. */
 typedef double peak_arithmetic_fn(size_t rounds);
-/* Reads `bytes` bytes at p (a multiple of 1024, aligned to 64); returns something that depends on all of them. */
-typedef uint64_t peak_load_fn(const void *p, size_t bytes);
+/* Reads `streams` runs of `bytes` bytes side by side, the first at p, each behind the one before; `bytes` is a multiple of
+ * 512 and p aligned to 64. Returns something that depends on every byte. */
+typedef uint64_t peak_load_fn(const void *p, size_t bytes, size_t streams);
 
 peak_arithmetic_fn peak_multiply_add_c, peak_fma_avx2, peak_fma_avx512;
 peak_arithmetic_fn peak_dot_avx2, peak_dot_avx512, peak_dot_vnni;

@@ -26,11 +26,15 @@ double peak_multiply_add_c(size_t rounds)
     return 2.0 * CHAINS * (double)rounds;
 }
 
-uint64_t peak_load_c(const void *p, size_t bytes)
+uint64_t peak_load_c(const void *p, size_t bytes, size_t streams)
 {
-    const long2 *q = p;
     long2 a = {0, 0}, b = a, c = a, d = a;
-    for (size_t i = 0; i < bytes / sizeof *q; i += 4) a ^= q[i], b ^= q[i + 1], c ^= q[i + 2], d ^= q[i + 3];
+    for (size_t at = 0; at < bytes; at += 4 * sizeof a) {
+        for (size_t s = 0; s < streams; s++) {
+            const long2 *q = (const void *)((const char *)p + s * bytes + at);
+            a ^= q[0], b ^= q[1], c ^= q[2], d ^= q[3];
+        }
+    }
     a ^= b ^ c ^ d;
     return a[0] ^ a[1];
 }

@@ -26,13 +26,15 @@ static ALWAYS_INLINE double fma_rounds(size_t rounds)
     return 2.0 * LANES * CHAINS * (double)rounds;
 }
 
-static ALWAYS_INLINE uint64_t load_all(const void *p, size_t bytes)
+static ALWAYS_INLINE uint64_t load_all(const void *p, size_t bytes, size_t streams)
 {
-    const char *q = p;
     vi acc[4] = {vi_zero(), vi_zero(), vi_zero(), vi_zero()};
     for (size_t at = 0; at < bytes; at += 8 * sizeof(vi)) {
+        for (size_t s = 0; s < streams; s++) {
+            const char *q = (const char *)p + s * bytes + at;
 #pragma GCC unroll 8
-        for (size_t i = 0; i < 8; i++) acc[i % 4] = vi_xor(acc[i % 4], vi_load(q + at + i * sizeof(vi)));
+            for (size_t i = 0; i < 8; i++) acc[i % 4] = vi_xor(acc[i % 4], vi_load(q + i * sizeof(vi)));
+        }
     }
     return (uint32_t)vi_sum(vi_xor(vi_xor(acc[0], acc[1]), vi_xor(acc[2], acc[3])));
 }

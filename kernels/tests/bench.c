@@ -132,7 +132,7 @@ void bench_rung(const kernel_table *table, const char *pattern, bool json)
     for (size_t i = 0; i < SHAPES; i++) {
         for (int f = 0; f < KERNEL_FORMATS; f++) {
             const size_t bytes = shapes[i].rows * kernel_row_bytes((kernel_format)f, shapes[i].columns);
-            top.bandwidth[i][f] = ceiling_load_bandwidth(1, bytes, 0.05);
+            top.bandwidth[i][f] = ceiling_load_bandwidth(1, bytes, 0.2);
         }
     }
     if (json) {
