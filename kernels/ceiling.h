@@ -6,7 +6,8 @@
 #include "kernels/kernels.h"
 
 /* Bytes per second that `threads` threads together stream from one buffer of `bytes`, each its own part, by the widest
- * loads available, in one stream or in several, whichever is faster; best pass of about `seconds`. The buffer is allocated and freed here; 0 when it cannot be. */
+ * loads available, in one run or in several side by side, whichever is faster; the best pass of about `seconds`. The
+ * buffer is allocated and freed here; 0 when it cannot be. */
 double ceiling_load_bandwidth(int threads, size_t bytes, double seconds);
 
 /* FP32 operations per second (a multiply and an add count as two) of a loop that stays in registers, over all threads.
