@@ -315,7 +315,7 @@ cJSON *assemble_results(const bench_record *r, const cJSON *claims, bool complet
     cJSON *results = cJSON_CreateObject();
     if (results == NULL) return NULL;
     add_header(results, r, complete);
-    cJSON_AddItemToObject(results, "claims", claims != NULL ? cJSON_Duplicate(claims, 1) : cJSON_CreateArray());
+    cJSON_AddItemToObject(results, "claims", cJSON_Duplicate(claims, 1));
     cJSON *blocks = cJSON_AddArrayToObject(results, "blocks");
     for (size_t b = 0; b < r->matrix->block_count; b++) cJSON_AddItemToArray(blocks, block_item(r, b));
     add_cases(results, r);

@@ -77,7 +77,7 @@ typedef struct suite {
     size_t worker_limit;                      /* processes alive at a time */
     size_t memory_limit;                      /* bytes of private memory of one worker; 0: no limit */
     double timeout_s;                         /* for one answer of a worker */
-    char *claims;                             /* path; NULL when the suite names none */
+    char *claims;                             /* path of what is to be judged */
 } suite;
 
 /* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */

@@ -30,7 +30,8 @@ const char suite_text[] =
     "  \"min_time_s\": 0,\n"
     "  \"accuracy\": {\"windows\": 1, \"tokens\": 8},\n"
     "  \"time_budget_s\": 1,\n"
-    "  \"limits\": {\"workers\": 12, \"timeout_s\": 60, \"memory_bytes\": 1073741824}\n"
+    "  \"limits\": {\"workers\": 12, \"timeout_s\": 60, \"memory_bytes\": 1073741824},\n"
+    "  \"claims\": \"@ROOT@/suites/claims.json\"\n"
     "}\n";
 
 static void put(FILE *file, const char *text, size_t length, const char *root)

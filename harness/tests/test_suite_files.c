@@ -62,7 +62,8 @@ static const struct {
     {"\"time_budget_s\": 1", "\"time_budget_s\": 0", {"time_budget_s", NULL}},
     {"\"workers\": 12", "\"workers\": 4", {"limits", "workers"}},
     {"\"workers\": 12", "\"worker\": 12", {"limits", "did you mean \"workers\""}},
-    {"  \"rounds\": 3", "  \"claims\": 3,\n  \"rounds\": 3", {"claims", NULL}},
+    {"\"@ROOT@/suites/claims.json\"", "3", {"claims", NULL}},
+    {"\"claims\": ", "\"claim\": ", {"claim", "did you mean \"claims\""}},
     {"}\n  ],", "}\n  ,", {"not valid JSON", NULL}},
     {"  ],\n  \"variants\"", "  ] \"variants\"", {":10:", "not valid JSON"}},
 };

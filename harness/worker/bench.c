@@ -207,13 +207,11 @@ static ciuic_status write_results(const bench *b, const cJSON *claims, bool comp
     char *path = NULL;
     if (asprintf(&path, "%s/results.json", b->directory) < 0) return ciuic_fail_memory("a path", strlen(b->directory));
     cJSON *assembled = assemble_results(b->record, claims, complete), *results = NULL;
-    cJSON *none = cJSON_CreateArray();
     ciuic_status status = assembled != NULL ? as_read_back(assembled, &results) : ciuic_fail_memory("the results", 0);
     cJSON_Delete(assembled);
-    if (status == CIUIC_OK) status = judge_results(results, claims != NULL ? claims : none);
+    if (status == CIUIC_OK) status = judge_results(results, claims);
     if (status == CIUIC_OK) status = json_write_file(path, results);
     if (status == CIUIC_OK && complete) print_summary(b, results);
-    cJSON_Delete(none);
     cJSON_Delete(results);
     free(path);
     return status;
@@ -254,7 +252,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     const bench_options *o = b->options;
     CIUIC_TRY(suite_read(o->suite_path, &b->suite));
     if (o->seed_given) b->suite->seed = o->seed;
-    if (b->suite->claims != NULL) CIUIC_TRY(claims_read(b->suite->claims, claims));
+    CIUIC_TRY(claims_read(b->suite->claims, claims));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
     CIUIC_TRY(record_create(b->suite, b->matrix, &b->record));
     if (o->directory == NULL && asprintf(default_directory, "build/bench-%s", b->suite->name) < 0)

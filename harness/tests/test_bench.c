@@ -1,0 +1,374 @@
+/* test_bench.c - whole benches on a small suite: what is in the results, what a dying worker costs, and that a bench that
+ * was killed anywhere goes on without losing or repeating a measurement. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "harness/report/schema.h"
+#include "harness/tests/program.h"
+#include "harness/tests/suite_fixture.h"
+#include "harness/worker/bench.h"
+#include "optimizer/json.h"
+#include "optimizer/tests/runner.h"
+
+enum { RESULT_BYTES = 64 << 20, SLOTS = 6, ROUNDS = 3 };
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+/* bench_run with its words on stdout and stderr kept away from the test's. */
+static ciuic_status run_quietly(const bench_options *options)
+{
+    fflush(NULL);
+    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10), err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+    dup2(nowhere, STDOUT_FILENO);
+    dup2(nowhere, STDERR_FILENO);
+    const ciuic_status status = bench_run(options);
+    fflush(NULL);
+    dup2(out, STDOUT_FILENO);
+    dup2(err, STDERR_FILENO);
+    close(nowhere);
+    close(out);
+    close(err);
+    return status;
+}
+
+static char *join(const char *folder, const char *name)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
+}
+
+static cJSON *read_results(const char *folder)
+{
+    char *path = join(folder, "results.json");
+    cJSON *results = NULL;
+    CHECK(json_read_file(path, RESULT_BYTES, &results) == CIUIC_OK, "%s", ciuic_last_error());
+    free(path);
+    return results;
+}
+
+/* The prefill half of the small suite: one block of SLOTS workers. */
+static bench_options small_bench(const char *suite_path, const char *folder)
+{
+    static char name[] = "bench";
+    static char *arguments[] = {name, NULL};
+    bench_options o = {.suite_path = suite_path, .directory = folder, .argc = 1, .argv = arguments};
+    o.filter.only = "prefill";
+    return o;
+}
+
+static const char *text(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return cJSON_IsString(item) ? item->valuestring : "";
+}
+
+static const cJSON *find_case(const cJSON *results, const char *ending)
+{
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, json_find(results, "cases"))
+    {
+        const char *id = text(item, "id");
+        const size_t length = strlen(id), wanted = strlen(ending);
+        if (length >= wanted && strcmp(id + length - wanted, ending) == 0) return item;
+    }
+    return NULL;
+}
+
+static size_t count_cases(const cJSON *results, const char *status)
+{
+    size_t n = 0;
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, json_find(results, "cases")) n += strcmp(text(item, "status"), status) == 0;
+    return n;
+}
+
+static int sample_count(const cJSON *item)
+{
+    return cJSON_GetArraySize(json_find(json_find(item, "latency_s"), "samples"));
+}
+
+/* ---- a bench ---------------------------------------------------------------------------------------------------- */
+
+static void check_case(const cJSON *item)
+{
+    const char *id = text(item, "id");
+    const cJSON *memory = json_find(item, "memory_bytes"), *accuracy = json_find(item, "accuracy");
+    const cJSON *peak = json_find(memory, "peak_rss"), *total = json_find(memory, "total");
+    const cJSON *ceiling = json_find(item, "ceiling_tokens_per_s");
+    CHECK(strcmp(text(item, "status"), "ok") == 0, "%s: %s", id, text(item, "reason"));
+    CHECK(sample_count(item) == ROUNDS, "%s has %d samples", id, sample_count(item));
+    CHECK(cJSON_IsTrue(json_find(item, "outputs_match")), "%s: the timed output is another", id);
+    CHECK(strlen(text(item, "output_sha256")) == 64, "%s: no digest", id);
+    CHECK(cJSON_IsNumber(peak) && cJSON_IsNumber(total) && peak->valuedouble > total->valuedouble, "%s: memory", id);
+    CHECK(cJSON_IsNumber(ceiling) && ceiling->valuedouble > 0, "%s: no ceiling", id);
+    CHECK(cJSON_IsTrue(json_find(accuracy, "finite")), "%s: no accuracy", id);
+}
+
+static void a_bench_leaves_results_that_fit_the_schema(void)
+{
+    char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL),
+         *out = join(folder, "out");
+    bench_options options = small_bench(path, out);
+    options.filter.only = NULL;
+    CHECK(run_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = read_results(out);
+    CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(cJSON_IsTrue(json_find(results, "complete")), "it is not complete");
+    CHECK(count_cases(results, "ok") == (size_t)cJSON_GetArraySize(json_find(results, "cases")), "a case is missing");
+    CHECK(count_cases(results, "ok") == 2 * SLOTS, "%zu cases", count_cases(results, "ok"));
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, json_find(results, "cases")) check_case(item);
+    /* The reference is the naive baseline's own code: a prefill reproduces it exactly. */
+    const cJSON *naive = json_find(find_case(results, "prefill8@0/b1/t1/fp16+c"), "accuracy");
+    const cJSON *error = json_find(naive, "max_abs_error");
+    CHECK(cJSON_IsNumber(error) && error->valuedouble == 0, "naive differs from the reference");
+    cJSON *again = cJSON_Duplicate(find_case(results, "#again"), 1);
+    CHECK(again != NULL, "no twin");
+    cJSON_Delete(again);
+    cJSON_Delete(results);
+    char *journal = join(out, "journal.jsonl"), *left = join(out, "reference-0.f32");
+    CHECK(access(journal, F_OK) == 0 && access(left, F_OK) != 0, "the reference's logits were left behind");
+    free(journal);
+    free(left);
+    CHECK(run_quietly(&options) == CIUIC_ERROR_USAGE, "a second bench in the same folder");
+    remove_folder(out);
+    free(path);
+    remove_folder(folder);
+}
+
+static void a_worker_that_fails_costs_one_case(void)
+{
+    static const struct {
+        const char *fault, *reason;
+    } rows[] = {
+        {"sigkill@load", "killed by signal 9"},    {"sigill@measure:3", "killed by signal 4"},
+        {"nan@measure:2", "not a number above 0"}, {"junk@accuracy", "no answer"},
+        {"exit@finish", "ended with status 7"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
+        char *out = join(folder, "out");
+        bench_options options = small_bench(path, out);
+        options.fault_only = "int8+graph+memory+c";
+        options.fault = rows[i].fault;
+        CHECK(run_quietly(&options) == CIUIC_OK, "%s: %s", rows[i].fault, ciuic_last_error());
+        cJSON *results = read_results(out);
+        const cJSON *failed = find_case(results, "int8+graph+memory+c");
+        CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK(count_cases(results, "failed") == 1 && count_cases(results, "ok") == SLOTS - 1, "%s: %zu failed, %zu ok",
+              rows[i].fault, count_cases(results, "failed"), count_cases(results, "ok"));
+        CHECK(strcmp(text(failed, "status"), "failed") == 0 && strstr(text(failed, "reason"), rows[i].reason) != NULL,
+              "%s: %s", rows[i].fault, text(failed, "reason"));
+        CHECK(cJSON_IsTrue(json_find(results, "complete")), "%s: it is not complete", rows[i].fault);
+        cJSON_Delete(results);
+        remove_folder(out);
+        free(path);
+        remove_folder(folder);
+    }
+}
+
+/* ---- going on --------------------------------------------------------------------------------------------------- */
+
+/* Everything about a case that does not depend on the clock is the same. */
+static void check_same_facts(const cJSON *before, const cJSON *after, size_t cut)
+{
+    static const char *const facts[] = {"status",       "variant",        "workload",      "threads",
+                                        "block",        "accuracy",       "output_sha256", "outputs_match",
+                                        "weight_bytes", "bits_per_weight"};
+    const cJSON *item = NULL;
+    CHECK(cJSON_GetArraySize(json_find(before, "cases")) == cJSON_GetArraySize(json_find(after, "cases")), "cases");
+    cJSON_ArrayForEach(item, json_find(before, "cases"))
+    {
+        const cJSON *other = find_case(after, text(item, "id"));
+        for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
+            CHECK(cJSON_Compare(json_find(item, facts[i]), json_find(other, facts[i]), true), "cut at %zu: %s of %s",
+                  cut, facts[i], text(item, "id"));
+        CHECK(sample_count(other) >= ROUNDS, "cut at %zu: %d samples of %s", cut, sample_count(other),
+              text(item, "id"));
+    }
+}
+
+static size_t count_kind(const char *journal, const char *kind)
+{
+    char *mark = NULL;
+    size_t n = 0;
+    if (asprintf(&mark, "{\"kind\":\"%s\"", kind) < 0) return 0;
+    for (const char *at = strstr(journal, mark); at != NULL; at = strstr(at + 1, mark)) n++;
+    free(mark);
+    return n;
+}
+
+/* Puts the first `cut` bytes of a journal into a folder of its own and goes on from there. */
+static void resume_from(const char *suite_path, const char *folder, const char *journal, size_t cut,
+                        const cJSON *expected)
+{
+    char *out = join(folder, "cut");
+    char *path = join(out, "journal.jsonl");
+    FILE *file = fopen(path, "w");
+    CHECK(file != NULL && fwrite(journal, 1, cut, file) == cut, "%s cannot be written", path);
+    if (file != NULL) fclose(file);
+    bench_options options = small_bench(suite_path, out);
+    options.resume = true;
+    CHECK(run_quietly(&options) == CIUIC_OK, "cut at %zu: %s", cut, ciuic_last_error());
+    cJSON *results = read_results(out);
+    check_same_facts(expected, results, cut);
+    char *after = read_text(path);
+    size_t whole = cut;
+    while (whole > 0 && journal[whole - 1] != '\n') whole--;
+    CHECK(after != NULL && strncmp(after, journal, whole) == 0, "cut at %zu: what was written has changed", cut);
+    /* Nothing finished is repeated: one accuracy a case, and not one round more than were wanted. */
+    CHECK(count_kind(after, "accuracy") == SLOTS - 1, "cut at %zu: %zu accuracies", cut, count_kind(after, "accuracy"));
+    CHECK(count_kind(after, "round") == ROUNDS, "cut at %zu: %zu rounds", cut, count_kind(after, "round"));
+    CHECK(count_kind(after, "machine") == 1 && count_kind(after, "done") == 1, "cut at %zu: twice", cut);
+    free(after);
+    cJSON_Delete(results);
+    unlink(path);
+    free(path);
+    free(out);
+}
+
+/* The end of the n-th line of this kind, counted from 1. */
+static size_t end_of_line(const char *journal, const char *kind, int n)
+{
+    const char *at = journal;
+    char *mark = NULL;
+    if (asprintf(&mark, "{\"kind\":\"%s\"", kind) < 0) return 0;
+    for (int i = 0; i < n && at != NULL; i++) at = strstr(i > 0 ? at + 1 : at, mark);
+    free(mark);
+    return at != NULL ? (size_t)(strchr(at, '\n') - journal) + 1 : 0;
+}
+
+static void a_cut_bench_goes_on_where_it_was(void)
+{
+    static const struct {
+        const char *kind;
+        int n;
+        size_t beyond; /* bytes of the line after it that were written too */
+    } cuts[] = {
+        {"run", 1, 0},      {"start", 1, 5},  {"loaded", 2, 0}, {"accuracy", 3, 40},
+        {"plan", 1, 0},     {"sample", 4, 0}, {"round", 1, 17}, {"sample", 2 * SLOTS + 1, 0},
+        {"finished", 2, 0}, {"done", 1, 0},
+    };
+    char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
+    char *out = join(folder, "cut"), *journal_path = join(out, "journal.jsonl"),
+         *result_path = join(out, "results.json");
+    bench_options options = small_bench(path, out);
+    CHECK(run_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *expected = read_results(out);
+    char *journal = read_text(journal_path);
+    CHECK(journal != NULL && count_kind(journal, "sample") == ROUNDS * SLOTS, "the journal lacks samples");
+    for (size_t i = 0; journal != NULL && i < sizeof cuts / sizeof cuts[0]; i++) {
+        const size_t end = end_of_line(journal, cuts[i].kind, cuts[i].n);
+        CHECK(end > 0, "no %s number %d", cuts[i].kind, cuts[i].n);
+        unlink(result_path);
+        if (end > 0) resume_from(path, folder, journal, end + cuts[i].beyond, expected);
+    }
+    free(journal);
+    cJSON_Delete(expected);
+    free(journal_path);
+    free(result_path);
+    remove_folder(out);
+    free(path);
+    remove_folder(folder);
+}
+
+static void another_bench_is_not_gone_on_with(void)
+{
+    char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
+    char *other = write_suite(folder, "other.json", "\"seed\": 7", "\"seed\": 8"), *out = join(folder, "out");
+    bench_options first = small_bench(path, out);
+    CHECK(run_quietly(&first) == CIUIC_OK, "%s", ciuic_last_error());
+    bench_options seed = first, suite_file = first, matrix = first, rounds = first;
+    seed.seed_given = true, seed.seed = 9;
+    suite_file.suite_path = other;
+    matrix.filter.only = "prefill8@0/b1/t1/int8+graph+c";
+    rounds.rounds = 2;
+    const struct {
+        bench_options *options;
+        const char *says;
+    } rows[] = {{&seed, "--seed"}, {&suite_file, "suite file has changed"}, {&matrix, "--only"}, {&rounds, "--rounds"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        rows[i].options->resume = true;
+        const ciuic_status status = run_quietly(rows[i].options);
+        CHECK(status == CIUIC_ERROR_USAGE && strstr(ciuic_last_error(), rows[i].says) != NULL, "row %zu: status %d: %s",
+              i, (int)status, ciuic_last_error());
+    }
+    free(other);
+    remove_folder(out);
+    free(path);
+    remove_folder(folder);
+}
+
+/* ---- killed from outside ---------------------------------------------------------------------------------------- */
+
+static size_t lines_in(const char *path)
+{
+    char *journal = read_text(path);
+    const size_t n = journal != NULL ? count_lines(journal) : 0;
+    free(journal);
+    return n;
+}
+
+static void wait_for_lines(const char *path, size_t lines)
+{
+    const struct timespec pause = {.tv_nsec = 5000000};
+    for (int i = 0; i < 20000 && lines_in(path) < lines; i++) nanosleep(&pause, NULL);
+    CHECK(lines_in(path) >= lines, "the journal does not grow");
+}
+
+static void a_signal_from_outside_loses_nothing(void)
+{
+    static const struct {
+        int number, status;
+        bool results;
+    } rows[] = {{SIGKILL, 128 + SIGKILL, false},
+                {SIGINT, CIUIC_ERROR_INTERRUPTED, true},
+                {SIGTERM, CIUIC_ERROR_INTERRUPTED, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *folder = temporary_folder(), *path = write_suite(folder, "small.json", "\"rounds\": 3", "\"rounds\": 40");
+        char *out = join(folder, "out"), *journal = join(out, "journal.jsonl"), *result = join(out, "results.json");
+        const char *const begin[] = {"bench", path, "-o", out, "--only", "prefill", "--rounds", "40", NULL};
+        const char *const go_on[] = {"bench", path, "-o", out, "--only", "prefill", "--rounds", "40", "--resume", NULL};
+        program_process process = program_start(begin, NULL);
+        wait_for_lines(journal, 8);
+        kill(process.pid, rows[i].number);
+        program_run cut = program_wait(&process);
+        CHECK(cut.status == rows[i].status, "signal %d: status %d: %s", rows[i].number, cut.status, cut.err);
+        CHECK((access(result, F_OK) == 0) == rows[i].results, "signal %d: results.json", rows[i].number);
+        if (rows[i].results) {
+            CHECK(strstr(cut.err, "--resume") != NULL, "no advice in: %s", cut.err);
+            cJSON *results = read_results(out);
+            CHECK(cJSON_IsFalse(json_find(results, "complete")), "it claims to be complete");
+            CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
+            cJSON_Delete(results);
+        }
+        program_run_free(&cut);
+        program_run done = program(go_on, NULL);
+        CHECK(done.status == 0 && strstr(done.out, "ciuic report") != NULL, "status %d: %s", done.status, done.err);
+        program_run_free(&done);
+        cJSON *results = read_results(out);
+        CHECK(cJSON_IsTrue(json_find(results, "complete")) && count_cases(results, "ok") == SLOTS, "not all is there");
+        CHECK(cJSON_GetArraySize(json_find(results, "resumed")) == 1, "that it was resumed is not recorded");
+        cJSON_Delete(results);
+        free(journal);
+        free(result);
+        remove_folder(out);
+        free(path);
+        remove_folder(folder);
+    }
+}
+
+static const test_case cases[] = {
+    {"a_bench_leaves_results_that_fit_the_schema", a_bench_leaves_results_that_fit_the_schema},
+    {"a_worker_that_fails_costs_one_case", a_worker_that_fails_costs_one_case},
+    {"a_cut_bench_goes_on_where_it_was", a_cut_bench_goes_on_where_it_was},
+    {"another_bench_is_not_gone_on_with", another_bench_is_not_gone_on_with},
+    {"a_signal_from_outside_loses_nothing", a_signal_from_outside_loses_nothing},
+};
+TEST_SUITE(bench, cases);
