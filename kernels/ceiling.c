@@ -1,5 +1,5 @@
-/* ceiling.c - runs the loops of peak.h on all threads at once and takes the best pass: a ceiling is what the machine can
- * do undisturbed. */
+/* ceiling.c - runs the loops of peak.h on all threads at once and takes the best pass: a ceiling is what the machine
+ * can do undisturbed. */
 #include "kernels/ceiling.h"
 
 #include "kernels/peak.h"

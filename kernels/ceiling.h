@@ -1,5 +1,5 @@
-/* ceiling.h - what physics allows on this machine, measured: the bandwidth of loads and the peak of arithmetic, by loops
- * that do nothing else. The harness turns these into ceilings; check-kernels prints shares of them. */
+/* ceiling.h - what physics allows on this machine, measured: the bandwidth of loads and the peak of arithmetic, by
+ * loops that do nothing else. The harness turns these into ceilings; check-kernels prints shares of them. */
 #ifndef CIUIC_KERNELS_CEILING_H
 #define CIUIC_KERNELS_CEILING_H
 

@@ -1,4 +1,5 @@
-/* kernels_avx512.h - the kernels of the avx512 rung, declared by kernel type; kernels.h says what each type computes. */
+/* kernels_avx512.h - the kernels of the avx512 rung, declared by kernel type; kernels.h says what each type
+ * computes. */
 #ifndef CIUIC_KERNELS_AVX512_H
 #define CIUIC_KERNELS_AVX512_H
 

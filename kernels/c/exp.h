@@ -6,8 +6,8 @@
  * - e^r by its Taylor polynomial of degree 7: the rest, 0.3466^8 / 8! = 5.2e-9 < 2^-27, is below half an ulp of 1.
  * - 2^n in two factors, since n may be one more than the largest or less than the smallest exponent of a normal float.
  * The last sum rounds by half an ulp; its smaller operand r + r^2 p, below 0.42, brings in a rounding or two of its own
- * and the errors above: under 2 ulp for a normal result (0.99 found over every 97th float), and under one last place for a
- * subnormal one. The tests hold every rung to that. */
+ * and the errors above: under 2 ulp for a normal result (0.99 found over every 97th float), and under one last place
+ * for a subnormal one. The tests hold every rung to that. */
 #ifndef CIUIC_KERNELS_EXP_H
 #define CIUIC_KERNELS_EXP_H
 

@@ -54,7 +54,8 @@ static inline void tile_1x1(size_t k, const float *restrict w, const float *rest
     *y += a;
 }
 
-/* y += x * w^T over the columns [first, first + k), for the rows of w that `w` points into: `rows` of them, at most 4. */
+/* y += x * w^T over the columns [first, first + k), for the rows of w that `w` points into: `rows` of them, at most
+ * 4. */
 static inline void tile_rows(size_t rows, size_t k, const float *const w[TILE_ROWS], size_t m, const float *x,
                              size_t ldx, float *y, size_t ldy)
 {

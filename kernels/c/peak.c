@@ -7,7 +7,8 @@ enum {
     CHAINS = VECTORS * WIDTH
 };
 
-/* Vector types and not arrays, so that the sums surely stay in registers; the base set of x86-64 and aarch64 has them. */
+/* Vector types and not arrays, so that the sums surely stay in registers; the base set of x86-64 and aarch64 has
+ * them. */
 typedef float float4 __attribute__((vector_size(16)));
 typedef uint64_t long2 __attribute__((vector_size(16)));
 

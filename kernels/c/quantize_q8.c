@@ -11,7 +11,8 @@ static float round_even(float value)
 
 static void quantize_group(const float *restrict x, size_t width, int8_t *restrict values, float *scale, float *sum)
 {
-    /* Magnitudes compared as integers order like floats, and a NaN is larger than everything: one maximum finds both. */
+    /* Magnitudes compared as integers order like floats, and a NaN is larger than everything: one maximum finds
+     * both. */
     uint32_t largest = 0;
     for (size_t i = 0; i < width; i++) {
         const uint32_t magnitude = bits_of_float(x[i]) & 0x7fffffff;

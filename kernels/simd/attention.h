@@ -88,8 +88,8 @@ static ALWAYS_INLINE void online_softmax(size_t row, size_t count, float scale, 
     s->largest[row] = now;
 }
 
-/* out = out * rescale + the block's exponentials times its values, for M rows and V vectors of the width from d on; only
- * the first `part` lanes when V is 1 and part is not 0. */
+/* out = out * rescale + the block's exponentials times its values, for M rows and V vectors of the width from d on;
+ * only the first `part` lanes when V is 1 and part is not 0. */
 static ALWAYS_INLINE void value_tile(kernel_format format, const int M, const int V, const row_group *g, size_t row,
                                      const weight_rows *values, size_t first, size_t count, size_t d, size_t part,
                                      const softmax_state *s)

@@ -1,4 +1,5 @@
-/* matmul_panel.h - y = x w^T for many rows of x (Goto and van de Geijn 2008, with the roles that row-major weights give).
+/* matmul_panel.h - y = x w^T for many rows of x (Goto and van de Geijn 2008, with the roles that row-major weights
+ * give).
  *
  * PANEL_VECTORS * LANES rows of w are converted to float and transposed once, a span of columns at a time, into a panel
  * [column][row]; it stays in the L2 cache while all m rows of x pass, PANEL_ROWS at a time. The inner loop then

@@ -4,8 +4,8 @@
  * flipping its top bit; that adds 8 or 128 to every weight, hence 8 or 128 times the group's sum of x to the product,
  * and the int32 sums begin with minus that. So a group's sum stays exact.
  *
- * Included after vector.h with Q8_TARGET (what the functions may use beyond the rung's flags), vi_dot4 (u of 8 bits) and
- * vi_dot4_low (u of 7) defined: a rung with and without VNNI are the same code. */
+ * Included after vector.h with Q8_TARGET (what the functions may use beyond the rung's flags), vi_dot4 (u of 8 bits)
+ * and vi_dot4_low (u of 7) defined: a rung with and without VNNI are the same code. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 

@@ -3,10 +3,10 @@
 #define CIUIC_KERNELS_SIMD_PREFETCH_H
 
 /* Rows are read several side by side, a block of them at a time. Rows of a page or more are streams that the hardware
- * follows by itself, and better undisturbed. Shorter ones end before it has found its pace; so the same place some whole
- * blocks further on is asked for, far enough to cover the latency of memory. (Measured on Zen 4, rows of 256 to 4096
- * bytes: up to half as fast again where weights come from L3 or memory, nothing lost in L2.) A prefetch past the end does
- * nothing. */
+ * follows by itself, and better undisturbed. Shorter ones end before it has found its pace; so the same place some
+ * whole blocks further on is asked for, far enough to cover the latency of memory. (Measured on Zen 4, rows of 256 to
+ * 4096 bytes: up to half as fast again where weights come from L3 or memory, nothing lost in L2.) A prefetch past the
+ * end does nothing. */
 static ALWAYS_INLINE size_t prefetch_distance(size_t rows, size_t row_bytes)
 {
     enum { PAGE = 4096, NEAR = 4096 };

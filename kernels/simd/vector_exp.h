@@ -1,5 +1,5 @@
-/* vector_exp.h - e^x and x sigmoid(x) by lanes: the algorithm and the error bound of kernels/c/exp.h, with the reduction
- * fused (its error only shrinks) and 2^n applied as the machine can. */
+/* vector_exp.h - e^x and x sigmoid(x) by lanes: the algorithm and the error bound of kernels/c/exp.h, with the
+ * reduction fused (its error only shrinks) and 2^n applied as the machine can. */
 #ifndef CIUIC_KERNELS_SIMD_VECTOR_EXP_H
 #define CIUIC_KERNELS_SIMD_VECTOR_EXP_H
 

@@ -1,5 +1,5 @@
-/* bench.c - the speed of kernels on shapes of DeepSeek models, against what this machine can do at best, measured in the
- * same run: bytes of weights per second for one row of x, operations per second for many. */
+/* bench.c - the speed of kernels on shapes of DeepSeek models, against what this machine can do at best, measured in
+ * the same run: bytes of weights per second for one row of x, operations per second for many. */
 #include "kernels/ceiling.h"
 #include "kernels/tests/check.h"
 
@@ -98,7 +98,8 @@ static void print_line(const kernel_table *table, int f, const bench_shape *s, s
     fflush(stdout);
 }
 
-/* All formats take turns within a round, so that a slow moment hits them alike; the median of the rounds is reported. */
+/* All formats take turns within a round, so that a slow moment hits them alike; the median of the rounds is
+ * reported. */
 static void bench_shapes(const kernel_table *table, const char *pattern, const bench_shape *s, const ceilings *top,
                          const double *bandwidth, bool json)
 {

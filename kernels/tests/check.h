@@ -1,5 +1,5 @@
-/* check.h - what the checks of check-kernels share: guarded buffers, a seeded generator, calls that survive a crash, and
- * comparisons that a NaN never passes. */
+/* check.h - what the checks of check-kernels share: guarded buffers, a seeded generator, calls that survive a crash,
+ * and comparisons that a NaN never passes. */
 #ifndef CIUIC_KERNELS_CHECK_H
 #define CIUIC_KERNELS_CHECK_H
 
@@ -68,7 +68,8 @@ float check_awkward(check *c, bool wild);
 
 /* Where a crash inside a kernel lands: set by main for each check. */
 extern sigjmp_buf check_jump;
-/* While armed, SIGSEGV, SIGBUS, SIGILL and SIGFPE jump there with their number; else they are the test's own and end it. */
+/* While armed, SIGSEGV, SIGBUS, SIGILL and SIGFPE jump there with their number; else they are the test's own and end
+ * it. */
 void check_arm(bool on);
 
 /* Runs a statement that calls a kernel. */

@@ -1,4 +1,5 @@
-/* check_attention.c - attention over both caches: multi-head, grouped, and absorbed MLA (value = key), decode and prefill. */
+/* check_attention.c - attention over both caches: multi-head, grouped, and absorbed MLA (value = key), decode and
+ * prefill. */
 #include "kernels/tests/check.h"
 
 typedef struct attention_shape {
@@ -66,10 +67,10 @@ static double load_double(const double *p)
 /* One output row in double, and its tolerance.
  *
  * A score is a sum of key_width products times the scale: it is off by at most a = gamma_{key_width + 2} max_j scale
- * sum |q k_j|. Subtracting the largest rounds by u |s_j - max|, and e^x is within 2 ulp (4 u): a weight p_j is off by a factor
- * within e^+-d, d = 2 a + 2 u max |s_j - max| + 4 u (2 a: the largest score is off, too). Rescaling by block of 64 keys
- * costs the same again for each block that raised the maximum: 10 u times the blocks. Sums of `visible` terms, above and
- * below the fraction, cost gamma_{visible + 8} each. All of it weighs sum p |v|. */
+ * sum |q k_j|. Subtracting the largest rounds by u |s_j - max|, and e^x is within 2 ulp (4 u): a weight p_j is off by a
+ * factor within e^+-d, d = 2 a + 2 u max |s_j - max| + 4 u (2 a: the largest score is off, too). Rescaling by block of
+ * 64 keys costs the same again for each block that raised the maximum: 10 u times the blocks. Sums of `visible` terms,
+ * above and below the fraction, cost gamma_{visible + 8} each. All of it weighs sum p |v|. */
 static void attend_row(const kernel_attention *a, const caches *seen, size_t token, size_t head, double *scores,
                        double *out, double *tolerance)
 {

@@ -1,4 +1,5 @@
-/* check_elementwise.c - norms, rotations, activations and conversions. Each also in place, where the contract allows it. */
+/* check_elementwise.c - norms, rotations, activations and conversions. Each also in place, where the contract allows
+ * it. */
 #include "kernels/tests/check.h"
 
 static const size_t lengths[] = {0,  1,  2,  3,  5,   7,   8,   9,   15,  16,  17,   31,  32,
@@ -20,8 +21,8 @@ static float *output_like(check *c, size_t n, const float *x)
     return y;
 }
 
-/* The sum of n squares is within gamma_n of itself, all terms being positive; its root halves that; the mean, eps, the root,
- * the reciprocal and the two products round six times more. */
+/* The sum of n squares is within gamma_n of itself, all terms being positive; its root halves that; the mean, eps, the
+ * root, the reciprocal and the two products round six times more. */
 static void check_rms_norm(check *c)
 {
     for (size_t s = 0; s < LENGTHS * 2; s++) {
@@ -89,9 +90,9 @@ static double silu(double x)
     return x * (x < 0 ? e : 1) / (1 + e);
 }
 
-/* e^-|x| is within 2 ulp, hence 4 u (derived in kernels/c/exp.h). A relative error of e changes x e / (1 + e) by no more
- * than itself, and x / (1 + e) by half of it; the sum, the product and the quotient round once each: 4 + 3 = 7 u. A
- * subnormal e is off by up to one smallest float, times |x| <= 104. */
+/* e^-|x| is within 2 ulp, hence 4 u (derived in kernels/c/exp.h). A relative error of e changes x e / (1 + e) by no
+ * more than itself, and x / (1 + e) by half of it; the sum, the product and the quotient round once each: 4 + 3 = 7 u.
+ * A subnormal e is off by up to one smallest float, times |x| <= 104. */
 static void check_silu(check *c)
 {
     for (size_t s = 0; s < LENGTHS * 2; s++) {
@@ -130,8 +131,8 @@ static void check_swiglu(check *c)
     }
 }
 
-/* One operation: exactly the rounded result. Rounding the double result to float rounds twice, which for one sum or product
- * of floats is the same (53 >= 2 * 24 + 2). */
+/* One operation: exactly the rounded result. Rounding the double result to float rounds twice, which for one sum or
+ * product of floats is the same (53 >= 2 * 24 + 2). */
 static void check_binary(check *c, bool product)
 {
     kernel_add_fn *kernel = product ? c->table->mul : c->table->add;

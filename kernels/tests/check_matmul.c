@@ -89,8 +89,9 @@ static void check_gaps(check *c, const float *y, size_t m, size_t rows, size_t g
     }
 }
 
-/* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where the
- * weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal floats. */
+/* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
+ * the weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal
+ * floats. */
 static void check_float(check *c, kernel_format format)
 {
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
@@ -120,9 +121,9 @@ static void check_float(check *c, kernel_format format)
     }
 }
 
-/* The group's products are summed exactly. What rounds: the product of the two scales, a lane's integer times it, the sums
- * of at most G groups in a lane, of at most 16 lanes (4 levels) and the bias: G + 8 roundings of terms whose magnitudes add
- * up to no more than sum |w| |x|. */
+/* The group's products are summed exactly. What rounds: the product of the two scales, a lane's integer times it, the
+ * sums of at most G groups in a lane, of at most 16 lanes (4 levels) and the bias: G + 8 roundings of terms whose
+ * magnitudes add up to no more than sum |w| |x|. */
 static void check_q8(check *c, kernel_format format)
 {
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {

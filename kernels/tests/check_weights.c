@@ -1,5 +1,5 @@
-/* check_weights.c - the formats themselves: random matrices, an oracle that reads the format's definition in double, and
- * the kernels that take weights apart: dequantize_row, matvec_transposed, quantize_q8. */
+/* check_weights.c - the formats themselves: random matrices, an oracle that reads the format's definition in double,
+ * and the kernels that take weights apart: dequantize_row, matvec_transposed, quantize_q8. */
 #include "kernels/tests/check.h"
 
 /* ---- the oracle ---- */
@@ -135,8 +135,8 @@ kernel_matrix check_matrix(check *c, kernel_format format, size_t rows, size_t c
 
 /* ---- dequantize_row ---- */
 
-/* Every format but the affine ones is exact in float: an int8 times a binary16 has 19 bits. Affine: q * scale and the sum
- * round once each, or the sum alone when fused: gamma_2 of the terms. */
+/* Every format but the affine ones is exact in float: an int8 times a binary16 has 19 bits. Affine: q * scale and the
+ * sum round once each, or the sum alone when fused: gamma_2 of the terms. */
 static void check_dequantize_row(check *c)
 {
     static const size_t columns[] = {0, 1, 2, 7, 15, 16, 17, 31, 32, 33, 64, 127, 255, 256, 384, 513};
@@ -159,8 +159,8 @@ static void check_dequantize_row(check *c)
 
 /* ---- matvec_transposed ---- */
 
-/* A sum of `rows` products and what y held, in any order: gamma_{rows + 1} of the magnitudes; two roundings more where the
- * weight itself is rounded. A product or sum below the normal floats loses at most one smallest float. */
+/* A sum of `rows` products and what y held, in any order: gamma_{rows + 1} of the magnitudes; two roundings more where
+ * the weight itself is rounded. A product or sum below the normal floats loses at most one smallest float. */
 static void check_matvec_transposed(check *c)
 {
     static const size_t shapes[][2] = {{0, 5},  {5, 0},   {1, 1},    {3, 7},    {4, 32},    {7, 33},
@@ -194,8 +194,9 @@ static void check_matvec_transposed(check *c)
 
 /* ---- quantize_q8 ---- */
 
-/* scale = largest / 127 rounds once. q rounds x * (127 / largest), two roundings of a value up to 127, to an integer: q *
- * scale is within scale * (1/2 + 127 * gamma_3) of x. sums rounds a product once. Every rung gives the same integers. */
+/* scale = largest / 127 rounds once. q rounds x * (127 / largest), two roundings of a value up to 127, to an integer: q
+ * * scale is within scale * (1/2 + 127 * gamma_3) of x. sums rounds a product once. Every rung gives the same
+ * integers. */
 static void check_group(check *c, const float *x, size_t width, const int8_t *q, double scale, double sum)
 {
     double largest = 0;

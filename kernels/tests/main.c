@@ -1,5 +1,5 @@
-/* check-kernels - every kernel of every rung against its definition in double and against the portable rung; only when all
- * of that passed, and with --bench, their speed. */
+/* check-kernels - every kernel of every rung against its definition in double and against the portable rung; only when
+ * all of that passed, and with --bench, their speed. */
 #include "kernels/tests/check.h"
 
 #include <time.h>
