@@ -8,8 +8,9 @@ set rmargin 9
 set arrow 1 from 1, graph 0 to 1, graph 1 nohead linecolor rgb ink linewidth 1
 set arrow 2 from 3, graph 0 to 3, graph 1 nohead linecolor rgb red linewidth 1 dashtype 2
 set label 2 "3x claimed" at 3, graph 1 offset 0, 0.6 center textcolor rgb red
-stats file using 3 nooutput
-set xrange [STATS_min * 0.8 : (STATS_max > 3 ? STATS_max : 3) * 1.45]
+stats file using 4 nooutput name "low"
+stats file using 5 nooutput name "high"
+set xrange [low_min * 0.8 : (high_max > 3 ? high_max : 3) * 1.45]
 unset key
 set yrange [rows - 0.3 : -0.7]
 set xtics (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500, 1000)

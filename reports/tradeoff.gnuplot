@@ -9,10 +9,11 @@ set grid xtics ytics linecolor rgb faint linewidth 0.5 dashtype solid
 set ytics scale 0.5
 unset key
 stats file using 1 nooutput name "error"
-stats file using 2 nooutput name "speed"
+stats file using 3 nooutput name "low"
+stats file using 4 nooutput name "high"
 right = error_max > 0.01 ? error_max : 0.01
 set xrange [error_min * 0.5 : right * (right / error_min) ** 0.45]
-set yrange [speed_min * 0.8 : (speed_max > 3 ? speed_max : 3) * 1.3]
+set yrange [low_min * 0.8 : (high_max > 3 ? high_max : 3) * 1.3]
 set arrow 1 from graph 0, first 3 to graph 1, first 3 nohead linecolor rgb red linewidth 1 dashtype 2
 set arrow 2 from 0.01, graph 0 to 0.01, graph 1 nohead linecolor rgb red linewidth 1 dashtype 2
 set label 1 "3x claimed" at graph 1, first 3 right offset -1, 0.6 textcolor rgb red

@@ -98,33 +98,37 @@ static double last_level_cache(const result_set *r)
     return bytes;
 }
 
+/* What int8 and int4 pay at run time, and what the affine formats do. */
+static const char *cost_of_format(const result_case *c)
+{
+    return strncmp(c->quantize, "affine", 6) == 0 ? "converting them to floats"
+                                                  : "unpacking them and quantising the activations";
+}
+
 static void explain_quantize(const result_set *r, const effect *e, char *text, size_t size)
 {
-    const double before = case_number(e->without, "weight_bytes", NULL),
-                 after = case_number(e->with, "weight_bytes", NULL);
-    const double cache = last_level_cache(r), reached = case_number(e->with, "tokens_per_s", NULL);
-    const double ceiling = case_number(e->with, "ceiling_tokens_per_s", NULL);
+    const double before = case_number(e->without, "weight_bytes", NULL);
+    const double after = case_number(e->with, "weight_bytes", NULL), cache = last_level_cache(r);
+    const cJSON *bound = json_find(json_find(e->without->json, "ceiling"), "bound");
     char large[48], small[48], held[48];
     format_bytes(before, large, sizeof large);
     format_bytes(after, small, sizeof small);
     format_bytes(cache, held, sizeof held);
-    if (strcmp(r->groups[e->with->group].phase, "prefill") == 0)
-        snprintf(text, size,
-                 "a prefill is bound by arithmetic, and fewer bytes of weights do not lessen it, while quantising the "
-                 "activations adds to it");
-    else if (before <= cache)
-        snprintf(text, size,
-                 "the 16-bit weights, %s, already fit in the last-level cache of %s, so that reading %s in their place "
-                 "saves little, while unpacking them and quantising the activations costs instructions",
-                 large, held, small);
-    else if (reached > 0.0 && ceiling > 0.0)
+    if (cJSON_IsString(bound) && strcmp(bound->valuestring, "compute") == 0)
         snprintf(
             text, size,
-            "the weights shrink from %s to %s, but unpacking them takes longer than reading them: the variant runs "
-            "at %.0f%% of what its bytes would allow",
-            large, small, 100.0 * reached / ceiling);
+            "without it this workload is bound by arithmetic already, so fewer bytes of weights (%s instead of %s) buy "
+            "little, while %s costs instructions",
+            small, large, cost_of_format(e->with));
+    else if (before <= cache)
+        snprintf(
+            text, size,
+            "the 16-bit weights, %s, already fit in the last-level cache of %s, so reading %s in their place saves "
+            "little, while %s costs instructions",
+            large, held, small, cost_of_format(e->with));
     else
-        snprintf(text, size, "unpacking %s takes as long as reading %s did", small, large);
+        snprintf(text, size, "%s takes longer than reading %s instead of %s saves", cost_of_format(e->with), small,
+                 large);
 }
 
 static void explain_memory(const effect *e, char *text, size_t size)
@@ -141,18 +145,29 @@ static void explain_memory(const effect *e, char *text, size_t size)
 
 static void explain_graph(const result_set *r, const effect *e, char *text, size_t size)
 {
-    const result_group *group = &r->groups[e->with->group];
     char weights[48];
     format_bytes(case_number(e->with, "weight_bytes", NULL), weights, sizeof weights);
-    if (strcmp(group->phase, "prefill") == 0)
-        snprintf(text, size,
-                 "in a prefill the matmuls take nearly all of the time, and a fused graph has the same ones in fewer "
-                 "calls");
+    if (strcmp(r->groups[e->with->group].phase, "prefill") == 0)
+        snprintf(
+            text, size,
+            "in a prefill the matmuls take nearly all of the time, and a fused graph has the same ones in fewer calls");
     else
-        snprintf(text, size,
-                 "fusing saves passes over vectors that are tiny beside %s of weights, and absorbing MLA's kv_b trades "
-                 "cache bytes for arithmetic, which pays only deeper than %zu positions",
-                 weights, group->depth + group->tokens);
+        snprintf(
+            text, size,
+            "fusing saves passes over vectors that are tiny beside %s of weights, and what MLA's absorbed kv_b saves "
+            "grows with the depth, here %zu",
+            weights, r->groups[e->with->group].depth);
+}
+
+/* Counted facts beside the mechanism: what the stage did to the bytes and operations of a token. */
+static void append_counts(const effect *e, char *text, size_t size)
+{
+    const double ops = case_number(e->with, "ceiling", "flops_per_token");
+    const double ops_without = case_number(e->without, "ceiling", "flops_per_token");
+    const size_t used = strlen(text);
+    if (ops > 1.02 * ops_without)
+        snprintf(text + used, size - used, "; it also does %.2f million operations a token instead of %.2f", ops / 1e6,
+                 ops_without / 1e6);
 }
 
 /* The known mechanism of a stage that does not pay; "likely", because it is inferred from sizes, not measured. */
@@ -172,26 +187,38 @@ static void explain_cost(const result_set *r, const effect *e, stage which, char
         snprintf(text, size,
                  "rows this short leave wide registers mostly idle, and what remains outside the kernels is the same");
     }
+    append_counts(e, text, size);
+}
+
+/* An effect that may still be a tenth either way has not been found absent: it has not been found. */
+static bool is_resolved(const effect *e)
+{
+    return e->speed.low > 1.0 / 1.1 && e->speed.high < 1.1;
 }
 
 static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
 {
     if (e->verdict == EFFECT_FASTER || e->verdict == EFFECT_UNKNOWN) return cJSON_CreateNull();
-    char label[128], why[SENTENCE], sentence[2 * SENTENCE];
+    char label[128], why[SENTENCE], measured[128], sentence[2 * SENTENCE];
+    const double floor = 100.0 * r->groups[e->with->group].noise_floor;
     group_label(r, e->with->group, label, sizeof label);
     explain_cost(r, e, which, why, sizeof why);
+    snprintf(measured, sizeof measured, "%.2fx (%.2f to %.2f, noise floor %.1f%%)", e->speed.median, e->speed.low,
+             e->speed.high, floor);
+    const char *name = stage_names[which];
     if (e->verdict == EFFECT_SLOWER)
+        snprintf(
+            sentence, sizeof sentence,
+            "%s, %.80s: %s costs more than it gives. With it the speed is %s of what it is without; likely because %s.",
+            label, case_variant_name(e->with), name, measured, why);
+    else if (is_resolved(e))
         snprintf(sentence, sizeof sentence,
-                 "%s, %.80s: %s costs more than it gives. With it the speed is %.2fx (%.2f to %.2f) of what it is "
-                 "without; likely because %s.",
-                 label, case_variant_name(e->with), stage_names[which], e->speed.median, e->speed.low, e->speed.high,
-                 why);
+                 "%s, %.80s: %s makes no difference worth the name to speed, %s; likely because %s.", label,
+                 case_variant_name(e->with), name, measured, why);
     else
         snprintf(sentence, sizeof sentence,
-                 "%s, %.80s: %s makes no measurable difference to speed, %.2fx (%.2f to %.2f, noise floor %.1f%%); "
-                 "likely because %s.",
-                 label, case_variant_name(e->with), stage_names[which], e->speed.median, e->speed.low, e->speed.high,
-                 100.0 * r->groups[e->with->group].noise_floor, why);
+                 "%s, %.80s: what %s earns cannot be told from noise, %s; more rounds or a quieter machine would tell.",
+                 label, case_variant_name(e->with), name, measured);
     return sentence_json(sentence);
 }
 

@@ -242,7 +242,9 @@ static void stages_sentence(const result_set *r, char *text)
 {
     size_t all = 0, faster = 0, unknown = 0;
     const cJSON *stages = json_find(r->root, "stages");
-    for (const cJSON *entry = stages->child; entry != NULL; entry = entry->next, all++) {
+    for (const cJSON *entry = stages->child; entry != NULL; entry = entry->next) {
+        if (json_find(entry, "last") == NULL) continue; /* the neighbour is not part of the suite */
+        all++;
         const char *v = text_of(json_find(entry, "last"), "verdict");
         faster += v != NULL && strcmp(v, "faster") == 0;
         unknown += v == NULL || strcmp(v, "unknown") == 0;
@@ -256,11 +258,11 @@ static void stages_sentence(const result_set *r, char *text)
                  "Every stage earns its place: each variant with everything on is faster than all of its "
                  "neighbours with one stage less.");
     else
-        snprintf(
-            text, TEXT,
-            "Not every stage earns its place: of %zu comparisons of a variant with everything on and one with a stage "
-            "less, everything on is faster in %zu, and %zu could not be measured; the others are explained below.",
-            all, faster, unknown);
+        snprintf(text, TEXT,
+                 "Not every stage is seen to earn its place: of %zu comparisons of a variant with everything on and "
+                 "one with "
+                 "a stage less, everything on is faster in %zu; the others are explained below.",
+                 all, faster);
 }
 
 /* ---- all -------------------------------------------------------------------------------------------------------- */

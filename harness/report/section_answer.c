@@ -36,7 +36,7 @@ static void put_verdict(page *p, const claim *about, const cJSON *entry, bool wi
     metric_format(about->metric, upper, high, sizeof high);
     const page_tone tone = view_tone(view_text(entry, "verdict", ""));
     char detail[NUMBER];
-    snprintf(detail, sizeof detail, "%s \xe2\x80\x93 %s", low, high);
+    snprintf(detail, sizeof detail, "%s to %s", low, high);
     if (with_interval && lower < upper)
         page_cell_detail(p, tone, value, detail);
     else
@@ -91,18 +91,23 @@ static void put_claim(page *p, const report_view *v, const claim *about, const c
     }
 }
 
-/* What bytes and operations allow for the variant of a speed card, where that is less than the claim. */
+/* What bytes and operations allow for the variant of a speed card, workload by workload. */
 static void put_ceiling(page *p, const report_view *v, const claim *about, const char *variant)
 {
-    double most = NAN;
+    char text[1024] = "", label[LABEL];
+    double most = 0.0;
     for (size_t g = 0; g < v->r->group_count; g++) {
         const cJSON *entry = find_verdict(v, about->id, variant, g, "tuned");
-        if (entry != NULL) most = fmax(most, view_number(entry, "ceiling_ratio"));
+        const double ceiling = entry != NULL ? view_number(entry, "ceiling_ratio") : NAN;
+        const size_t used = strlen(text);
+        if (isnan(ceiling) || used + 256 > sizeof text) continue;
+        group_label(v->r, g, label, sizeof label);
+        snprintf(text + used, sizeof text - used, "%s%.2fx in %s", used > 0 ? ", " : "", ceiling, label);
+        most = fmax(most, ceiling);
     }
-    if (!isnan(most))
-        page_text(p,
-                  "Bytes and operations allow this variant at most %.2fx over a tuned that is itself at its ceiling%s.",
-                  most, most < about->min ? ": the claim is out of its reach" : "");
+    if (text[0] == '\0') return;
+    page_text(p, "Most that bytes and operations allow over a tuned at its own ceiling: %s%s.", text,
+              most < about->min ? "; the claim is out of reach" : "");
 }
 
 static void put_card(page *p, const report_view *v, const cJSON *answer)

@@ -127,7 +127,7 @@ void section_machine(page *p, const report_view *v)
     put_ceilings(p, machine);
     page_table_begin(p, "Machine record", columns, COUNT(columns), false);
     for (const cJSON *entry = machine->child; entry != NULL; entry = entry->next) {
-        static const char *const elsewhere[] = {"warnings", "bandwidth_bytes_per_s", "peak_flops_per_s",
+        static const char *const elsewhere[] = {"warnings", "counters", "bandwidth_bytes_per_s", "peak_flops_per_s",
                                                 "peak_int8_ops_per_s"};
         bool skip = false;
         for (size_t k = 0; k < COUNT(elsewhere); k++) skip = skip || strcmp(entry->string, elsewhere[k]) == 0;

@@ -33,8 +33,9 @@ static void put_verdict_row(page *p, const report_view *v, const cJSON *entry)
     metric_format(metric, view_number(entry, "low"), low, sizeof low);
     metric_format(metric, view_number(entry, "high"), high, sizeof high);
     view_plain("%.2fx", view_number(entry, "ceiling_ratio"), ceiling, sizeof ceiling);
-    view_plain("%.1f%%", 100.0 * view_number(entry, "noise_floor"), floor, sizeof floor);
-    page_cell(p, TONE_PLAIN, "%s", view_text(entry, "claim", ""));
+    const double noise = view_number(entry, "noise_floor");
+    view_plain("%.1f%%", noise > 0.0 ? 100.0 * noise : NAN, floor, sizeof floor);
+    page_cell(p, TONE_CODE, "%s", view_text(entry, "claim", ""));
     page_cell(p, TONE_CODE, "%s", case_variant_name(c));
     page_cell(p, TONE_PLAIN, "%s", label);
     page_cell(p, TONE_PLAIN, "%s", view_text(entry, "baseline", ""));
