@@ -114,14 +114,14 @@ typedef enum kernel_cache { KERNEL_CACHE_F32, KERNEL_CACHE_F16, KERNEL_CACHES } 
  * Multi-head, grouped-query and absorbed MLA (value = key, one head shared by all) are all this. */
 typedef struct kernel_attention {
     size_t heads, tokens, keys, key_width, value_width;
-    const float *query;                 /* token t, head h: query + t * query_token_stride + h * query_head_stride */
+    const float *query; /* token t, head h: query + t * query_token_stride + h * query_head_stride */
     size_t query_token_stride, query_head_stride;
-    const void *key, *value;            /* float or binary16, by cache format; position j: + j * stride */
+    const void *key, *value; /* float or binary16, by cache format; position j: + j * stride */
     size_t key_stride, value_stride;
     float scale;
-    float *out;                         /* token t, head h: out + t * out_token_stride + h * out_head_stride */
+    float *out; /* token t, head h: out + t * out_token_stride + h * out_head_stride */
     size_t out_token_stride, out_head_stride;
-    float *workspace;                   /* kernel_attention_workspace(heads, tokens, keys) floats, contents irrelevant */
+    float *workspace; /* kernel_attention_workspace(heads, tokens, keys) floats, contents irrelevant */
 } kernel_attention;
 
 /* Floats of workspace that any rung needs for such a call: heads * (keys + tokens) + 64 covers all of them. */
@@ -135,11 +135,11 @@ typedef void kernel_attention_fn(const kernel_attention *a);
 typedef enum kernel_isa { KERNEL_ISA_C, KERNEL_ISA_AVX2, KERNEL_ISA_AVX512, KERNEL_ISAS } kernel_isa;
 
 typedef struct kernel_table {
-    kernel_isa isa;                                      /* the rung the table was filled up to */
-    kernel_matmul_fn *matmul[KERNEL_FORMATS];            /* NULL at INT8 and INT4 */
-    kernel_matmul_q8_fn *matmul_q8[KERNEL_FORMATS];      /* INT8 and INT4 only */
-    kernel_dequantize_row_fn *dequantize_row;            /* any format */
-    kernel_matvec_transposed_fn *matvec_transposed;      /* any format */
+    kernel_isa isa;                                 /* the rung the table was filled up to */
+    kernel_matmul_fn *matmul[KERNEL_FORMATS];       /* NULL at INT8 and INT4 */
+    kernel_matmul_q8_fn *matmul_q8[KERNEL_FORMATS]; /* INT8 and INT4 only */
+    kernel_dequantize_row_fn *dequantize_row;       /* any format */
+    kernel_matvec_transposed_fn *matvec_transposed; /* any format */
     kernel_quantize_q8_fn *quantize_q8;
     kernel_rms_norm_fn *rms_norm;
     kernel_rope_fn *rope_halves, *rope_interleaved;
@@ -164,14 +164,14 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu);
 /* ---- what the machine has (cpu.c) ------------------------------------------------------------------------------- */
 
 enum {
-    CPU_AVX2 = 1u << 0,        /* AVX2, FMA, F16C, and the OS saves ymm */
+    CPU_AVX2 = 1u << 0, /* AVX2, FMA, F16C, and the OS saves ymm */
     CPU_AVX_VNNI = 1u << 1,
-    CPU_AVX512 = 1u << 2,      /* F, BW, DQ, VL, CPU_AVX2, and the OS saves zmm and masks */
+    CPU_AVX512 = 1u << 2, /* F, BW, DQ, VL, CPU_AVX2, and the OS saves zmm and masks */
     CPU_AVX512_VNNI = 1u << 3,
     CPU_AVX512_BF16 = 1u << 4,
     CPU_AVX512_VBMI = 1u << 5,
     CPU_AVX512_FP16 = 1u << 6,
-    CPU_AMX_TILE = 1u << 7,    /* AMX tiles, enabled by the OS */
+    CPU_AMX_TILE = 1u << 7, /* AMX tiles, enabled by the OS */
     CPU_AMX_INT8 = 1u << 8,
     CPU_AMX_BF16 = 1u << 9,
 };

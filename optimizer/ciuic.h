@@ -45,7 +45,7 @@ typedef enum ciuic_quantize {
 
 typedef enum ciuic_memory {
     CIUIC_MEMORY_OFF, /* weights read into the heap, a buffer for each operation, FP32 cache of expanded heads */
-    CIUIC_MEMORY_ON,  /* weights used where they are mapped, activations in one planned arena, FP16 cache, latent for MLA */
+    CIUIC_MEMORY_ON, /* weights used where they are mapped, activations in one planned arena, FP16 cache, latent for MLA */
     CIUIC_MEMORY_COUNT
 } ciuic_memory;
 
@@ -56,10 +56,12 @@ typedef struct ciuic_options {
     ciuic_quantize quantize;
     bool graph;
     ciuic_memory memory;
-    const char *isa;  /* "c" (NULL means "c"), "avx2", "avx512", "best" */
-    bool weights_f32; /* 16-bit weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */
+    const char *isa; /* "c" (NULL means "c"), "avx2", "avx512", "best" */
+    bool
+        weights_f32; /* 16-bit weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */
     const struct kernel_table *kernels; /* NULL: the table of `isa`; otherwise a table of the caller's, copied */
-    double max_error; /* ciuic_optimize fails when the mean absolute error of the logits exceeds this; 0: do not verify */
+    double
+        max_error; /* ciuic_optimize fails when the mean absolute error of the logits exceeds this; 0: do not verify */
 } ciuic_options;
 
 /* "none", "affine8", ...; "off", "on". NULL for a value out of range. Parsers return false for an unknown name. */
@@ -96,12 +98,12 @@ typedef struct ciuic_model_info {
     const char *architecture; /* model_type of config.json */
     const char *isa;          /* the rung in use */
     size_t layers, hidden_size, vocabulary, max_context;
-    size_t parameters;        /* weights of all tensors the architecture uses */
-    size_t weight_bytes;      /* what this model reads them from: values, scales, embeddings and head */
-    size_t mapped_bytes;      /* the part of weight_bytes that is used in place from the mapped file */
-    size_t decode_bytes;      /* weight bytes read for one decoded token (embeddings are one row, top_k experts) */
-    double bits_per_weight;   /* 8 * weight_bytes / parameters */
-    double decode_flops;      /* floating-point operations of the matmuls for one token, attention not counted */
+    size_t parameters;      /* weights of all tensors the architecture uses */
+    size_t weight_bytes;    /* what this model reads them from: values, scales, embeddings and head */
+    size_t mapped_bytes;    /* the part of weight_bytes that is used in place from the mapped file */
+    size_t decode_bytes;    /* weight bytes read for one decoded token (embeddings are one row, top_k experts) */
+    double bits_per_weight; /* 8 * weight_bytes / parameters */
+    double decode_flops;    /* floating-point operations of the matmuls for one token, attention not counted */
 } ciuic_model_info;
 void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info);
 
@@ -117,8 +119,8 @@ typedef struct ciuic_session_options {
 
 /* Bytes by what they are for. */
 typedef struct ciuic_memory_use {
-    size_t weights;     /* in the heap */
-    size_t mapped;      /* weights used in place from the mapped checkpoint */
+    size_t weights; /* in the heap */
+    size_t mapped;  /* weights used in place from the mapped checkpoint */
     size_t kv_cache;
     size_t activations; /* arena, or the buffers of all operations */
     size_t workspace;   /* quantised activations, attention scores, routing, rope tables */

@@ -18,7 +18,7 @@ ciuic_status ciuic_fail(ciuic_status status, const char *format, ...) CIUIC_PRIN
 ciuic_status ciuic_fail_memory(const char *what, size_t bytes);
 
 /* Returns from the calling function when the expression failed. */
-#define CIUIC_TRY(expression) \
+#define CIUIC_TRY(expression)                                                                                          \
     do {                                                                                                               \
         const ciuic_status ciuic_try_status = (expression);                                                            \
         if (ciuic_try_status != CIUIC_OK) return ciuic_try_status;                                                     \

@@ -32,7 +32,11 @@ unsigned long long test_seed(void);
 #define CHECK(condition, ...)                                                                                          \
     do {                                                                                                               \
         const int check_ok = (condition) ? 1 : 0;                                                                      \
-        if (!check_ok) { printf("    "); printf(__VA_ARGS__); printf("\n"); }                                          \
+        if (!check_ok) {                                                                                               \
+            printf("    ");                                                                                            \
+            printf(__VA_ARGS__);                                                                                       \
+            printf("\n");                                                                                              \
+        }                                                                                                              \
         CU_assertImplementation(check_ok, __LINE__, #condition, __FILE__, "", CU_FALSE);                               \
     } while (0)
 
