@@ -1,4 +1,5 @@
-/* claims.h - claims as data: a sentence that can be false, the metric that decides it, its bounds, and whom it is about. */
+/* claims.h - claims as data: a sentence that can be false, the metric that decides it, its bounds, and whom it is
+ * about. */
 #ifndef CIUIC_CLAIMS_H
 #define CIUIC_CLAIMS_H
 

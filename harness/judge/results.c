@@ -1,4 +1,5 @@
-/* results.c - indexing a results object. Ids say which cases belong together: "<workload>/b<batch>/t<threads>/<variant>". */
+/* results.c - indexing a results object. Ids say which cases belong together:
+ * "<workload>/b<batch>/t<threads>/<variant>". */
 #include "harness/judge/results.h"
 
 #include <math.h>
@@ -230,8 +231,8 @@ bool set_member(cJSON *object, const char *key, cJSON *item)
     return false;
 }
 
-/* Bytes of the UTF-8 sequence at `text`; 0 when there is none. Overlong forms and surrogates are let through: JSON readers
- * differ on them, and they come from files that were already accepted as JSON. */
+/* Bytes of the UTF-8 sequence at `text`; 0 when there is none. Overlong forms and surrogates are let through: JSON
+ * readers differ on them, and they come from files that were already accepted as JSON. */
 static size_t utf8_length(const unsigned char *text)
 {
     const size_t length = text[0] < 0x80                      ? 1

@@ -1,9 +1,10 @@
 /* statistics.h - medians and their confidence intervals, without assuming any distribution.
  *
- * The interval of a median is a pair of order statistics (the sign test turned round): with n independent values from any
- * continuous distribution the true median lies between the k-th smallest and the k-th largest with probability
- * 1 - 2 P(Binomial(n, 1/2) < k), exactly; ties and steps only add to that. Timings have heavy one-sided tails, which
- * means, normal intervals and small bootstraps get wrong. The price is that few values allow no interval at all. */
+ * The interval of a median is a pair of order statistics (the sign test turned round): with n independent values
+ * from any continuous distribution the true median lies between the k-th smallest and the k-th largest with
+ * probability 1 - 2 P(Binomial(n, 1/2) < k), exactly; ties and steps only add to that. Timings have heavy one-sided
+ * tails, which means, normal intervals and small bootstraps get wrong. The price is that few values allow no
+ * interval at all. */
 #ifndef CIUIC_STATISTICS_H
 #define CIUIC_STATISTICS_H
 

@@ -1,5 +1,5 @@
-/* embedded.h - files under reports/ that the program carries inside itself, so that it works from any folder. Each ends in
- * a NUL that is not counted. */
+/* embedded.h - files under reports/ that the program carries inside itself, so that it works from any folder. Each
+ * ends in a NUL that is not counted. */
 #ifndef CIUIC_EMBEDDED_H
 #define CIUIC_EMBEDDED_H
 

@@ -1,5 +1,5 @@
-/* page.h - one report, two forms: HTML and Markdown. What is written comes from files, so everything is escaped here and
- * nowhere else: callers say what a text is, never how it looks. */
+/* page.h - one report, two forms: HTML and Markdown. What is written comes from files, so everything is escaped
+ * here and nowhere else: callers say what a text is, never how it looks. */
 #ifndef CIUIC_PAGE_H
 #define CIUIC_PAGE_H
 
@@ -55,8 +55,8 @@ void page_card_begin(page *p, const char *question, const char *answer, page_ton
 void page_card_end(page *p);
 void page_cards_end(page *p);
 
-/* A table of n columns; a cell at a time, rows close by themselves. The first cell of a row names it. A compact one is for
- * a card. `columns` must stay until page_table_end. */
+/* A table of n columns; a cell at a time, rows close by themselves. The first cell of a row names it. A compact one
+ * is for a card. `columns` must stay until page_table_end. */
 void page_table_begin(page *p, const char *caption, const page_column *columns, size_t n, bool compact);
 void page_cell(page *p, page_tone tone, const char *format, ...) CIUIC_PRINTF(3, 4);
 /* A cell of a figure and, smaller, what belongs to it: its interval. */

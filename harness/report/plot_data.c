@@ -1,5 +1,5 @@
-/* plot_data.c - what is plotted. Labels come from files: all but plain letters, digits and a few marks become '?', so that
- * no label can end a field, open a string or be taken for a command. */
+/* plot_data.c - what is plotted. Labels come from files: all but plain letters, digits and a few marks become '?',
+ * so that no label can end a field, open a string or be taken for a command. */
 #include "harness/report/plot_data.h"
 
 #include <math.h>

@@ -19,8 +19,8 @@ typedef struct plot_set {
     char problem[512]; /* why plots are missing; "" when none is */
 } plot_set;
 
-/* Leaves DIR/plots/<name>.dat and .svg for each group and kind that has data. A missing or failing gnuplot is no failure:
- * see `problem`. Free with plots_free, also after a failure. */
+/* Leaves DIR/plots/<name>.dat and .svg for each group and kind that has data. A missing or failing gnuplot is no
+ * failure: see `problem`. Free with plots_free, also after a failure. */
 ciuic_status plots_make(const result_set *r, const char *directory, plot_set *set);
 void plots_free(plot_set *set);
 /* The drawn plot of this kind and group, or NULL. */

@@ -74,10 +74,10 @@ static void put_speed_group(page *p, const report_view *v, size_t group)
 void section_speed(page *p, const report_view *v)
 {
     page_section(p, "speed", "Speed of every variant");
-    page_text(p,
-              "Ratios are medians of ratios taken within one round. The ceiling is what the bytes read and the "
-              "operations done for each token allow at this machine's measured memory bandwidth and arithmetic peak; a "
-              "model that fits in the caches reads some of its bytes from there and can pass a ceiling of memory.");
+    page_text(
+        p, "Ratios are medians of ratios taken within one round. The ceiling is what the bytes read and the "
+           "operations done for each token allow, at the bandwidth measured over a buffer as large as what is read "
+           "again and again (so a cache's bandwidth where that fits into one) and at this machine's arithmetic peak.");
     for (size_t g = 0; g < v->r->group_count; g++) put_speed_group(p, v, g);
 }
 

@@ -28,6 +28,7 @@ static void put_verdict_row(page *p, const report_view *v, const cJSON *entry)
     const result_case *c = view_case(v, view_text(entry, "case", ""));
     if (metric == NULL || c == NULL) return; /* judged a moment ago: both are there */
     char label[LABEL], value[NUMBER], low[NUMBER], high[NUMBER], ceiling[NUMBER], floor[NUMBER];
+    char detail[3 * NUMBER];
     group_label(v->r, c->group, label, sizeof label);
     metric_format(metric, view_number(entry, "value"), value, sizeof value);
     metric_format(metric, view_number(entry, "low"), low, sizeof low);
@@ -40,11 +41,11 @@ static void put_verdict_row(page *p, const report_view *v, const cJSON *entry)
     page_cell(p, TONE_PLAIN, "%s", label);
     page_cell(p, TONE_PLAIN, "%s", view_text(entry, "baseline", ""));
     page_cell(p, view_tone(view_text(entry, "verdict", "")), "%s", view_text(entry, "verdict", ""));
-    page_cell(p, TONE_PLAIN, "%s", value);
+    snprintf(detail, sizeof detail, "%s to %s", low, high);
     if (view_number(entry, "low") < view_number(entry, "high"))
-        page_cell(p, TONE_PLAIN, "%s to %s", low, high);
+        page_cell_detail(p, TONE_PLAIN, value, detail);
     else
-        page_cell(p, TONE_QUIET, "-");
+        page_cell(p, TONE_PLAIN, "%s", value);
     page_cell(p, TONE_PLAIN, "%s", floor);
     page_cell(p, TONE_PLAIN, "%s", ceiling);
     page_cell(p, TONE_QUIET, "%s", view_text(entry, "reason", ""));
@@ -52,9 +53,9 @@ static void put_verdict_row(page *p, const report_view *v, const cJSON *entry)
 
 static void put_verdicts(page *p, const report_view *v, const char *caption, bool headline)
 {
-    static const page_column columns[] = {
-        {"Claim", false}, {"Variant", false},     {"Workload", false},   {"Against", false}, {"Verdict", false},
-        {"Value", true},  {"95% interval", true}, {"Noise floor", true}, {"Ceiling", true},  {"In words", false}};
+    static const page_column columns[] = {{"Claim", false},      {"Variant", false}, {"Workload", false},
+                                          {"Against", false},    {"Verdict", false}, {"Value, 95% interval", true},
+                                          {"Noise floor", true}, {"Ceiling", true},  {"In words", false}};
     page_table_begin(p, caption, columns, COUNT(columns), false);
     for (const cJSON *entry = json_find(v->r->root, "verdicts")->child; entry != NULL; entry = entry->next)
         if ((bool)cJSON_IsTrue(json_find(entry, "headline")) == headline) put_verdict_row(p, v, entry);
@@ -147,6 +148,8 @@ static void put_stage_group(page *p, const report_view *v, size_t group)
                      COUNT(columns), false);
     for (const cJSON *s = stages->child; s != NULL; s = s->next) {
         if (!of_group(v, s, group)) continue;
+        /* Without neighbours of its own a format adds nothing to what stages earn alone. */
+        if (json_find(s, "last") == NULL && strcmp(view_text(s, "stage", ""), "quantize") != 0) continue;
         page_cell(p, TONE_PLAIN, "%s", view_case(v, view_text(s, "all_on", ""))->quantize);
         page_cell(p, TONE_PLAIN, "%s", view_text(s, "stage", ""));
         put_effect(p, json_find(s, "alone"));

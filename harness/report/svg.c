@@ -1,4 +1,5 @@
-/* svg.c - a handful of textual replacements; gnuplot's output is regular enough for them, and a test holds it to that. */
+/* svg.c - a handful of textual replacements; gnuplot's output is regular enough for them, and a test holds it to
+ * that. */
 #include "harness/report/svg.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* test_report.c - reports of made-up results: whole, safe whatever the names in them, and honest about what is missing. */
+/* test_report.c - reports of made-up results: whole, safe whatever the names in them, and honest about what is
+ * missing. */
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ typedef struct written {
 
 static char *read_in(const char *folder, const char *name)
 {
-    char path[512];
+    char path[1024];
     snprintf(path, sizeof path, "%s/%s", folder, name);
     return read_text(path);
 }
