@@ -12,8 +12,14 @@
 typedef enum stage { STAGE_QUANTIZE, STAGE_GRAPH, STAGE_MEMORY, STAGE_KERNELS, STAGE_COUNT } stage;
 static const char *const stage_names[] = {"quantize", "graph", "memory", "kernels"};
 
-typedef enum effect_verdict { EFFECT_FASTER, EFFECT_SLOWER, EFFECT_NONE, EFFECT_UNKNOWN } effect_verdict;
-static const char *const effect_names[] = {"faster", "slower", "no difference", "unknown"};
+typedef enum effect_verdict {
+    EFFECT_FASTER,
+    EFFECT_SLOWER,
+    EFFECT_NONE,       /* seen to be less than a tenth either way */
+    EFFECT_UNRESOLVED, /* within the noise, which would hide more than that */
+    EFFECT_UNKNOWN,    /* not measured, or too few rounds */
+} effect_verdict;
+static const char *const effect_names[] = {"faster", "slower", "no difference", "not resolved", "unknown"};
 
 /* One case with the stage, one without, all else equal. */
 typedef struct effect {
@@ -59,8 +65,10 @@ static ciuic_status measure(const result_set *r, const result_case *with, const 
         e->verdict = EFFECT_FASTER;
     else if (e->speed.high < 1.0 / (1.0 + floor))
         e->verdict = EFFECT_SLOWER;
-    else if (!isnan(e->speed.low) && !isnan(floor))
+    else if (e->speed.low > 1.0 / 1.1 && e->speed.high < 1.1 && !isnan(floor))
         e->verdict = EFFECT_NONE;
+    else if (!isnan(e->speed.low) && !isnan(floor))
+        e->verdict = EFFECT_UNRESOLVED;
     return CIUIC_OK;
 }
 
@@ -190,12 +198,6 @@ static void explain_cost(const result_set *r, const effect *e, stage which, char
     append_counts(e, text, size);
 }
 
-/* An effect that may still be a tenth either way has not been found absent: it has not been found. */
-static bool is_resolved(const effect *e)
-{
-    return e->speed.low > 1.0 / 1.1 && e->speed.high < 1.1;
-}
-
 static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
 {
     if (e->verdict == EFFECT_FASTER || e->verdict == EFFECT_UNKNOWN) return cJSON_CreateNull();
@@ -211,7 +213,7 @@ static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
             sentence, sizeof sentence,
             "%s, %.80s: %s costs more than it gives. With it the speed is %s of what it is without; likely because %s.",
             label, case_variant_name(e->with), name, measured, why);
-    else if (is_resolved(e))
+    else if (e->verdict == EFFECT_NONE)
         snprintf(sentence, sizeof sentence,
                  "%s, %.80s: %s makes no difference worth the name to speed, %s; likely because %s.", label,
                  case_variant_name(e->with), name, measured, why);

@@ -287,9 +287,9 @@ void page_cell_detail(page *p, page_tone tone, const char *figure, const char *d
 {
     cell_begin(p, tone);
     page_escape(p->stream, p->form, figure);
-    mark(p, " <small>", " ");
+    mark(p, " <small>", " (");
     page_escape(p->stream, p->form, detail);
-    mark(p, "</small>", "");
+    mark(p, "</small>", ")");
     cell_end(p);
 }
 

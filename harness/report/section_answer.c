@@ -170,7 +170,7 @@ static void explain_workloads(page *p, const report_view *v)
         p,
         "tuned is this same program with 16-bit weights and every other stage on: what a careful engineer already "
         "has. naive has everything off; openblas leaves the matrices to OpenBLAS in FP32. %s"
-        "Small figures are 95%% intervals. \xe2\x9c\x93 the claim holds, \xe2\x9c\x97 it does not, ? too close to "
+        "Ranges are 95%% intervals. \xe2\x9c\x93 the claim holds, \xe2\x9c\x97 it does not, ? too close to "
         "tell.",
         text);
 }

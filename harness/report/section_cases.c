@@ -51,8 +51,8 @@ static void put_speed_group(page *p, const report_view *v, size_t group)
                      most = case_number(c, "ceiling_tokens_per_s", NULL);
         const double median = 1e3 * case_number(c, "latency_s", "median");
         const double low = 1e3 * case_number(c, "latency_s", "low"), high = 1e3 * case_number(c, "latency_s", "high");
-        view_plain("%.4g", reached, speed, sizeof speed);
-        view_plain("%.4g", most, ceiling, sizeof ceiling);
+        view_plain(reached < 1000.0 ? "%.4g" : "%.0f", reached, speed, sizeof speed);
+        view_plain(most < 1000.0 ? "%.4g" : "%.0f", most, ceiling, sizeof ceiling);
         view_plain("%.0f%%", 100.0 * reached / most, share, sizeof share);
         if (isnan(low))
             view_plain("%.4g", median, time, sizeof time);

@@ -56,9 +56,10 @@ page_tone view_tone(const char *word)
     static const struct {
         const char *word;
         page_tone tone;
-    } tones[] = {{"supported", TONE_YES}, {"yes", TONE_YES},         {"faster", TONE_YES},
-                 {"refuted", TONE_NO},    {"no", TONE_NO},           {"slower", TONE_NO},
-                 {"partly", TONE_PARTLY}, {"unclear", TONE_UNKNOWN}, {"inconclusive", TONE_UNKNOWN}};
+    } tones[] = {{"supported", TONE_YES},       {"yes", TONE_YES},         {"faster", TONE_YES},
+                 {"refuted", TONE_NO},          {"no", TONE_NO},           {"slower", TONE_NO},
+                 {"partly", TONE_PARTLY},       {"unclear", TONE_UNKNOWN}, {"not resolved", TONE_UNKNOWN},
+                 {"inconclusive", TONE_UNKNOWN}};
     for (size_t i = 0; i < sizeof tones / sizeof tones[0]; i++)
         if (strcmp(word, tones[i].word) == 0) return tones[i].tone;
     return TONE_QUIET;

@@ -1,5 +1,5 @@
-/* results_fixture.h - MADE-UP results for tests: a results object of the right shape from a model of a machine that does
- * not exist. No number in it was measured, and none may ever be shown as if it were. */
+/* results_fixture.h - MADE-UP results for tests: a results object of the right shape from a model of a machine that
+ * does not exist. No number in it was measured, and none may ever be shown as if it were. */
 #ifndef CIUIC_RESULTS_FIXTURE_H
 #define CIUIC_RESULTS_FIXTURE_H
 

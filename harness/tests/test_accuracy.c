@@ -157,8 +157,8 @@ static void against_the_definition(void)
 
 static void tiny_divergences_keep_their_digits(void)
 {
-    /* q_i ~ p_i (1 + e s_i), s = +1, -1: KL = e^2/2 + O(e^4) for p = (1/2, 1/2). With e = 2^-20 the plain formula, whose
-     * terms are +-e/2, would have lost all but 13 bits; the remainder e^4 is far below the tolerance. */
+    /* q_i ~ p_i (1 + e s_i), s = +1, -1: KL = e^2/2 + O(e^4) for p = (1/2, 1/2). With e = 2^-20 the plain formula,
+     * whose terms are +-e/2, would have lost all but 13 bits; the remainder e^4 is far below the tolerance. */
     const double e = 0x1p-20;
     const float reference[] = {0.0F, 0.0F}, logits[] = {(float)e, (float)-e};
     const accuracy_result r = one_position(2, logits, reference, -1);

@@ -295,6 +295,14 @@ static void noise_is_never_called_a_difference(void)
         all++;
     }
     CU_ASSERT_EQUAL(all, 16);
+    /* Samples that differ by up to a third allow no "no difference" from seven rounds. */
+    machine.noise = 0.15;
+    machine.rounds = 7;
+    cJSON *noisy = judged(&machine);
+    CU_ASSERT_STRING_EQUAL(text(json_find(stage_of(noisy, INT4_DECODE, "graph"), "last"), "verdict"), "not resolved");
+    CHECK(strstr(text(stage_of(noisy, INT4_DECODE, "graph"), "sentence"), "cannot be told from noise") != NULL, "%s",
+          text(stage_of(noisy, INT4_DECODE, "graph"), "sentence"));
+    cJSON_Delete(noisy);
     CHECK(called == 0, "%zu of %zu differences were found where there is none", called, all);
     cJSON_Delete(results);
 }

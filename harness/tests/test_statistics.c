@@ -70,7 +70,8 @@ static void every_coverage_is_exact_and_every_rank_the_largest(void)
         for (size_t k = 0; k < rank; k++) below += row[k];
         const double coverage = 1.0 - 2.0 * ldexp((double)below, -(int)n);
         const double narrower = 1.0 - 2.0 * ldexp((double)(below + row[rank]), -(int)n);
-        /* lgamma is good to a few units in the last place of log(n!) < 200: 200 * 2^-52 relative, summed over 30 terms. */
+        /* lgamma is good to a few units in the last place of log(n!) < 200: 200 * 2^-52 relative, summed over 30
+         * terms. */
         CHECK(fabs(found.coverage - coverage) < 2e-12, "n %zu: coverage %.15g, exactly %.15g", n, found.coverage,
               coverage);
         CHECK(coverage >= 0.95 && narrower < 0.95, "n %zu: rank %zu covers %g, the next one %g", n, rank, coverage,
