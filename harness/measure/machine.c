@@ -239,21 +239,37 @@ cJSON *machine_describe(void)
 
 /* ---- what physics allows ---------------------------------------------------------------------------------------- */
 
+/* The member object `key`, made where it is missing. */
+static cJSON *object_of(cJSON *parent, const char *key)
+{
+    cJSON *object = cJSON_GetObjectItemCaseSensitive(parent, key);
+    return object != NULL ? object : cJSON_AddObjectToObject(parent, key);
+}
+
+/* Keeps the higher of what is there for this number of threads and `value`: a disturbance only ever lowers it. */
+static void raise_to(cJSON *by_threads, int threads, double value)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%d", threads);
+    const cJSON *known = json_find(by_threads, name);
+    if (cJSON_IsNumber(known) && known->valuedouble >= value) return;
+    cJSON_DeleteItemFromObjectCaseSensitive(by_threads, name);
+    cJSON_AddNumberToObject(by_threads, name, value);
+}
+
 typedef double peak_fn(kernel_isa isa, int threads, double seconds);
 
 /* {"c": {"1":, "2":}, ...}; a rung that has no such arithmetic is left out. */
 static void add_peaks(cJSON *machine, const char *key, peak_fn *peak, int threads)
 {
-    cJSON *object = cJSON_AddObjectToObject(machine, key);
+    cJSON *object = object_of(machine, key);
     for (int isa = 0; isa < KERNEL_ISAS; isa++) {
         if (!kernel_isa_available((kernel_isa)isa)) continue;
         const double one = peak((kernel_isa)isa, 1, 0.04);
         if (!(one > 0)) continue;
-        char name[16];
-        cJSON *by_threads = cJSON_AddObjectToObject(object, kernel_isa_name((kernel_isa)isa));
-        json_add_double(by_threads, "1", one);
-        snprintf(name, sizeof name, "%d", threads);
-        if (threads > 1) json_add_double(by_threads, name, peak((kernel_isa)isa, threads, 0.04));
+        cJSON *by_threads = object_of(object, kernel_isa_name((kernel_isa)isa));
+        raise_to(by_threads, 1, one);
+        if (threads > 1) raise_to(by_threads, threads, peak((kernel_isa)isa, threads, 0.04));
     }
 }
 
@@ -261,17 +277,14 @@ ciuic_status machine_measure(cJSON *machine, int threads)
 {
     const size_t cached = machine_last_level_cache();
     const size_t buffer = cached > 0 ? 4 * cached : (size_t)128 << 20;
-    char name[16];
-    snprintf(name, sizeof name, "%d", threads);
     const double one = ceiling_load_bandwidth(1, buffer, 0.15), all = ceiling_load_bandwidth(threads, buffer, 0.15);
     if (!(one > 0 && all > 0))
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
-                          "the memory bandwidth over %zu bytes cannot be measured: not enough "
-                          "memory",
-                          buffer);
-    cJSON *bandwidth = cJSON_AddObjectToObject(machine, "bandwidth_bytes_per_s");
-    json_add_double(bandwidth, "1", one);
-    if (threads > 1) json_add_double(bandwidth, name, all);
+                          "the memory bandwidth over %zu bytes cannot be measured: not enough memory", buffer);
+    cJSON *bandwidth = object_of(machine, "bandwidth_bytes_per_s");
+    raise_to(bandwidth, 1, one);
+    raise_to(bandwidth, threads, all);
+    cJSON_DeleteItemFromObjectCaseSensitive(machine, "bandwidth_buffer_bytes");
     json_add_size(machine, "bandwidth_buffer_bytes", buffer);
     add_peaks(machine, "peak_flops_per_s", ceiling_fma_peak, threads);
     add_peaks(machine, "peak_int8_ops_per_s", ceiling_dot_peak, threads);

@@ -11,8 +11,8 @@
 cJSON *machine_describe(void);
 
 /* Measures what physics allows here, for one thread and for `threads`: adds bandwidth_bytes_per_s (over a buffer of
- * bandwidth_buffer_bytes, four times the last-level cache), peak_flops_per_s and peak_int8_ops_per_s by rung. About a
- * second. */
+ * bandwidth_buffer_bytes, four times the last-level cache), peak_flops_per_s and peak_int8_ops_per_s by rung. Measured
+ * again, the higher figures stay. About a second. */
 ciuic_status machine_measure(cJSON *machine, int threads);
 
 /* Bytes of the last-level cache; 0 when the kernel does not say. */

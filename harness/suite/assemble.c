@@ -265,6 +265,7 @@ static cJSON *block_item(const bench_record *r, size_t b)
     json_add_size(item, "threads", (size_t)plan->threads);
     json_add_size(item, "rounds", block->begun);
     json_add_size(item, "workers_started", block->starts);
+    json_add_double(item, "stolen_s", block->done ? block->stolen_s : NAN);
     add_schedule(item, r, b);
     cJSON *samples = cJSON_AddObjectToObject(item, "samples");
     for (size_t i = 0; i < plan->slot_count; i++) {

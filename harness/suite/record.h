@@ -17,7 +17,7 @@
  *   failed     block, slot, reason
  *   finished   block, slot, "answer"
  *   bandwidth  threads, bytes, bytes_per_s: measured over a buffer of that size
- *   done       block */
+ *   done       block, stolen_s: CPU time that the hypervisor gave to others meanwhile */
 #ifndef CIUIC_RECORD_H
 #define CIUIC_RECORD_H
 
@@ -46,6 +46,7 @@ typedef struct block_record {
     size_t starts;      /* 1, and one more each time it was cut */
     asked_slot *asked;  /* every sample's place, in the order of asking */
     size_t asked_count;
+    double stolen_s;
     bool done;
 } block_record;
 
@@ -72,7 +73,7 @@ void record_free(bench_record *r); /* NULL is allowed */
 /* Adds one entry; CIUIC_ERROR_INPUT when it does not fit this matrix. */
 ciuic_status record_apply(bench_record *r, const cJSON *entry);
 
-/* Bytes per second measured for exactly this size; NaN when there is no such entry. */
+/* The highest bytes per second measured for exactly this size; NaN when there is no such entry. */
 double record_bandwidth(const bench_record *r, int threads, size_t bytes);
 
 #endif

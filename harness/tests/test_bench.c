@@ -225,7 +225,7 @@ static void resume_from(const char *suite_path, const char *folder, const char *
     /* Nothing finished is repeated: one accuracy a case, and not one round more than were wanted. */
     CHECK(count_kind(after, "accuracy") == SLOTS - 1, "cut at %zu: %zu accuracies", cut, count_kind(after, "accuracy"));
     CHECK(count_kind(after, "round") == ROUNDS, "cut at %zu: %zu rounds", cut, count_kind(after, "round"));
-    CHECK(count_kind(after, "machine") == 1 && count_kind(after, "done") == 1, "cut at %zu: twice", cut);
+    CHECK(count_kind(after, "done") == 1, "cut at %zu: the block is done twice", cut);
     free(after);
     cJSON_Delete(results);
     unlink(path);
