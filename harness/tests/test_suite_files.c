@@ -3,10 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/report/schema.h"
 #include "harness/suite/matrix.h"
 #include "harness/suite/suite.h"
 #include "harness/tests/program.h"
 #include "harness/tests/suite_fixture.h"
+#include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
 static const struct {
@@ -86,6 +88,28 @@ static void bad_suites_are_refused_by_place(void)
         suite_free(s);
         free(path);
     }
+    remove_folder(folder);
+}
+
+/* The schema that users' editors read says the same as the program about the suites that there are. */
+static void every_suite_fits_the_schema(void)
+{
+    char *folder = temporary_folder(), *small = write_suite(folder, "small.json", NULL, NULL);
+    char *misspelt = write_suite(folder, "bad.json", "\"seed\": 7", "\"sede\": 7");
+    const char *const files[] = {"suites/quick.json", small, misspelt};
+    cJSON *schema = NULL;
+    CHECK(json_read_file("suites/suite.schema.json", 1 << 20, &schema) == CIUIC_OK, "%s", ciuic_last_error());
+    for (int i = 0; i < 3; i++) {
+        cJSON *json = NULL;
+        CHECK(json_read_file(files[i], 1 << 20, &json) == CIUIC_OK, "%s", ciuic_last_error());
+        const ciuic_status expected = files[i] == misspelt ? CIUIC_ERROR_INPUT : CIUIC_OK;
+        const ciuic_status status = schema_check(json, schema, files[i]);
+        CHECK(status == expected, "%s: status %d: %s", files[i], (int)status, ciuic_last_error());
+        cJSON_Delete(json);
+    }
+    cJSON_Delete(schema);
+    free(small);
+    free(misspelt);
     remove_folder(folder);
 }
 
@@ -242,6 +266,7 @@ static void what_this_machine_lacks_is_skipped_with_its_reason(void)
 
 static const test_case cases[] = {
     {"bad_suites_are_refused_by_place", bad_suites_are_refused_by_place},
+    {"every_suite_fits_the_schema", every_suite_fits_the_schema},
     {"a_suite_becomes_cases_with_ids", a_suite_becomes_cases_with_ids},
     {"the_quick_suite_has_its_variants", the_quick_suite_has_its_variants},
     {"blocks_keep_their_rules_for_any_limit", blocks_keep_their_rules_for_any_limit},
