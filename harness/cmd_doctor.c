@@ -174,6 +174,17 @@ static void print_by_threads(const char *title, const cJSON *figures, const char
     printf(" thread%s %s\n", cJSON_GetArraySize(figures) == 1 ? "" : "s", unit);
 }
 
+static void print_by_isa(const char *what, const cJSON *peaks, const char *unit)
+{
+    const cJSON *peak;
+    cJSON_ArrayForEach(peak, peaks)
+    {
+        char title[64];
+        snprintf(title, sizeof title, "%s%s", what, peak->string);
+        print_by_threads(title, peak, unit);
+    }
+}
+
 static void print_findings(const cJSON *findings)
 {
     const cJSON *finding;
@@ -193,7 +204,7 @@ static void print_findings(const cJSON *findings)
 
 static void print_text(const cJSON *object)
 {
-    const cJSON *machine = json_find(object, "machine"), *peaks = json_find(machine, "peak_flops_per_s"), *peak;
+    const cJSON *machine = json_find(object, "machine");
     const cJSON *counters = json_find(machine, "counters");
     printf("ciuic %s (%s), %s\n\n", program_version(), program_git(), program_compiler());
     printf("  %-20s %s\n", "processor", text_of(machine, "cpu", "unknown"));
@@ -204,15 +215,11 @@ static void print_text(const cJSON *object)
     print_names("processor flags", json_find(machine, "flags"));
     if (kernel_isa_override() != NULL) printf("  %-20s %s\n", "CIUIC_ISA", kernel_isa_override());
     print_by_threads("load bandwidth", json_find(machine, "bandwidth_bytes_per_s"), "(GB/s)");
-    cJSON_ArrayForEach(peak, peaks)
-    {
-        char title[32];
-        snprintf(title, sizeof title, "FP32 peak, %s", peak->string);
-        print_by_threads(title, peak, "(GFLOP/s)");
-    }
+    print_by_isa("FP32 peak, ", json_find(machine, "peak_flops_per_s"), "(GFLOP/s)");
+    print_by_isa("INT8 peak, ", json_find(machine, "peak_int8_ops_per_s"), "(GOP/s)");
     printf("  %-20s %s\n", "hardware counters", text_of(counters, "source", "none"));
     printf("  %-20s %s\n", "plots", text_of(machine, "gnuplot", "none"));
-    printf("  %-20s %.56s\n", "OpenBLAS", text_of(machine, "openblas", "none"));
+    command_print_wrapped("  OpenBLAS             ", text_of(machine, "openblas", "none"));
     print_findings(json_find(object, "findings"));
 }
 

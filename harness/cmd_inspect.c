@@ -28,6 +28,7 @@ typedef struct inspection {
     const model_config *config;
     dtype_use dtypes[TENSOR_DTYPES];
     size_t bytes, parameters, moe_layers;
+    size_t unused_bytes; /* of tensors that the architecture does not use; not in `bytes` */
     double bits_per_weight;
     /* values cached for one token, all layers together: per-head keys and values, and the latent of MLA (0 without) */
     size_t expanded_values, latent_values;
@@ -39,6 +40,10 @@ static void inspect(const checkpoint *c, inspection *found)
     *found = (inspection){.checkpoint = c, .config = config, .parameters = checkpoint_parameters(c)};
     for (size_t i = 0; i < checkpoint_count(c); i++) {
         const tensor *t = checkpoint_at(c, i);
+        if (!checkpoint_uses(c, i)) {
+            found->unused_bytes += t->bytes;
+            continue;
+        }
         found->dtypes[t->dtype].tensors++;
         found->dtypes[t->dtype].bytes += t->bytes;
         found->bytes += t->bytes;
@@ -143,7 +148,7 @@ static void print_tensors(const checkpoint *c)
         const tensor *t = checkpoint_at(c, i);
         printf("  %-8s %12zu  %s ", tensor_dtype_name(t->dtype), t->bytes, t->name);
         print_shape(t);
-        putchar('\n');
+        puts(checkpoint_uses(c, i) ? "" : "  (unused)");
     }
 }
 
@@ -173,6 +178,10 @@ static void print_text(const inspection *found, bool tensors)
         print_line("");
         printf("%-8s %12zu in %zu tensors\n", tensor_dtype_name((tensor_dtype)i), found->dtypes[i].bytes,
                found->dtypes[i].tensors);
+    }
+    if (found->unused_bytes > 0) {
+        print_line("unused");
+        printf("%zu bytes of tensors that the architecture does not use\n", found->unused_bytes);
     }
     if (tensors) print_tensors(found->checkpoint);
 }
@@ -232,7 +241,7 @@ static bool add_cache(cJSON *object, const inspection *found)
                                      : cJSON_AddNullToObject(json, "latent_f16") != NULL);
 }
 
-static bool add_tensor(cJSON *list, const tensor *t)
+static bool add_tensor(cJSON *list, const tensor *t, bool used)
 {
     cJSON *json = cJSON_CreateObject();
     if (json == NULL || !cJSON_AddItemToArray(list, json)) {
@@ -243,7 +252,8 @@ static bool add_tensor(cJSON *list, const tensor *t)
     bool ok = cJSON_AddStringToObject(json, "name", t->name) != NULL &&
               cJSON_AddStringToObject(json, "dtype", tensor_dtype_name(t->dtype)) != NULL &&
               (shape = cJSON_AddArrayToObject(json, "shape")) != NULL && json_add_size(json, "bytes", t->bytes) &&
-              cJSON_AddStringToObject(json, "file", t->file) != NULL;
+              cJSON_AddStringToObject(json, "file", t->file) != NULL &&
+              cJSON_AddBoolToObject(json, "used", used) != NULL;
     for (size_t i = 0; ok && i < t->dims; i++) ok = cJSON_AddItemToArray(shape, json_size(t->shape[i]));
     return ok;
 }
@@ -262,13 +272,14 @@ static bool fill_json(cJSON *object, const inspection *found, bool tensors)
               json_add_size(object, "parameters", found->parameters) &&
               json_add_size(object, "tensor_count", checkpoint_count(found->checkpoint)) &&
               json_add_size(object, "weight_bytes", found->bytes) &&
+              json_add_size(object, "unused_bytes", found->unused_bytes) &&
               json_add_double(object, "bits_per_weight", found->bits_per_weight) && add_dtypes(object, found) &&
               add_cache(object, found);
     if (!ok || !tensors) return ok;
     cJSON *list = cJSON_AddArrayToObject(object, "tensors");
     ok = list != NULL;
     for (size_t i = 0; ok && i < checkpoint_count(found->checkpoint); i++)
-        ok = add_tensor(list, checkpoint_at(found->checkpoint, i));
+        ok = add_tensor(list, checkpoint_at(found->checkpoint, i), checkpoint_uses(found->checkpoint, i));
     return ok;
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/tests/program.h"
+#include "optimizer/atomic_file.h"
 #include "optimizer/checkpoint/safetensors.h"
 #include "optimizer/tests/runner.h"
 
@@ -84,6 +85,19 @@ static void no_reference_leaves_errors_null(void)
           "compared all the same");
     CHECK(number(json, "nll") > 0.0, "nll %g", number(json, "nll"));
     cJSON_Delete(json);
+}
+
+/* The override holds "best" down, and the output says that it was there. */
+static void an_isa_override_is_echoed(void)
+{
+    program_run run = program((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--json", "--isa",
+                                                    "best", "--no-reference", NULL},
+                              "CIUIC_ISA=c");
+    cJSON *json = cJSON_Parse(run.out);
+    CHECK(run.status == 0 && is_text(json, "isa", "c") && is_text(json, "isa_override", "c"), "status %d: %s%s",
+          run.status, run.out, run.err);
+    cJSON_Delete(json);
+    program_run_free(&run);
 }
 
 static void the_table_says_what_it_means(void)
@@ -262,10 +276,51 @@ static void inspect_knows_the_architecture(void)
     cJSON_Delete(json);
 }
 
+/* A tensor that checkpoints may carry and the architecture does not use must not count as weights. */
+static void inspect_sets_unused_tensors_apart(void)
+{
+    enum { TENSORS_MAX = 256 };
+    static const float frequencies[8] = {0};
+    const char *const source = "datasets/golden/deepseek-llm";
+    char *folder = temporary_folder(), path[512], config[512];
+    safetensors *file = NULL;
+    tensor tensors[TENSORS_MAX];
+    CU_ASSERT_FATAL(folder != NULL &&
+                    safetensors_open("datasets/golden/deepseek-llm/model.safetensors", &file) == CIUIC_OK);
+    size_t n = safetensors_count(file);
+    CU_ASSERT_FATAL(n < TENSORS_MAX);
+    for (size_t i = 0; i < n; i++) tensors[i] = *safetensors_at(file, i);
+    tensors[n++] = (tensor){.name = "model.layers.0.self_attn.rotary_emb.inv_freq",
+                            .dtype = TENSOR_F32,
+                            .dims = 1,
+                            .shape = {8},
+                            .count = 8,
+                            .bytes = sizeof frequencies,
+                            .data = frequencies};
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    snprintf(config, sizeof config, "%s/config.json", folder);
+    CU_ASSERT_EQUAL_FATAL(safetensors_write(path, tensors, n), CIUIC_OK);
+    safetensors_close(file);
+    char *text = read_text("datasets/golden/deepseek-llm/config.json");
+    CU_ASSERT_FATAL(text != NULL && atomic_file_write(config, text, strlen(text)) == CIUIC_OK);
+    free(text);
+
+    cJSON *before = run_json((const char *const[]){"inspect", source, "--json", NULL});
+    cJSON *after = run_json((const char *const[]){"inspect", folder, "--json", NULL});
+    CHECK(number(before, "unused_bytes") == 0.0 && number(after, "unused_bytes") == (double)sizeof frequencies,
+          "%g and %g unused bytes", number(before, "unused_bytes"), number(after, "unused_bytes"));
+    CHECK(number(before, "weight_bytes") == number(after, "weight_bytes"), "%g and %g bytes",
+          number(before, "weight_bytes"), number(after, "weight_bytes"));
+    cJSON_Delete(before);
+    cJSON_Delete(after);
+    remove_folder(folder);
+}
+
 static const test_case cases[] = {
     {"the reference has no error of its own", the_reference_has_no_error_of_its_own},
     {"a variant is compared with the reference", a_variant_is_compared},
     {"--no-reference leaves errors null", no_reference_leaves_errors_null},
+    {"an override of the ISA is echoed", an_isa_override_is_echoed},
     {"the table says what it means", the_table_says_what_it_means},
     {"logits are written whole and equal the golden ones", logits_are_written_whole},
     {"impossible ids write nothing", impossible_ids_write_nothing},
@@ -274,5 +329,6 @@ static const test_case cases[] = {
     {"windows stand alone", windows_stand_alone},
     {"an interrupt writes nothing", an_interrupt_writes_nothing},
     {"inspect knows the architecture", inspect_knows_the_architecture},
+    {"inspect sets unused tensors apart", inspect_sets_unused_tensors_apart},
 };
 TEST_SUITE(eval, cases);

@@ -369,6 +369,11 @@ const tensor *checkpoint_at(const checkpoint *c, size_t index)
     return c->tensors[index];
 }
 
+bool checkpoint_uses(const checkpoint *c, size_t index)
+{
+    return c->used[index];
+}
+
 const tensor *checkpoint_find(const checkpoint *c, const char *name)
 {
     const size_t at = position(c, name);

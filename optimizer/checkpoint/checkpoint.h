@@ -20,6 +20,7 @@ const char *checkpoint_path(const checkpoint *c);
 const model_config *checkpoint_config(const checkpoint *c);
 size_t checkpoint_count(const checkpoint *c);
 const tensor *checkpoint_at(const checkpoint *c, size_t index);       /* by name; the ignored ones too */
+bool checkpoint_uses(const checkpoint *c, size_t index);              /* false: an ignored one */
 const tensor *checkpoint_find(const checkpoint *c, const char *name); /* NULL when absent */
 /* Parameters of all tensors the architecture uses; block scales are not parameters. */
 size_t checkpoint_parameters(const checkpoint *c);
