@@ -1,8 +1,10 @@
 /* cmd_eval.c - `ciuic eval`: how well one variant predicts, how far it is from the reference, how large and how fast. */
+#include <libgen.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,6 +103,26 @@ static void close_side(eval_side *side)
     free(side->logits);
 }
 
+/* Whether two paths lead to one existing file or folder. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat first, second;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
+}
+
+/* Nothing is ever written into a checkpoint, so that a slip of the hand cannot replace a model by its logits. */
+static ciuic_status check_place(const char *path, const char *checkpoint)
+{
+    char *copy = strdup(path);
+    if (copy == NULL) return ciuic_fail_memory("a file's name", strlen(path));
+    const bool inside = same_file(dirname(copy), checkpoint);
+    free(copy);
+    if (!inside) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE, "eval: --logits-out '%s' lies in the checkpoint; expected a place outside it",
+                      path);
+}
+
 /* An output that cannot be written is worth knowing before the minutes of work, not after. */
 static ciuic_status check_writable(const char *path)
 {
@@ -114,7 +136,10 @@ static ciuic_status set_up(evaluation *e)
 {
     const eval_arguments *a = e->arguments;
     const bool itself = variant_is_reference(&a->variant);
-    if (a->logits_out != NULL) CIUIC_TRY(check_writable(a->logits_out));
+    if (a->logits_out != NULL) {
+        CIUIC_TRY(check_place(a->logits_out, a->checkpoint));
+        CIUIC_TRY(check_writable(a->logits_out));
+    }
     CIUIC_TRY(ciuic_model_load(a->checkpoint, &e->reference.model));
     ciuic_model_describe(e->reference.model, &e->info);
     CIUIC_TRY(read_windows(a, &e->info, &e->windows));

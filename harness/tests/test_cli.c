@@ -48,6 +48,7 @@ static void wrong_usage_is_refused(void)
         {{"eval", CHECKPOINT, "--ids"}, 2, "--ids needs an argument"},
         {{"eval", CHECKPOINT, "--json=yes"}, 2, "--json takes no argument"},
         {{"eval", CHECKPOINT, "--json", "--json"}, 2, "--json is given twice"},
+        {{"eval", CHECKPOINT, "--logits-out", CHECKPOINT "/model.safetensors"}, 2, "lies in the checkpoint"},
         {{"eval", CHECKPOINT, "--window", "0"}, 2, "expected a whole number from 1"},
         {{"eval", CHECKPOINT, "--window", "12x"}, 2, "expected a whole number from 1"},
         {{"eval", CHECKPOINT, "--window", "-3"}, 2, "expected a whole number from 1"},
