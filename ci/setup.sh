@@ -88,5 +88,8 @@ say "installing$missing"
 # Package lists may be absent or too old to find the files they name: only then are new ones worth their time.
 if ! ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || ! install; then
     apt update || fail 'the package lists could not be fetched' 'apt-get update'
-    install || fail 'the installation failed' "$line"
+    # Lists that could not be fetched are only warnings to apt-get.
+    why='the installation failed'
+    ! grep -qE '^(W: Failed to fetch|Err:)' "$log" || why="$why, and package lists could not be fetched (is there a network?)"
+    install || fail "$why" "$line"
 fi
