@@ -178,6 +178,23 @@ static ALWAYS_INLINE vf vf_load_bf16_part(const uint16_t *p, size_t count)
 {
     return vf_of_bf16(load_halves_part(p, count));
 }
+/* 2 * LANES bfloat16 values without widening them one by one: those of even index in one vector, of odd index in another,
+ * and 2 * LANES floats split the same way to meet them. */
+static ALWAYS_INLINE void vf_load_bf16_pairs(const uint16_t *p, vf *even, vf *odd)
+{
+    const vi pairs = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    *even = _mm256_castsi256_ps(_mm256_slli_epi32(pairs, 16));
+    *odd = _mm256_castsi256_ps(_mm256_and_si256(pairs, _mm256_set1_epi32((int)0xffff0000)));
+}
+static ALWAYS_INLINE void vf_load_pairs(const float *p, vf *even, vf *odd)
+{
+    const vf low = _mm256_loadu_ps(p), high = _mm256_loadu_ps(p + LANES);
+    /* The shuffles work within halves: low 0, high 0, low 1, high 1, and the permutation puts them in order. */
+    const __m256d e = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0x88)),
+                  o = _mm256_castps_pd(_mm256_shuffle_ps(low, high, 0xdd));
+    *even = _mm256_castpd_ps(_mm256_permute4x64_pd(e, 0xd8));
+    *odd = _mm256_castpd_ps(_mm256_permute4x64_pd(o, 0xd8));
+}
 static ALWAYS_INLINE vf vf_of_u8(__m128i bytes)
 {
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));

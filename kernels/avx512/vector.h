@@ -146,6 +146,21 @@ static ALWAYS_INLINE vf vf_load_bf16_part(const uint16_t *p, size_t count)
     const vi wide = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes16(count), p));
     return _mm512_castsi512_ps(_mm512_slli_epi32(wide, 16));
 }
+/* 2 * LANES bfloat16 values without widening them one by one: those of even index in one vector, of odd index in another,
+ * and 2 * LANES floats split the same way to meet them. */
+static ALWAYS_INLINE void vf_load_bf16_pairs(const uint16_t *p, vf *even, vf *odd)
+{
+    const vi pairs = _mm512_loadu_si512(p);
+    *even = _mm512_castsi512_ps(_mm512_slli_epi32(pairs, 16));
+    *odd = _mm512_castsi512_ps(_mm512_and_si512(pairs, _mm512_set1_epi32((int)0xffff0000)));
+}
+static ALWAYS_INLINE void vf_load_pairs(const float *p, vf *even, vf *odd)
+{
+    const vf low = _mm512_loadu_ps(p), high = _mm512_loadu_ps(p + LANES);
+    const vi first = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    *even = _mm512_permutex2var_ps(low, first, high);
+    *odd = _mm512_permutex2var_ps(low, _mm512_add_epi32(first, _mm512_set1_epi32(1)), high);
+}
 static ALWAYS_INLINE vf vf_of_u8(__m128i bytes)
 {
     return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));

@@ -19,6 +19,21 @@ static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int 
         for (int r = 0; r < R; r++) acc[i][r] = vf_zero();
     }
     size_t c = 0;
+    if (format == KERNEL_BF16 && M == 1) {
+        /* Splitting x once for all rows of the tile saves the widening of every weight: a shift and a mask are cheaper. */
+        for (; c + 2 * LANES <= k; c += 2 * LANES) {
+            vf x_even, x_odd;
+            vf_load_pairs(x + c, &x_even, &x_odd);
+#pragma GCC unroll 8
+            for (int r = 0; r < R; r++) {
+                const void *p = weight_at(format, w, row + (size_t)r, c);
+                if (ahead) _mm_prefetch((const char *)p + ahead, _MM_HINT_T0);
+                vf even, odd;
+                vf_load_bf16_pairs(p, &even, &odd);
+                acc[0][r] = vf_fma(odd, x_odd, vf_fma(even, x_even, acc[0][r]));
+            }
+        }
+    }
     for (; c + LANES <= k; c += LANES) {
         vf xs[DOT_X];
 #pragma GCC unroll 8
