@@ -1,16 +1,17 @@
 #!/bin/sh
 # `make report`: ci/report.sh PROGRAM FOLDER measures the quick suite and writes the page into FOLDER.
-# An interrupted run is gone on with where that is possible. Any other older run is moved aside to FOLDER.previous, so that
-# no measurement is lost by asking for another one.
+# An interrupted run is gone on with where that is possible. Any other older run is moved aside to FOLDER.1, FOLDER.2 and so
+# on, so that no measurement is lost by asking for another one.
 set -eu
 program=$1
 folder=$2
 suite=suites/quick.json
 
 move_aside() {
-    rm -rf "$folder.previous"
-    mv "$folder" "$folder.previous"
-    echo "the previous run is now in $folder.previous"
+    n=1
+    while [ -e "$folder.$n" ]; do n=$((n + 1)); done
+    mv "$folder" "$folder.$n"
+    echo "the previous run is now in $folder.$n"
 }
 
 resume=

@@ -42,12 +42,12 @@ static void score(const kernel_attention *a, kernel_cache cache, size_t token, s
 /* Scores to probabilities; the largest is subtracted first so that no exponential overflows. */
 static void softmax(size_t n, float scale, float *scores)
 {
-    float largest = scores[0] * scale, sum = 0;
+    for (size_t j = 0; j < n; j++) scores[j] *= scale;
+    float largest = scores[0], sum = 0;
+#ifndef __clang__ /* clang 14 vectorises no maximum that a NaN may reach, and warns when it is asked to */
 #pragma omp simd reduction(max : largest)
-    for (size_t j = 0; j < n; j++) {
-        scores[j] *= scale;
-        largest = scores[j] > largest ? scores[j] : largest;
-    }
+#endif
+    for (size_t j = 0; j < n; j++) largest = scores[j] > largest ? scores[j] : largest;
 #pragma omp simd reduction(+ : sum)
     for (size_t j = 0; j < n; j++) {
         scores[j] = exp_f32(scores[j] - largest);
