@@ -325,12 +325,13 @@ double record_bandwidth(const bench_record *r, int threads, size_t bytes)
 {
     double best = NAN;
     const cJSON *entry = NULL;
+    /* What a larger buffer was read at, a smaller one can be: it lies in the same caches or in nearer ones. */
     cJSON_ArrayForEach(entry, r->bandwidths)
     {
         const cJSON *t = json_find(entry, "threads"), *b = json_find(entry, "bytes");
         const cJSON *value = json_find(entry, "bytes_per_s");
         if (cJSON_IsNumber(t) && cJSON_IsNumber(b) && cJSON_IsNumber(value) && t->valuedouble == threads &&
-            b->valuedouble == (double)bytes)
+            b->valuedouble >= (double)bytes)
             best = fmax(best, value->valuedouble); /* of a NaN and a number, the number */
     }
     return best;

@@ -73,7 +73,7 @@ void record_free(bench_record *r); /* NULL is allowed */
 /* Adds one entry; CIUIC_ERROR_INPUT when it does not fit this matrix. */
 ciuic_status record_apply(bench_record *r, const cJSON *entry);
 
-/* The highest bytes per second measured for exactly this size; NaN when there is no such entry. */
+/* The highest bytes per second measured over a buffer of this size or a larger one; NaN when there is none. */
 double record_bandwidth(const bench_record *r, int threads, size_t bytes);
 
 #endif

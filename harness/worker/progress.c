@@ -50,11 +50,13 @@ static void format_left(double seconds, char *text, size_t size)
         snprintf(text, size, "about %d s left", whole);
 }
 
-/* Blocks share what the budget leaves, so a block yet to come costs an even part of it. */
+/* Blocks share what the budget leaves, so those yet to come cost that; when nothing is left, as much as those so far. */
 static double later_blocks_s(const progress *p, double elapsed_s, double this_block_s)
 {
+    const size_t later = p->blocks - p->block - 1;
     const double left = p->budget_s - elapsed_s - this_block_s;
-    return p->block + 1 < p->blocks && left > 0 ? left : 0;
+    if (later == 0) return 0;
+    return left > 0 ? left : (double)later * (elapsed_s + this_block_s) / (double)(p->block + 1);
 }
 
 static void show(progress *p, const char *what, double left_s)
@@ -62,7 +64,8 @@ static void show(progress *p, const char *what, double left_s)
     char left[48], line[LINE];
     if (!p->terminal) return;
     format_left(left_s, left, sizeof left);
-    snprintf(line, sizeof line, "block %zu/%zu %s: %s, %s", p->block + 1, p->blocks, p->title, what, left);
+    /* What matters most comes first: the line is cut at the terminal's usual width. */
+    snprintf(line, sizeof line, "%s, block %zu/%zu, %s: %s", left, p->block + 1, p->blocks, what, p->title);
     fprintf(stderr, "\r%-*.*s", WIDTH, WIDTH, line);
     fflush(stderr);
     p->line_open = true;
@@ -74,8 +77,9 @@ void progress_block(progress *p, size_t index, const char *title, double elapsed
     snprintf(p->title, sizeof p->title, "%s", title);
     if (p->terminal) return;
     char left[48];
-    format_left(later_blocks_s(p, elapsed_s, 0) + (p->block + 1 == p->blocks ? p->budget_s - elapsed_s : 0), left,
-                sizeof left);
+    const double budget_left = p->budget_s - elapsed_s;
+    const double each = index > 0 ? elapsed_s / (double)index : 0;
+    format_left(budget_left > 0 ? budget_left : each * (double)(p->blocks - index), left, sizeof left);
     fprintf(stderr, "ciuic bench: block %zu of %zu, %s, %s\n", index + 1, p->blocks, title, left);
 }
 
