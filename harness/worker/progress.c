@@ -12,6 +12,7 @@ struct progress {
     bool terminal;
     size_t blocks, block;
     double budget_s;
+    double left_s; /* as estimated last */
     char title[TITLE];
     bool line_open;
 };
@@ -22,7 +23,7 @@ progress *progress_create(size_t blocks, double budget_s)
     if (p == NULL) return NULL;
     p->terminal = isatty(STDERR_FILENO) == 1;
     p->blocks = blocks;
-    p->budget_s = budget_s;
+    p->budget_s = p->left_s = budget_s;
     return p;
 }
 
@@ -85,7 +86,8 @@ void progress_block(progress *p, size_t index, const char *title, double elapsed
 
 void progress_step(progress *p, const char *what, double elapsed_s)
 {
-    show(p, what, p->budget_s - elapsed_s);
+    const double budget_left = p->budget_s - elapsed_s;
+    show(p, what, budget_left < p->left_s ? budget_left : p->left_s);
 }
 
 void progress_round(progress *p, size_t round, size_t rounds, double round_s, double elapsed_s)
@@ -93,7 +95,8 @@ void progress_round(progress *p, size_t round, size_t rounds, double round_s, do
     char what[48];
     const double here = round_s * (double)(rounds - round);
     snprintf(what, sizeof what, "round %zu/%zu", round + 1, rounds);
-    show(p, what, here + later_blocks_s(p, elapsed_s, here));
+    p->left_s = here + later_blocks_s(p, elapsed_s, here);
+    show(p, what, p->left_s);
 }
 
 void progress_say(progress *p, const char *text)
