@@ -14,10 +14,11 @@
 /* Headline verdicts of one variant. */
 typedef struct tally {
     size_t supported, refuted, inconclusive;
-    double score; /* sum of what is good: tells apart variants that do equally well by count */
+    size_t unmeasured; /* of the inconclusive ones: without a value, since a case failed or was not run */
+    double score;      /* sum of what is good: tells apart variants that do equally well by count */
 } tally;
 
-typedef enum answer { ANSWER_NO, ANSWER_PARTLY, ANSWER_UNCLEAR, ANSWER_YES } answer; /* from worst to best */
+typedef enum answer { ANSWER_NO, ANSWER_PARTLY, ANSWER_UNCLEAR, ANSWER_YES } answer;
 static const char *const answer_names[] = {"no", "partly", "unclear", "yes"};
 static const char *const answer_words[] = {"No", "Only in part", "Undecided", "Yes"};
 
@@ -62,6 +63,7 @@ static void count(tally *t, const claim *about, const cJSON *verdict_json)
     t->refuted += strcmp(v, "refuted") == 0;
     t->inconclusive += strcmp(v, "inconclusive") == 0;
     const double value = number_of(verdict_json, "value");
+    t->unmeasured += isnan(value) ? 1 : 0;
     if (isnan(value)) return;
     t->score += about->metric->kind == METRIC_SPEED ? log(value) : isnan(about->min) ? -value : value;
 }
@@ -87,22 +89,27 @@ static answer answer_of(tally t)
     return t.supported > 0 ? ANSWER_PARTLY : ANSWER_NO;
 }
 
+/* A variant that keeps everything, then the one that keeps most. What was not measured counts against a variant as
+ * what it broke does, and a little more: a worker that died must not stand in for an answer that others gave. */
 static bool better(tally a, tally b)
 {
-    const answer of_a = answer_of(a), of_b = answer_of(b);
-    if (of_a != of_b) return of_a > of_b;
+    const bool a_yes = answer_of(a) == ANSWER_YES, b_yes = answer_of(b) == ANSWER_YES;
+    if (a_yes != b_yes) return a_yes;
     if (a.supported != b.supported) return a.supported > b.supported;
-    if (a.refuted != b.refuted) return a.refuted < b.refuted;
+    const size_t a_lost = a.refuted + a.unmeasured, b_lost = b.refuted + b.unmeasured;
+    if (a_lost != b_lost) return a_lost < b_lost;
+    if (a.unmeasured != b.unmeasured) return a.unmeasured < b.unmeasured;
     return a.score > b.score;
 }
 
-/* The variant that does best; NULL when there is none. */
+/* The variant that does best among those with a value at all; NULL when there is none. */
 static const char *best_variant(const summary_state *s, const char *question, tally *t)
 {
     const char *best = NULL;
     *t = (tally){0};
     for (size_t i = 0; i < s->variant_count; i++) {
         const tally candidate = count_variant(s, question, s->variants[i]);
+        if (candidate.supported + candidate.refuted + candidate.inconclusive == candidate.unmeasured) continue;
         if (best != NULL && !better(candidate, *t)) continue;
         best = s->variants[i];
         *t = candidate;

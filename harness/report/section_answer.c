@@ -141,7 +141,9 @@ static void put_card(page *p, const report_view *v, const cJSON *answer)
         put_claim(p, v, &about, variant, cJSON_GetArraySize(entries) > 1);
     }
     if (open) page_table_end(p);
-    if (!open) page_text(p, "No variant with every stage on was measured.");
+    if (!open)
+        page_text(p,
+                  "No variant with every stage on was measured in a way that answers it; the verdicts below say why.");
     if (speed.id != NULL) put_ceiling(p, v, &speed, variant);
     page_card_end(p);
 }

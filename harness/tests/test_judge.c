@@ -12,6 +12,8 @@
 
 #define INT4_DECODE "decode64@256/b1/t2/int4+graph+memory+avx512"
 #define INT8_DECODE "decode64@256/b1/t2/int8+graph+memory+avx512"
+#define INT4_PREFILL "prefill128@0/b1/t2/int4+graph+memory+avx512"
+#define INT8_PREFILL "prefill128@0/b1/t2/int8+graph+memory+avx512"
 
 static double number(const cJSON *object, const char *key)
 {
@@ -209,6 +211,70 @@ static void an_unknown_noise_floor_decides_nothing(void)
     cJSON_Delete(results);
 }
 
+/* ---- summary ---------------------------------------------------------------------------------------------------- */
+
+/* Spoils the case with this id's ending as a worker that died does. */
+static void kill_case(cJSON *results, const char *ending)
+{
+    cJSON *dead = fixture_case(results, ending);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(dead);
+    cJSON_ReplaceItemInObject(dead, "status", cJSON_CreateString("failed"));
+    cJSON_AddStringToObject(dead, "reason", "the worker was killed by signal 9");
+    const char *id = json_find(dead, "id")->valuestring;
+    for (cJSON *block = cJSON_GetObjectItem(results, "blocks")->child; block != NULL; block = block->next)
+        cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItem(block, "samples"), id);
+}
+
+static const cJSON *answer_to(const cJSON *results, const char *question)
+{
+    const cJSON *answers = json_find(json_find(results, "summary"), "answers");
+    for (const cJSON *a = answers->child; a != NULL; a = a->next)
+        if (strcmp(text(a, "question"), question) == 0) return a;
+    return NULL;
+}
+
+/* What was not measured neither wins nor loses: it must not stand in for a variant that was decided. */
+static void a_dead_worker_decides_no_headline(void)
+{
+    static const char speed[] = "Is it 3 to 5 times faster?", loss[] = "Is the loss hard to notice?";
+    const struct {
+        const char *dead[4];
+        bool alike; /* int8 is as far from the reference as int4: each claim of the loss falls one way for both */
+        const char *question, *answer, *variant;
+    } table[] = {
+        {{NULL}, false, speed, "no", "int4+graph+memory+avx512"},
+        {{NULL}, false, loss, "yes", "int8+graph+memory+avx512"},
+        /* everywhere dead: the other variant speaks */
+        {{INT8_DECODE, INT8_PREFILL}, false, speed, "no", "int4+graph+memory+avx512"},
+        {{INT4_DECODE, INT4_PREFILL}, false, speed, "no", "int8+graph+memory+avx512"},
+        {{INT8_DECODE, INT8_PREFILL}, false, loss, "no", "int4+graph+memory+avx512"},
+        {{INT4_DECODE, INT4_PREFILL}, false, loss, "yes", "int8+graph+memory+avx512"},
+        /* dead on one workload: the variant that was decided on both speaks */
+        {{INT8_DECODE}, false, speed, "no", "int4+graph+memory+avx512"},
+        {{INT8_DECODE}, true, loss, "partly", "int4+graph+memory+avx512"},
+        {{INT4_DECODE}, true, loss, "partly", "int8+graph+memory+avx512"},
+        /* but it may still be the one that keeps most, and then the answer is open */
+        {{INT8_DECODE}, false, loss, "unclear", "int8+graph+memory+avx512"},
+        {{INT8_DECODE, INT8_PREFILL, INT4_DECODE, INT4_PREFILL}, false, speed, "unclear", "(none)"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        fixture_machine machine = fixture_usual;
+        if (table[i].alike) {
+            machine.int8_error = machine.int4_error;
+            machine.int4_rise = machine.int8_rise;
+        }
+        cJSON *results = fixture_results(&machine);
+        for (size_t d = 0; d < 4 && table[i].dead[d] != NULL; d++) kill_case(results, table[i].dead[d]);
+        judge(results);
+        const cJSON *answer = answer_to(results, table[i].question);
+        CHECK(strcmp(text(answer, "answer"), table[i].answer) == 0 &&
+                  strcmp(text(answer, "variant"), table[i].variant) == 0,
+              "row %zu: %s by %s, expected %s by %s", i, text(answer, "answer"), text(answer, "variant"),
+              table[i].answer, table[i].variant);
+        cJSON_Delete(results);
+    }
+}
+
 /* ---- stages ----------------------------------------------------------------------------------------------------- */
 
 static const cJSON *stage_of(const cJSON *results, const char *ending, const char *stage)
@@ -366,6 +432,7 @@ static const test_case cases[] = {
     {"few rounds decide nothing", few_rounds_decide_nothing},
     {"lost rounds and failed cases", lost_rounds_and_failed_cases},
     {"an unknown noise floor decides nothing", an_unknown_noise_floor_decides_nothing},
+    {"a dead worker decides no headline", a_dead_worker_decides_no_headline},
     {"stages recover their gains, within and across blocks", stages_recover_their_gains},
     {"a stage that costs more than it gives is named", a_stage_that_costs_is_named},
     {"noise is never called a difference", noise_is_never_called_a_difference},
