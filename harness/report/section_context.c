@@ -169,6 +169,8 @@ void section_method(page *p, const report_view *v)
         "Every variant ran in a process of its own. The processes of one workload were alive together, asked one at "
         "a time, round after round, in a seeded order in which each follows each other equally often: drift hits all "
         "alike, and ratios are taken within a round.");
+    if (json_find(json_find(v->r->root, "machine"), "thread_binding") != NULL)
+        page_item(p, "Each of its threads was bound to a core of its own.");
     page_item(
         p,
         "Intervals are of the median, by order statistics (the sign test turned round): they assume no distribution, "

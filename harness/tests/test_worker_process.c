@@ -90,6 +90,50 @@ static void a_worker_loads_measures_and_finishes(void)
     worker_stop(w);
 }
 
+/* The environment that a process was started with: "NAME=value" strings, each ended by NUL; ends with an empty one. */
+static char *environment_of(pid_t pid)
+{
+    enum { ROOM = 1 << 18 };
+    char path[64], *text_of = calloc(ROOM, 1);
+    snprintf(path, sizeof path, "/proc/%d/environ", (int)pid);
+    FILE *file = fopen(path, "r");
+    if (file != NULL && text_of != NULL) CHECK(fread(text_of, 1, ROOM - 2, file) > 0, "%s is empty", path);
+    if (file != NULL) fclose(file);
+    return text_of;
+}
+
+static bool holds(const char *environment, const char *wanted, bool whole)
+{
+    for (const char *at = environment; *at != '\0'; at += strlen(at) + 1)
+        if (whole ? strcmp(at, wanted) == 0 : strncmp(at, wanted, strlen(wanted)) == 0) return true;
+    return false;
+}
+
+static void a_callers_thread_settings_do_not_reach_a_worker(void)
+{
+    static const char *const names[] = {"OMP_THREAD_LIMIT",  "OMP_PROC_BIND",   "OMP_PLACES",
+                                        "GOMP_CPU_AFFINITY", "KMP_AFFINITY",    "OPENBLAS_CORETYPE",
+                                        "GOTO_NUM_THREADS",  "BENCHMARK_FORMAT"};
+    worker_process *w = NULL;
+    cJSON *answer = NULL;
+    char reason[WORKER_REASON_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) setenv(names[i], "nonsense", 1);
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) unsetenv(names[i]);
+    CHECK(ask(w, load_request("none", 1, 0), 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+    char *environment = environment_of(worker_pid(w));
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "%s=nonsense", names[i]);
+        CHECK(!holds(environment, line, true), "%s reached the worker", names[i]);
+    }
+    CHECK(holds(environment, WORKER_OMP_PROC_BIND, true) && holds(environment, WORKER_OMP_PLACES, true), "not bound");
+    CHECK(holds(environment, "PATH=", false), "the rest of the environment was lost");
+    free(environment);
+    cJSON_Delete(answer);
+    worker_stop(w);
+}
+
 static void an_error_is_told_in_the_programs_own_words(void)
 {
     static const struct {
@@ -236,6 +280,7 @@ static void a_worker_dies_with_its_parent(void)
 
 static const test_case cases[] = {
     {"a_worker_loads_measures_and_finishes", a_worker_loads_measures_and_finishes},
+    {"a_callers_thread_settings_do_not_reach_a_worker", a_callers_thread_settings_do_not_reach_a_worker},
     {"an_error_is_told_in_the_programs_own_words", an_error_is_told_in_the_programs_own_words},
     {"a_death_is_told_in_plain_words", a_death_is_told_in_plain_words},
     {"a_memory_limit_costs_the_worker_only", a_memory_limit_costs_the_worker_only},

@@ -13,6 +13,7 @@
 #include "harness/measure/machine.h"
 #include "harness/suite/assemble.h"
 #include "harness/worker/block.h"
+#include "harness/worker/process.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -114,6 +115,8 @@ static ciuic_status note_machine(bench *b)
     progress_step(b->progress, "measuring the machine", bench_elapsed_s(b));
     cJSON *entry = bench_entry("machine"), *machine = known != NULL ? cJSON_Duplicate(known, 1) : machine_describe();
     ciuic_status status = entry != NULL && machine != NULL ? CIUIC_OK : ciuic_fail_memory("the machine record", 0);
+    if (status == CIUIC_OK && known == NULL)
+        cJSON_AddStringToObject(machine, "thread_binding", WORKER_OMP_PROC_BIND " " WORKER_OMP_PLACES " in workers");
     if (status == CIUIC_OK) status = machine_measure(machine, machine_threads());
     if (status != CIUIC_OK) {
         cJSON_Delete(entry);

@@ -36,18 +36,23 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* The parent's environment, except what would change a measurement behind the suite's back: Google Benchmark's own
- * variables, and how threads wait (libgomp's default spins some milliseconds, enough for one kernel to find its threads
- * awake for the next; the worker waits for that to end before it answers). OpenBLAS gets one thread: the runtime has
- * already cut every matmul into one slice a thread. */
+/* The parent's environment, except what would change a measurement behind the suite's back: everything that Google
+ * Benchmark, an OpenMP runtime (GNU's or LLVM's) or OpenBLAS reads. How threads wait stays libgomp's default: it spins
+ * some milliseconds, enough for one kernel to find its threads awake for the next; the worker waits for that to end
+ * before it answers. OpenBLAS gets one thread: the runtime has already cut every matmul into one slice a thread.
+ *
+ * Each thread gets a core of its own. The scheduler would otherwise wake the threads of a worker that slept on one core
+ * and leave them there for milliseconds: with two threads, a tuned prefill of 128 tokens took 6.84 ms instead of 6.08,
+ * a decoded token 191 us instead of 155, and the naive prefill 31 ms instead of 22. */
 static char **worker_environment(void)
 {
-    static const char *const dropped[] = {"BENCHMARK_",       "OMP_WAIT_POLICY=",      "GOMP_SPINCOUNT=",
-                                          "OMP_NUM_THREADS=", "OPENBLAS_NUM_THREADS=", "OMP_DYNAMIC="};
-    static char openblas[] = "OPENBLAS_NUM_THREADS=1";
+    static const char *const dropped[] = {"BENCHMARK_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "GOTO_"};
+    static char openblas[] = "OPENBLAS_NUM_THREADS=1", bind[] = WORKER_OMP_PROC_BIND, places[] = WORKER_OMP_PLACES;
+    static char *const set[] = {openblas, bind, places};
+    enum { SET = sizeof set / sizeof set[0] };
     size_t n = 0;
     while (environ[n] != NULL) n++;
-    char **kept = malloc((n + 2) * sizeof *kept);
+    char **kept = malloc((n + SET + 1) * sizeof *kept);
     if (kept == NULL) return NULL;
     size_t count = 0;
     for (size_t i = 0; i < n; i++) {
@@ -56,7 +61,7 @@ static char **worker_environment(void)
             if (starts_with(environ[i], dropped[j])) keep = false;
         if (keep) kept[count++] = environ[i];
     }
-    kept[count++] = openblas;
+    for (size_t i = 0; i < SET; i++) kept[count++] = set[i];
     kept[count] = NULL;
     return kept;
 }

@@ -20,6 +20,10 @@
 
 #include "optimizer/ciuic.h"
 
+/* How a worker's threads are bound to cores: part of the method, and of the results. */
+#define WORKER_OMP_PROC_BIND "OMP_PROC_BIND=true"
+#define WORKER_OMP_PLACES "OMP_PLACES=cores"
+
 enum { WORKER_REASON_MAX = 512, WORKER_LINE_MAX = 1 << 20 };
 
 typedef struct worker_process worker_process;
