@@ -351,6 +351,7 @@ static void a_signal_from_outside_loses_nothing(void)
         program_run_free(&cut);
         program_run done = program(go_on, NULL);
         CHECK(done.status == 0 && strstr(done.out, "ciuic report") != NULL, "status %d: %s", done.status, done.err);
+        CHECK(done.err[0] == '\0', "progress although stderr is no terminal: %s", done.err);
         program_run_free(&done);
         cJSON *results = read_results(out);
         CHECK(cJSON_IsTrue(json_find(results, "complete")) && count_cases(results, "ok") == SLOTS, "not all is there");

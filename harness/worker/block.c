@@ -437,7 +437,7 @@ static void announce(const block *k)
         used += snprintf(title + used, sizeof title - (size_t)used, " at depth %zu", w->depth);
     if (used > 0 && used < (int)sizeof title)
         snprintf(title + used, sizeof title - (size_t)used, ", %d threads", k->plan->threads);
-    progress_block(k->bench->progress, k->index, title, bench_elapsed_s(k->bench));
+    progress_block(k->bench->progress, k->index, title);
 }
 
 ciuic_status block_run(bench *b, size_t index)

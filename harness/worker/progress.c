@@ -72,16 +72,10 @@ static void show(progress *p, const char *what, double left_s)
     p->line_open = true;
 }
 
-void progress_block(progress *p, size_t index, const char *title, double elapsed_s)
+void progress_block(progress *p, size_t index, const char *title)
 {
     p->block = index;
     snprintf(p->title, sizeof p->title, "%s", title);
-    if (p->terminal) return;
-    char left[48];
-    const double budget_left = p->budget_s - elapsed_s;
-    const double each = index > 0 ? elapsed_s / (double)index : 0;
-    format_left(budget_left > 0 ? budget_left : each * (double)(p->blocks - index), left, sizeof left);
-    fprintf(stderr, "ciuic bench: block %zu of %zu, %s, %s\n", index + 1, p->blocks, title, left);
 }
 
 void progress_step(progress *p, const char *what, double elapsed_s)
