@@ -58,7 +58,7 @@ static ciuic_status add_ratio(const result_set *r, const result_case *base, cons
 {
     interval speed;
     if (!case_ok(base) || base == c) return CIUIC_OK;
-    CIUIC_TRY(paired_speedup(r, base, c, CONFIDENCE, &speed));
+    CIUIC_TRY(paired_speedup(r, base, c, &speed, NULL));
     if (speed.n == 0) return CIUIC_OK;
     cJSON *o = cJSON_AddObjectToObject(ratios, name);
     const bool ok = o != NULL && json_add_double(o, "value", speed.median) && json_add_double(o, "low", speed.low) &&
@@ -83,45 +83,55 @@ static ciuic_status judge_case(const result_set *r, const result_case *c)
 
 /* ---- noise ------------------------------------------------------------------------------------------------------ */
 
-/* From `tuned` measured against its own twin, over all blocks of the group. */
-static ciuic_status judge_noise(const result_set *r, result_group *group, cJSON *floors)
+/* From `tuned` measured against its own twin, block by block: the blocks of a group ran one after the other, and a
+ * disturbance of one of them must neither hide among the pairs of the others nor be charged to them. */
+static ciuic_status judge_noise(const result_set *r, result_block *block, size_t position, cJSON *floors)
 {
-    if (group->tuned == NULL) return CIUIC_OK;
+    const result_group *group = block->group != NO_GROUP ? &r->groups[block->group] : NULL;
+    if (group == NULL || group->tuned == NULL) return CIUIC_OK;
     char twin[512];
-    double *logs = NULL;
-    size_t n = 0;
+    paired_logs pairs = {.noise_floor = NAN};
     snprintf(twin, sizeof twin, "%.480s#again", group->tuned->id);
-    CIUIC_TRY(paired_logs(r, group->tuned->id, twin, &logs, &n));
-    group->noise_floor = noise_floor(logs, n);
-    const interval ratio = interval_exp(median_interval(logs, n, CONFIDENCE));
-    free(logs);
+    CIUIC_TRY(add_block_pairs(block, group->tuned->id, twin, &pairs));
+    const size_t n = pairs.n;
+    block->noise_floor = noise_floor(pairs.logs, n);
+    const interval ratio = interval_exp(median_interval(pairs.logs, n, CONFIDENCE));
+    paired_logs_free(&pairs);
     cJSON *o = cJSON_CreateObject();
     if (o == NULL || !cJSON_AddItemToArray(floors, o)) {
         cJSON_Delete(o);
         return out_of_memory();
     }
-    const bool ok = set_member(o, "workload", cJSON_Duplicate(group->workload, true)) &&
+    const bool ok = json_add_size(o, "block", position) &&
+                    set_member(o, "workload", cJSON_Duplicate(group->workload, true)) &&
                     json_add_size(o, "threads", group->threads) &&
                     cJSON_AddStringToObject(o, "case", group->tuned->id) != NULL && json_add_size(o, "rounds", n) &&
                     json_add_double(o, "ratio", ratio.median) && json_add_double(o, "low", ratio.low) &&
-                    json_add_double(o, "high", ratio.high) && json_add_double(o, "floor", group->noise_floor);
+                    json_add_double(o, "high", ratio.high) && json_add_double(o, "floor", block->noise_floor);
     return ok ? CIUIC_OK : out_of_memory();
 }
 
-/* A group whose twin was lost takes the worst floor of the others: the same machine, the same hour. */
+/* A block whose twin was lost takes the worst floor of its group's other blocks, or else of all: the same machine, the
+ * same hour. */
 static void lend_noise(result_set *r)
 {
     double worst = NAN;
-    for (size_t g = 0; g < r->group_count; g++) worst = fmax(worst, r->groups[g].noise_floor);
-    for (size_t g = 0; g < r->group_count; g++)
-        if (isnan(r->groups[g].noise_floor)) r->groups[g].noise_floor = worst;
+    for (size_t b = 0; b < r->block_count; b++) worst = fmax(worst, r->blocks[b].noise_floor);
+    for (size_t g = 0; g < r->group_count; g++) {
+        double of_group = NAN;
+        for (size_t b = 0; b < r->block_count; b++)
+            if (r->blocks[b].group == g) of_group = fmax(of_group, r->blocks[b].noise_floor);
+        for (size_t b = 0; b < r->block_count; b++)
+            if (r->blocks[b].group == g && isnan(r->blocks[b].noise_floor))
+                r->blocks[b].noise_floor = isnan(of_group) ? worst : of_group;
+    }
 }
 
 static ciuic_status judge_noises(result_set *r)
 {
     cJSON *floors = cJSON_CreateArray();
     if (!set_member(r->root, "noise_floor", floors)) return out_of_memory();
-    for (size_t g = 0; g < r->group_count; g++) CIUIC_TRY(judge_noise(r, &r->groups[g], floors));
+    for (size_t b = 0; b < r->block_count; b++) CIUIC_TRY(judge_noise(r, &r->blocks[b], b, floors));
     lend_noise(r);
     return CIUIC_OK;
 }

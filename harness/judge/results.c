@@ -27,7 +27,7 @@ static const char *text_or(const cJSON *object, const char *key, const char *oth
 static ciuic_status read_group(const result_case *c, const char *where, size_t id_length, result_group *group)
 {
     const cJSON *workload = NULL;
-    *group = (result_group){.id = c->id, .id_length = id_length, .noise_floor = NAN};
+    *group = (result_group){.id = c->id, .id_length = id_length};
     CIUIC_TRY(json_get_object(c->json, where, "workload", &workload));
     group->workload = workload;
     CIUIC_TRY(json_get_string(workload, where, "phase", &group->phase));
@@ -83,28 +83,48 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     return CIUIC_OK;
 }
 
+/* The group that a block's samples are of. */
+static size_t block_group(const result_set *r, const cJSON *block)
+{
+    const cJSON *samples = json_find(block, "samples");
+    for (const cJSON *list = samples != NULL ? samples->child : NULL; list != NULL; list = list->next)
+        for (size_t i = 0; i < r->case_count && list->string != NULL; i++)
+            if (strcmp(r->cases[i].id, list->string) == 0) return r->cases[i].group;
+    return NO_GROUP;
+}
+
+static ciuic_status index_blocks(result_set *r, const cJSON *blocks)
+{
+    const size_t count = (size_t)cJSON_GetArraySize(blocks);
+    if (count == 0) return CIUIC_OK;
+    r->blocks = calloc(count, sizeof *r->blocks);
+    if (r->blocks == NULL) return ciuic_fail_memory("results", count * sizeof *r->blocks);
+    for (const cJSON *item = blocks->child; item != NULL; item = item->next)
+        r->blocks[r->block_count++] = (result_block){.json = item, .group = block_group(r, item), .noise_floor = NAN};
+    return CIUIC_OK;
+}
+
 ciuic_status results_index(cJSON *root, result_set *r)
 {
     const cJSON *cases = NULL, *blocks = NULL;
     *r = (result_set){.root = root};
     CIUIC_TRY(json_get_array(root, "results", "cases", &cases));
     CIUIC_TRY(json_get_array(root, "results", "blocks", &blocks));
-    r->blocks = cJSON_GetObjectItemCaseSensitive(root, "blocks");
-    size_t count = 0;
-    for (const cJSON *item = cases->child; item != NULL; item = item->next) count++;
+    const size_t count = (size_t)cJSON_GetArraySize(cases);
     if (count == 0) return CIUIC_OK;
     r->cases = calloc(count, sizeof *r->cases);
     r->groups = calloc(count, sizeof *r->groups);
     if (r->cases == NULL || r->groups == NULL) return ciuic_fail_memory("results", count * sizeof *r->cases);
     size_t position = 0;
     for (cJSON *item = cases->child; item != NULL; item = item->next) CIUIC_TRY(read_case(r, item, position++));
-    return CIUIC_OK;
+    return index_blocks(r, blocks);
 }
 
 void results_free(result_set *r)
 {
     free(r->cases);
     free(r->groups);
+    free(r->blocks);
     *r = (result_set){0};
 }
 
@@ -155,42 +175,44 @@ static bool usable(const cJSON *sample)
     return json_is_number(sample) && isfinite(sample->valuedouble) && sample->valuedouble > 0.0;
 }
 
-ciuic_status paired_logs(const result_set *r, const char *first, const char *second, double **logs, size_t *n)
+ciuic_status add_block_pairs(const result_block *block, const char *first, const char *second, paired_logs *pairs)
 {
-    size_t capacity = 0;
-    *logs = NULL;
-    *n = 0;
-    for (const cJSON *block = r->blocks->child; block != NULL; block = block->next) {
-        const cJSON *a = block_samples(block, first), *b = block_samples(block, second);
-        if (a == NULL || b == NULL) continue;
-        const cJSON *x = a->child, *y = b->child;
-        for (; x != NULL && y != NULL; x = x->next, y = y->next) {
-            if (!usable(x) || !usable(y)) continue; /* null: this round was lost for one of them */
-            if (*n == capacity) {
-                capacity = capacity > 0 ? 2 * capacity : 32;
-                double *grown = reallocarray(*logs, capacity, sizeof *grown);
-                if (grown == NULL) {
-                    free(*logs);
-                    *logs = NULL;
-                    return ciuic_fail_memory("paired samples", capacity * sizeof *grown);
-                }
-                *logs = grown;
-            }
-            (*logs)[(*n)++] = log(x->valuedouble / y->valuedouble);
-        }
-    }
+    const cJSON *a = block_samples(block->json, first), *b = block_samples(block->json, second);
+    if (a == NULL || b == NULL || a->child == NULL) return CIUIC_OK;
+    const size_t most = pairs->n + (size_t)cJSON_GetArraySize(a), before = pairs->n;
+    double *grown = reallocarray(pairs->logs, most, sizeof *grown);
+    if (grown == NULL) return ciuic_fail_memory("paired samples", most * sizeof *grown);
+    pairs->logs = grown;
+    const cJSON *x = a->child, *y = b->child;
+    for (; x != NULL && y != NULL; x = x->next, y = y->next)
+        if (usable(x) && usable(y)) /* null: this round was lost for one of them */
+            pairs->logs[pairs->n++] = log(x->valuedouble / y->valuedouble);
+    if (pairs->n > before) pairs->noise_floor = fmax(pairs->noise_floor, block->noise_floor);
     return CIUIC_OK;
 }
 
-ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, double confidence,
-                            interval *out)
+ciuic_status find_pairs(const result_set *r, const char *first, const char *second, paired_logs *pairs)
 {
-    double *logs = NULL;
-    size_t n = 0;
-    CIUIC_TRY(paired_logs(r, base->id, c->id, &logs, &n));
-    *out = interval_exp(median_interval(logs, n, confidence));
-    free(logs);
+    *pairs = (paired_logs){.noise_floor = NAN};
+    for (size_t i = 0; i < r->block_count; i++) CIUIC_TRY(add_block_pairs(&r->blocks[i], first, second, pairs));
     return CIUIC_OK;
+}
+
+void paired_logs_free(paired_logs *pairs)
+{
+    free(pairs->logs);
+    *pairs = (paired_logs){.noise_floor = NAN};
+}
+
+ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, interval *out,
+                            double *floor)
+{
+    paired_logs pairs;
+    const ciuic_status status = find_pairs(r, base->id, c->id, &pairs);
+    *out = interval_exp(median_interval(pairs.logs, pairs.n, CONFIDENCE));
+    if (floor != NULL) *floor = pairs.noise_floor;
+    paired_logs_free(&pairs);
+    return status;
 }
 
 double case_number(const result_case *c, const char *outer, const char *inner)

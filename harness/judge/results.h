@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <cjson/cJSON.h>
 
@@ -30,13 +31,22 @@ typedef struct result_group {
     const char *id;   /* of its first case; */
     size_t id_length; /* the group is the first id_length characters of it */
     size_t tokens, depth, batch, threads;
-    double noise_floor;                          /* relative; NaN when there was no A/A pair, here or anywhere */
     const result_case *naive, *tuned, *openblas; /* NULL when absent */
 } result_group;
 
+/* One entry of blocks[]: what ran together. */
+typedef struct result_block {
+    const cJSON *json;
+    size_t group;       /* index into results.groups; NO_GROUP when none of its cases is known */
+    double noise_floor; /* relative; NaN when there was no A/A pair, here or anywhere. Set by judge_results. */
+} result_block;
+
+#define NO_GROUP SIZE_MAX
+
 typedef struct result_set {
     cJSON *root;
-    cJSON *blocks;
+    result_block *blocks;
+    size_t block_count;
     result_case *cases;
     size_t case_count;
     result_group *groups;
@@ -56,12 +66,21 @@ const result_case *find_variant(const result_set *r, size_t group, const char *q
 /* All four stages on, kernels being the rung that `tuned` uses. */
 bool is_all_on(const result_set *r, const result_case *c);
 
-/* log(first / second) of the seconds of two case ids, for each round of each block in which both were measured. *logs
- * (to be freed; NULL when there is none) has *n values. */
-ciuic_status paired_logs(const result_set *r, const char *first, const char *second, double **logs, size_t *n);
-/* Speed of `c` over `base`, from pairs: the interval of base's seconds over c's. */
-ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, double confidence,
-                            interval *out);
+/* log(first / second) of the seconds of two case ids, for each round in which both were measured. */
+typedef struct paired_logs {
+    double *logs; /* NULL when there is none; paired_logs_free */
+    size_t n;
+    double noise_floor; /* the worst of the blocks that the rounds are from; NaN when it is not known */
+} paired_logs;
+
+/* Adds the rounds of one block, or those of all; *pairs is {.noise_floor = NAN} at first. */
+ciuic_status add_block_pairs(const result_block *block, const char *first, const char *second, paired_logs *pairs);
+ciuic_status find_pairs(const result_set *r, const char *first, const char *second, paired_logs *pairs);
+void paired_logs_free(paired_logs *pairs);
+
+/* Speed of `c` over `base`, from pairs: the interval of base's seconds over c's. `floor` may be NULL. */
+ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, interval *out,
+                            double *floor);
 
 /* "deepseek-v3-tiny decode64@256, 2 threads"; checkpoint and threads only where results have several of them. */
 void group_label(const result_set *r, size_t group, char *text, size_t size);

@@ -25,6 +25,7 @@ static const char *const effect_names[] = {"faster", "slower", "no difference", 
 typedef struct effect {
     const result_case *with, *without; /* NULL: not part of the run */
     interval speed;                    /* time without the stage / time with it: above 1 the stage pays */
+    double noise_floor;                /* the worst of the blocks compared; NaN when it is not known */
     bool paired;                       /* taken within rounds; otherwise by way of `tuned` */
     effect_verdict verdict;
 } effect;
@@ -33,34 +34,34 @@ typedef struct effect {
 
 /* Cases of different blocks never ran in the same round; both ran with `tuned`, though. Each of the two intervals gets
  * half of the error, so that their difference keeps the confidence. */
-static ciuic_status linked_speedup(const result_set *r, const effect *e, interval *out)
+static ciuic_status linked_speedup(const result_set *r, effect *e)
 {
     const result_case *tuned = r->groups[e->with->group].tuned;
-    double *with = NULL, *without = NULL;
-    size_t with_n = 0, without_n = 0;
-    if (tuned != NULL) CIUIC_TRY(paired_logs(r, tuned->id, e->with->id, &with, &with_n));
+    paired_logs with = {.noise_floor = NAN}, without = {.noise_floor = NAN};
     ciuic_status status = CIUIC_OK;
-    if (tuned != NULL) status = paired_logs(r, tuned->id, e->without->id, &without, &without_n);
+    if (tuned != NULL) status = find_pairs(r, tuned->id, e->with->id, &with);
+    if (tuned != NULL && status == CIUIC_OK) status = find_pairs(r, tuned->id, e->without->id, &without);
     const double confidence = 1.0 - (1.0 - CONFIDENCE) / 2.0;
-    *out = interval_exp(
-        interval_minus(median_interval(with, with_n, confidence), median_interval(without, without_n, confidence)));
-    free(with);
-    free(without);
+    e->speed = interval_exp(interval_minus(median_interval(with.logs, with.n, confidence),
+                                           median_interval(without.logs, without.n, confidence)));
+    e->noise_floor = fmax(with.noise_floor, without.noise_floor);
+    paired_logs_free(&with);
+    paired_logs_free(&without);
     return status;
 }
 
 static ciuic_status measure(const result_set *r, const result_case *with, const result_case *without, effect *e)
 {
-    *e = (effect){.with = with, .without = without, .verdict = EFFECT_UNKNOWN, .paired = true};
+    *e = (effect){.with = with, .without = without, .verdict = EFFECT_UNKNOWN, .noise_floor = NAN, .paired = true};
     e->speed = median_interval(NULL, 0, CONFIDENCE);
     if (!case_ok(with) || !case_ok(without)) return CIUIC_OK;
-    CIUIC_TRY(paired_speedup(r, without, with, CONFIDENCE, &e->speed));
+    CIUIC_TRY(paired_speedup(r, without, with, &e->speed, &e->noise_floor));
     if (e->speed.n == 0) {
         e->paired = false;
-        CIUIC_TRY(linked_speedup(r, e, &e->speed));
+        CIUIC_TRY(linked_speedup(r, e));
     }
     /* A difference within the noise floor is none. An unknown floor or interval leaves every comparison false. */
-    const double floor = r->groups[with->group].noise_floor;
+    const double floor = e->noise_floor;
     if (e->speed.low > 1.0 + floor)
         e->verdict = EFFECT_FASTER;
     else if (e->speed.high < 1.0 / (1.0 + floor))
@@ -202,7 +203,7 @@ static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
 {
     if (e->verdict == EFFECT_FASTER || e->verdict == EFFECT_UNKNOWN) return cJSON_CreateNull();
     char label[128], why[SENTENCE], measured[128], sentence[2 * SENTENCE];
-    const double floor = 100.0 * r->groups[e->with->group].noise_floor;
+    const double floor = 100.0 * e->noise_floor;
     group_label(r, e->with->group, label, sizeof label);
     explain_cost(r, e, which, why, sizeof why);
     snprintf(measured, sizeof measured, "%.2fx (%.2f to %.2f, noise floor %.1f%%)", e->speed.median, e->speed.low,
@@ -243,6 +244,7 @@ static cJSON *effect_object(const effect *e)
     ok = ok && json_add_double(o, "high", e->speed.high);
     ok = ok && json_add_size(o, "rounds", e->speed.n);
     ok = ok && json_add_double(o, "coverage", e->speed.coverage);
+    ok = ok && json_add_double(o, "noise_floor", e->noise_floor);
     ok = ok && cJSON_AddBoolToObject(o, "paired", e->paired) != NULL;
     ok = ok && cJSON_AddStringToObject(o, "verdict", effect_names[e->verdict]) != NULL;
     ok = ok && json_add_double(o, "total_bytes_ratio", bytes_ratio(e, "total"));

@@ -6,7 +6,7 @@
 #include "harness/judge/results.h"
 
 /* The array `stages` of results.json: an entry for each group, each variant with everything on and each stage.
- * groups[].noise_floor must be set. */
+ * blocks[].noise_floor must be set. */
 ciuic_status stages_make(const result_set *r, cJSON **stages);
 
 #endif

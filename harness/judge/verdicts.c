@@ -66,12 +66,11 @@ static bool complain(evidence *e, const char *what, const result_case *c)
 static ciuic_status speed_evidence(const result_set *r, const result_case *base, const result_case *c, evidence *e)
 {
     interval speed;
-    CIUIC_TRY(paired_speedup(r, base, c, CONFIDENCE, &speed));
+    CIUIC_TRY(paired_speedup(r, base, c, &speed, &e->floor));
     e->value = speed.median;
     e->low = speed.low;
     e->high = speed.high;
     e->rounds = speed.n;
-    e->floor = r->groups[c->group].noise_floor;
     e->judged_low = speed.low / (1.0 + e->floor); /* an unknown floor makes both NaN: nothing can be judged */
     e->judged_high = speed.high * (1.0 + e->floor);
     e->ceiling = ceiling_ratio(base, c);

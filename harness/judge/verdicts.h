@@ -5,7 +5,7 @@
 #include "harness/judge/claims.h"
 #include "harness/judge/results.h"
 
-/* The array `verdicts` of results.json. groups[].noise_floor must be set. */
+/* The array `verdicts` of results.json. blocks[].noise_floor must be set. */
 ciuic_status verdicts_make(const result_set *r, const cJSON *claims, cJSON **verdicts);
 
 /* "2.10x", "68.1%", "0.0123": a value of this metric for a sentence. */

@@ -143,7 +143,7 @@ void section_machine(page *p, const report_view *v)
 static void put_noise(page *p, const report_view *v)
 {
     static const page_column columns[] = {
-        {"Case", false}, {"Rounds", true}, {"Ratio to itself", true}, {"Noise floor", true}};
+        {"Case", false}, {"Block", true}, {"Rounds", true}, {"Ratio to itself", true}, {"Noise floor", true}};
     char ratio[NUMBER], floor[NUMBER];
     const cJSON *floors = json_find(v->r->root, "noise_floor");
     if (floors->child == NULL) return;
@@ -153,6 +153,7 @@ static void put_noise(page *p, const report_view *v)
                    sizeof ratio);
         view_plain("%.2f%%", 100.0 * view_number(entry, "floor"), floor, sizeof floor);
         page_cell(p, TONE_CODE, "%s", view_text(entry, "case", ""));
+        page_cell(p, TONE_PLAIN, "%.0f", view_number(entry, "block"));
         page_cell(p, TONE_PLAIN, "%.0f", view_number(entry, "rounds"));
         page_cell(p, TONE_PLAIN, "%s", ratio);
         page_cell(p, TONE_PLAIN, "%s", floor);
@@ -178,8 +179,9 @@ void section_method(page *p, const report_view *v)
         interval_least_values(CONFIDENCE));
     page_item(
         p,
-        "tuned ran twice in each round. How far its ratio to itself may be from 1 is the noise floor: every interval "
-        "is widened by it before it is judged, and a difference within it is not called one.");
+        "tuned ran twice in each round. How far its ratio to itself may be from 1 is the noise floor of that block: "
+        "every interval is widened by the worst floor of the blocks it is from before it is judged, and a difference "
+        "within it is not called one.");
     page_item(p,
               "A claim is supported when the widened interval keeps its bound, refuted when all of it lies beyond, and "
               "otherwise inconclusive. Each is judged on its own: of twenty claims that sit exactly on their "

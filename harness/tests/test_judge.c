@@ -211,6 +211,75 @@ static void an_unknown_noise_floor_decides_nothing(void)
     cJSON_Delete(results);
 }
 
+/* Makes the twin of the decode workload a third slower than it is, in one of the blocks only. */
+static void disturb_twin(cJSON *results, size_t position)
+{
+    static const char twin[] = "made-up-model/decode64@256/b1/t2/fp16+graph+memory+avx512#again";
+    for (cJSON *block = cJSON_GetObjectItem(results, "blocks")->child; block != NULL; block = block->next) {
+        cJSON *samples = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(block, "samples"), twin);
+        if (samples == NULL || position-- != 0) continue;
+        for (cJSON *sample = samples->child; sample != NULL; sample = sample->next)
+            cJSON_SetNumberValue(sample, 4.0 / 3.0 * sample->valuedouble);
+    }
+}
+
+static double stage_floor(const cJSON *results, const char *ending, const char *stage, const char *side);
+
+/* Three blocks, dealt out so that int8 with everything on is in the first and int4 in the last. A/A ratios of all three
+ * together would hide what one of them went through, and so would an average. */
+static void noise_is_that_of_the_blocks_compared(void)
+{
+    fixture_machine machine = fixture_usual;
+    machine.blocks = 3;
+    machine.int4_gain = machine.int8_gain = 3.3;
+    cJSON *results = fixture_results(&machine);
+    disturb_twin(results, 2);
+    judge(results);
+    expect(results, "speedup-3x", INT8_DECODE, "tuned", "supported");
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "inconclusive"); /* 3.3 / 1.33 is below 3 */
+    /* 4/3, and what 1% of noise can make of it */
+    const double least = 4.0 / 3.0 * 0.99 / 1.01 - 1.0, most = 1.01 / 0.99 - 1.0;
+    const double of_int4 = number(fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned"), "noise_floor");
+    const double of_int8 = number(fixture_verdict(results, "speedup-3x", INT8_DECODE, "tuned"), "noise_floor");
+    CHECK(of_int4 >= least, "the floor of the disturbed block is %g", of_int4);
+    CHECK(of_int8 <= most, "the floor of a quiet block is %g", of_int8);
+    /* Linked by way of tuned: the worse of the two. Without graph int8 is in the last block, without memory in the
+     * second. */
+    CHECK(stage_floor(results, INT8_DECODE, "graph", "last") >= least, "linked to the disturbed block: %g",
+          stage_floor(results, INT8_DECODE, "graph", "last"));
+    CHECK(stage_floor(results, INT8_DECODE, "memory", "last") <= most, "linked to a quiet block: %g",
+          stage_floor(results, INT8_DECODE, "memory", "last"));
+    /* The baselines are in all blocks. */
+    CHECK(stage_floor(results, INT4_DECODE, "quantize", "last") >= least, "int4 over tuned: %g",
+          stage_floor(results, INT4_DECODE, "quantize", "last"));
+    /* The floors are listed by block; those of the other workload are none the worse. */
+    size_t listed = 0, high = 0;
+    for (const cJSON *floor = json_find(results, "noise_floor")->child; floor != NULL; floor = floor->next) {
+        listed++;
+        high += number(floor, "floor") >= least ? 1 : 0;
+        CU_ASSERT_EQUAL(number(floor, "rounds"), 15.0);
+        CU_ASSERT_EQUAL(number(floor, "block"), (double)(listed - 1));
+    }
+    CU_ASSERT_TRUE(listed == 6 && high == 1);
+    cJSON_Delete(results);
+}
+
+/* A block whose twin was lost borrows the worst floor of the workload's other blocks. */
+static void a_lost_twin_borrows_the_worst_floor(void)
+{
+    fixture_machine machine = fixture_usual;
+    machine.blocks = 3;
+    cJSON *results = fixture_results(&machine);
+    disturb_twin(results, 1);
+    cJSON *last = cJSON_GetArrayItem(cJSON_GetObjectItem(results, "blocks"), 5);
+    cJSON_DeleteItemFromObjectCaseSensitive(cJSON_GetObjectItem(last, "samples"),
+                                            "made-up-model/decode64@256/b1/t2/fp16+graph+memory+avx512#again");
+    judge(results);
+    const double lent = number(fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned"), "noise_floor");
+    CHECK(lent >= 4.0 / 3.0 * 0.99 / 1.01 - 1.0, "lent %g", lent);
+    cJSON_Delete(results);
+}
+
 /* ---- summary ---------------------------------------------------------------------------------------------------- */
 
 /* Spoils the case with this id's ending as a worker that died does. */
@@ -282,6 +351,11 @@ static const cJSON *stage_of(const cJSON *results, const char *ending, const cha
     for (const cJSON *s = json_find(results, "stages")->child; s != NULL; s = s->next)
         if (strstr(text(s, "all_on"), ending) != NULL && strcmp(text(s, "stage"), stage) == 0) return s;
     return NULL;
+}
+
+static double stage_floor(const cJSON *results, const char *ending, const char *stage, const char *side)
+{
+    return number(json_find(stage_of(results, ending, stage), side), "noise_floor");
 }
 
 static void stages_recover_their_gains(void)
@@ -432,6 +506,8 @@ static const test_case cases[] = {
     {"few rounds decide nothing", few_rounds_decide_nothing},
     {"lost rounds and failed cases", lost_rounds_and_failed_cases},
     {"an unknown noise floor decides nothing", an_unknown_noise_floor_decides_nothing},
+    {"noise is that of the blocks compared", noise_is_that_of_the_blocks_compared},
+    {"a lost twin borrows the worst floor", a_lost_twin_borrows_the_worst_floor},
     {"a dead worker decides no headline", a_dead_worker_decides_no_headline},
     {"stages recover their gains, within and across blocks", stages_recover_their_gains},
     {"a stage that costs more than it gives is named", a_stage_that_costs_is_named},
