@@ -1,6 +1,7 @@
 /* arena.c - greedy-by-size offset assignment. */
 #include "optimizer/memory/arena.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 
 #include "optimizer/error.h"
@@ -47,6 +48,8 @@ ciuic_status arena_plan(arena_value *values, size_t count, size_t *total, size_t
 {
     *total = *lower_bound = 0;
     if (count == 0) return CIUIC_OK;
+    for (size_t i = 0; i < count; i++) /* sums below cannot wrap */
+        if (values[i].bytes > SIZE_MAX / 4 / count) return ciuic_fail_memory("activations", values[i].bytes);
     arena_value **order = malloc(count * sizeof *order);
     if (order == NULL) return ciuic_fail_memory("planning the arena", count * sizeof *order);
     for (size_t i = 0; i < count; i++) order[i] = &values[i];

@@ -145,7 +145,9 @@ static ciuic_status allocate_each(buffers *b, size_t tokens, size_t context)
 
 ciuic_status buffers_prepare(buffers *b, size_t tokens, size_t context, arena_block *arena)
 {
-    if (tokens <= b->tokens && context <= b->context) return CIUIC_OK;
+    /* Another phase may have failed to grow the arena: then it is gone, and this phase plans anew. */
+    const bool holds = arena == NULL || arena->bytes >= b->bytes;
+    if (tokens <= b->tokens && context <= b->context && holds) return CIUIC_OK;
     free_owned(b);
     const ciuic_status status =
         arena != NULL ? plan_arena(b, tokens, context, arena) : allocate_each(b, tokens, context);

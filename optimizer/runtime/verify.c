@@ -3,29 +3,39 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "optimizer/error.h"
 #include "optimizer/runtime/model.h"
 
 enum { RANDOM_IDS = 64, MAX_IDS = 512 };
 
-/* Ids to verify on: the first row of streams.safetensors:eval_ids, or seeded random ones where there is no such file. */
+/* The first row of eval_ids, whose shape is [n] or [rows, n]. */
+static ciuic_status stream_ids(const char *path, size_t limit, int32_t ids[MAX_IDS], size_t *count)
+{
+    safetensors *streams = NULL;
+    CIUIC_TRY(safetensors_open(path, &streams));
+    const tensor *t = safetensors_find(streams, "eval_ids");
+    ciuic_status status = CIUIC_OK;
+    if (t == NULL || t->dtype != TENSOR_I32 || t->dims < 1 || t->dims > 2 || t->count == 0) {
+        status = ciuic_fail(CIUIC_ERROR_INPUT, "%s: eval_ids: %s; expected I32 of shape [n] or [rows, n], not empty",
+                            path, t == NULL ? "missing" : "another type or shape");
+    } else {
+        const size_t row = t->shape[t->dims - 1];
+        *count = row < limit ? row : limit;
+        memcpy(ids, t->data, *count * sizeof *ids);
+    }
+    safetensors_close(streams);
+    return status;
+}
+
+/* Ids to verify on: the checkpoint's own, or seeded random ones where it has none. */
 static ciuic_status choose_ids(const ciuic_model *model, int32_t ids[MAX_IDS], size_t *count)
 {
     const size_t limit = model->config->max_position < MAX_IDS ? model->config->max_position : MAX_IDS;
     char path[4096];
     snprintf(path, sizeof path, "%s/streams.safetensors", checkpoint_path(model->source));
-    safetensors *streams = NULL;
-    if (safetensors_open(path, &streams) == CIUIC_OK) {
-        const tensor *t = NULL;
-        const ciuic_status status = safetensors_require(streams, "eval_ids", TENSOR_I32, 2, (const size_t[]){0, 0}, &t);
-        if (status == CIUIC_OK) {
-            *count = t->shape[1] < limit ? t->shape[1] : limit;
-            memcpy(ids, t->data, *count * sizeof *ids);
-        }
-        safetensors_close(streams);
-        if (status != CIUIC_OK || *count > 0) return status;
-    }
+    if (access(path, F_OK) == 0) return stream_ids(path, limit, ids, count);
     uint32_t state = 1; /* xorshift32, any fixed seed: the ids only have to be the same each time */
     *count = RANDOM_IDS < limit ? RANDOM_IDS : limit;
     for (size_t i = 0; i < *count; i++) {
@@ -66,7 +76,7 @@ ciuic_status model_verify(const ciuic_model *reference, ciuic_model *model, ciui
         for (size_t i = 0; i < count; i++) {
             const double error = fabs((double)found[i] - (double)expected[i]);
             sum += error;
-            if (!(error <= max)) max = error; /* a NaN is the worst of errors and stays */
+            if (!isnan(max) && !(error <= max)) max = error; /* a NaN is the worst of errors and stays */
         }
         *report =
             (ciuic_report){.verified = true, .tokens = n, .mean_abs_error = sum / (double)count, .max_abs_error = max};

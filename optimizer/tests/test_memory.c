@@ -4,6 +4,7 @@
 
 #include "optimizer/memory/arena.h"
 #include "optimizer/memory/kv_cache.h"
+#include "optimizer/runtime/buffers.h"
 #include "optimizer/tests/golden.h"
 #include "optimizer/tests/runner.h"
 
@@ -112,7 +113,36 @@ static void test_kv_cache(void)
                     CIUIC_ERROR_UNSUPPORTED);
 }
 
+/* A phase that could not grow the shared arena leaves the other phases usable. */
+static void test_failed_growth(void)
+{
+    model_config config;
+    graph *decode = NULL, *prefill = NULL;
+    buffers small = {0}, large = {0};
+    arena_block arena = {0};
+    CU_ASSERT_EQUAL_FATAL(model_config_read("datasets/deepseek-v3-tiny/config.json", &config), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(graph_build(&config, GRAPH_DECODE, GRAPH_CACHE_LATENT, &decode), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(graph_build(&config, GRAPH_PREFILL, GRAPH_CACHE_LATENT, &prefill), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(buffers_create(&small, decode), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(buffers_create(&large, prefill), CIUIC_OK);
+    CU_ASSERT_EQUAL(buffers_prepare(&small, 1, 64, &arena), CIUIC_OK);
+    buffers_bind(&small, 1, 64, &arena, NULL);
+    /* More than any address space holds, and more than a size can say. */
+    CU_ASSERT_EQUAL(buffers_prepare(&large, (size_t)1 << 45, 64, &arena), CIUIC_ERROR_UNSUPPORTED);
+    CU_ASSERT_EQUAL(buffers_prepare(&large, (size_t)1 << 62, 64, &arena), CIUIC_ERROR_UNSUPPORTED);
+    CU_ASSERT_EQUAL(buffers_prepare(&small, 1, 64, &arena), CIUIC_OK);
+    buffers_bind(&small, 1, 64, &arena, NULL);
+    const char *logits = small.values[decode->output], *data = arena.data;
+    CU_ASSERT_TRUE(data != NULL && logits >= data && logits + config.vocabulary * sizeof(float) <= data + arena.bytes);
+    buffers_free(&small);
+    buffers_free(&large);
+    graph_free(decode);
+    graph_free(prefill);
+    free(arena.data);
+}
+
 static const test_case cases[] = {
+    {"failed growth", test_failed_growth},
     {"arena: random lifetimes", test_arena_property},
     {"arena: known plans", test_arena_known},
     {"accounting", test_accounting},
