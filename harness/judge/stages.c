@@ -140,16 +140,32 @@ static void explain_quantize(const result_set *r, const effect *e, char *text, s
                  large);
 }
 
-static void explain_memory(const effect *e, char *text, size_t size)
+/* 16-bit storage halves a cache of 32-bit floats; one that shrinks to less holds something else: MLA's latent vectors.
+ * 0.45 and not 0.5, because the bytes are rounded up to whole pages or lines. */
+static bool cache_is_latent(const effect *e)
 {
+    return case_number(e->with, "memory_bytes", "kv_cache") <
+           0.45 * case_number(e->without, "memory_bytes", "kv_cache");
+}
+
+static void explain_memory(const result_set *r, const effect *e, char *text, size_t size)
+{
+    const bool decode = strcmp(r->groups[e->with->group].phase, "decode") == 0;
+    const bool expanded = decode && !e->with->graph && cache_is_latent(e);
+    const char *field = expanded ? "kv_cache" : "total";
     char before[48], after[48];
-    format_bytes(case_number(e->without, "memory_bytes", "total"), before, sizeof before);
-    format_bytes(case_number(e->with, "memory_bytes", "total"), after, sizeof after);
-    snprintf(
-        text, size,
-        "this stage buys bytes, not time (its total is %s instead of %s), and pays for them by converting the 16-bit "
-        "cache each time it is read",
-        after, before);
+    format_bytes(case_number(e->without, "memory_bytes", field), before, sizeof before);
+    format_bytes(case_number(e->with, "memory_bytes", field), after, sizeof after);
+    if (expanded)
+        snprintf(text, size,
+                 "the cache then holds latent vectors (%s instead of %s), and without graph, which absorbs kv_b into "
+                 "the query, every token expands it with kv_b again for every cached position",
+                 after, before);
+    else
+        snprintf(text, size,
+                 "this stage buys bytes, not time (its total is %s instead of %s), and pays for them by converting the "
+                 "16-bit cache each time it is read",
+                 after, before);
 }
 
 static void explain_graph(const result_set *r, const effect *e, char *text, size_t size)
@@ -190,7 +206,7 @@ static void explain_cost(const result_set *r, const effect *e, stage which, char
         explain_graph(r, e, text, size);
         break;
     case STAGE_MEMORY:
-        explain_memory(e, text, size);
+        explain_memory(r, e, text, size);
         break;
     default:
         snprintf(text, size,
@@ -199,29 +215,72 @@ static void explain_cost(const result_set *r, const effect *e, stage which, char
     append_counts(e, text, size);
 }
 
+/* Why an effect is unknown. */
+static void explain_unknown(const effect *e, char *text, size_t size)
+{
+    const result_case *lost = !case_ok(e->with) ? e->with : !case_ok(e->without) ? e->without : NULL;
+    const double confidence = e->paired ? CONFIDENCE : 1.0 - (1.0 - CONFIDENCE) / 2.0;
+    if (lost != NULL)
+        snprintf(text, size, "%.80s %.16s: %.300s", case_variant_name(lost), lost->status,
+                 lost->reason[0] != '\0' ? lost->reason : "no reason was recorded");
+    else if (e->speed.n == 0)
+        snprintf(text, size, "no round measured both it and %.80s", case_variant_name(e->without));
+    else if (isnan(e->speed.low))
+        snprintf(text, size, "%zu round%s not enough; a 95%% interval%s needs at least %zu", e->speed.n,
+                 e->speed.n == 1 ? " is" : "s are", e->paired ? "" : " by way of tuned",
+                 interval_least_values(confidence));
+    else
+        snprintf(text, size, "no A/A pair was measured, so the noise is not known");
+}
+
+static void format_effect(const effect *e, char *text, size_t size)
+{
+    snprintf(text, size, "%.2fx (%.2f to %.2f, noise floor %.1f%%)", e->speed.median, e->speed.low, e->speed.high,
+             100.0 * e->noise_floor);
+}
+
+/* Of a stage that is added to all others: why it is not called faster. A loss gets its likely reason; where there is
+ * none there is nothing to explain. */
 static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
 {
-    if (e->verdict == EFFECT_FASTER || e->verdict == EFFECT_UNKNOWN) return cJSON_CreateNull();
+    if (e->with == NULL || e->without == NULL || e->verdict == EFFECT_FASTER) return cJSON_CreateNull();
     char label[128], why[SENTENCE], measured[128], sentence[2 * SENTENCE];
-    const double floor = 100.0 * e->noise_floor;
+    const char *name = stage_names[which], *variant = case_variant_name(e->with);
     group_label(r, e->with->group, label, sizeof label);
-    explain_cost(r, e, which, why, sizeof why);
-    snprintf(measured, sizeof measured, "%.2fx (%.2f to %.2f, noise floor %.1f%%)", e->speed.median, e->speed.low,
-             e->speed.high, floor);
-    const char *name = stage_names[which];
-    if (e->verdict == EFFECT_SLOWER)
+    format_effect(e, measured, sizeof measured);
+    if (e->verdict == EFFECT_UNKNOWN) {
+        explain_unknown(e, why, sizeof why);
+        snprintf(sentence, sizeof sentence, "%s, %.80s: what %s earns is unknown, because %s.", label, variant, name,
+                 why);
+    } else if (e->verdict == EFFECT_SLOWER) {
+        explain_cost(r, e, which, why, sizeof why);
         snprintf(
             sentence, sizeof sentence,
             "%s, %.80s: %s costs more than it gives. With it the speed is %s of what it is without; likely because %s.",
-            label, case_variant_name(e->with), name, measured, why);
-    else if (e->verdict == EFFECT_NONE)
-        snprintf(sentence, sizeof sentence,
-                 "%s, %.80s: %s makes no difference worth the name to speed, %s; likely because %s.", label,
-                 case_variant_name(e->with), name, measured, why);
-    else
+            label, variant, name, measured, why);
+    } else if (e->verdict == EFFECT_NONE) {
+        snprintf(sentence, sizeof sentence, "%s, %.80s: %s makes no difference worth the name to speed, %s.", label,
+                 variant, name, measured);
+    } else {
         snprintf(sentence, sizeof sentence,
                  "%s, %.80s: what %s earns cannot be told from noise, %s; more rounds or a quieter machine would tell.",
-                 label, case_variant_name(e->with), name, measured);
+                 label, variant, name, measured);
+    }
+    return sentence_json(sentence);
+}
+
+/* Of a stage by itself: said only where it is a loss. */
+static cJSON *alone_sentence(const result_set *r, const effect *e, stage which)
+{
+    if (e->verdict != EFFECT_SLOWER) return cJSON_CreateNull();
+    char label[128], why[SENTENCE], measured[128], sentence[2 * SENTENCE];
+    group_label(r, e->with->group, label, sizeof label);
+    format_effect(e, measured, sizeof measured);
+    explain_cost(r, e, which, why, sizeof why);
+    snprintf(sentence, sizeof sentence,
+             "%s, %.80s against %.80s: %s alone makes it slower. With it the speed is %s of what it is without; likely "
+             "because %s.",
+             label, case_variant_name(e->with), case_variant_name(e->without), stage_names[which], measured, why);
     return sentence_json(sentence);
 }
 
@@ -271,6 +330,7 @@ static ciuic_status add_stage(const result_set *r, const result_case *on, stage 
     ok = ok && cJSON_AddStringToObject(o, "setting", settings[which]) != NULL;
     ok = ok && set_member(o, "alone", effect_object(&alone));
     ok = ok && set_member(o, "last", effect_object(&last));
+    ok = ok && set_member(o, "alone_sentence", alone_sentence(r, &alone, which));
     ok = ok && set_member(o, "sentence", effect_sentence(r, &last, which));
     return ok ? CIUIC_OK : ciuic_fail_memory("stages", sizeof *o);
 }

@@ -158,6 +158,26 @@ static void put_stage_group(page *p, const report_view *v, size_t group)
     page_table_end(p);
 }
 
+/* The sentences of one kind, each once: what a stage earns alone is the same measurement for several formats. */
+static void put_sentences(page *p, const cJSON *stages, const char *key, const char *heading)
+{
+    bool open = false;
+    for (const cJSON *s = stages->child; s != NULL; s = s->next) {
+        const char *sentence = view_text(s, key, NULL);
+        bool said = sentence == NULL;
+        for (const cJSON *earlier = stages->child; earlier != s && !said; earlier = earlier->next)
+            said = strcmp(view_text(earlier, key, ""), sentence) == 0;
+        if (said) continue;
+        if (!open) {
+            page_heading(p, "%s", heading);
+            page_list_begin(p);
+        }
+        open = true;
+        page_item(p, "%s", sentence);
+    }
+    if (open) page_list_end(p);
+}
+
 void section_stages(page *p, const report_view *v)
 {
     const cJSON *stages = json_find(v->r->root, "stages");
@@ -168,16 +188,6 @@ void section_stages(page *p, const report_view *v)
               "Alone: the stage is added to a program with all stages off. Last: it is left out of one with all stages "
               "on, which says what it still earns when the others have done their part.");
     for (size_t g = 0; g < v->r->group_count; g++) put_stage_group(p, v, g);
-    bool open = false;
-    for (const cJSON *s = stages->child; s != NULL; s = s->next) {
-        const char *sentence = view_text(s, "sentence", NULL);
-        if (sentence == NULL) continue;
-        if (!open) {
-            page_heading(p, "Where everything on is not faster than everything but one");
-            page_list_begin(p);
-        }
-        open = true;
-        page_item(p, "%s", sentence);
-    }
-    if (open) page_list_end(p);
+    put_sentences(p, stages, "sentence", "Where everything on is not faster than everything but one");
+    put_sentences(p, stages, "alone_sentence", "Where a stage alone makes the program slower");
 }

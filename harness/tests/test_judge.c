@@ -414,6 +414,77 @@ static void a_stage_that_costs_is_named(void)
     cJSON_Delete(results);
 }
 
+static void says(const char *sentence, const char *part)
+{
+    CHECK(strstr(sentence, part) != NULL, "\"%s\" lacks \"%s\"", sentence, part);
+}
+
+/* Neither faster nor a reason is the one thing that a stage's row must not be. */
+static void an_effect_that_is_unknown_says_why(void)
+{
+    cJSON *results = fixture_results(&fixture_usual);
+    kill_case(results, "decode64@256/b1/t2/int4+memory+avx512");
+    kill_case(results, INT8_DECODE);
+    judge(results);
+    const cJSON *graph = stage_of(results, INT4_DECODE, "graph");
+    CU_ASSERT_STRING_EQUAL(text(json_find(graph, "last"), "verdict"), "unknown");
+    says(text(graph, "sentence"), "what graph earns is unknown, because int4+memory+avx512 failed: the worker was");
+    says(text(stage_of(results, INT8_DECODE, "memory"), "sentence"), "because int8+graph+memory+avx512 failed:");
+    CU_ASSERT_PTR_NULL(json_find(stage_of(results, INT4_DECODE, "memory"), "sentence"));
+    cJSON_Delete(results);
+
+    fixture_machine hasty = fixture_usual;
+    hasty.rounds = 5;
+    results = judged(&hasty);
+    says(text(stage_of(results, INT4_DECODE, "graph"), "sentence"),
+         "because 5 rounds are not enough; a 95% interval needs at least 6");
+    cJSON_Delete(results);
+    hasty.rounds = 6; /* by way of tuned each of the two intervals is one of 97.5% */
+    hasty.blocks = 3;
+    results = judged(&hasty);
+    says(text(stage_of(results, INT4_DECODE, "graph"), "sentence"),
+         "because 6 rounds are not enough; a 95% interval by way of tuned needs at least 7");
+    cJSON_Delete(results);
+
+    results = fixture_results(&fixture_usual);
+    kill_case(results, "decode64@256/b1/t2/fp16+graph+memory+avx512#again");
+    kill_case(results, "prefill128@0/b1/t2/fp16+graph+memory+avx512#again");
+    judge(results);
+    says(text(stage_of(results, INT4_DECODE, "graph"), "sentence"), "because no A/A pair was measured");
+    cJSON_Delete(results);
+}
+
+/* A mechanism is named where there is a loss to explain, and only one that fits the case. */
+static void reasons_are_for_losses(void)
+{
+    static const char expanded[] = "kv_b";
+    fixture_machine machine = fixture_usual;
+    machine.memory_gain = 0.8;
+    cJSON *results = judged(&machine);
+    const cJSON *decode = stage_of(results, INT4_DECODE, "memory"),
+                *prefill = stage_of(results, INT4_PREFILL, "memory");
+    /* Alone, graph is off, and the cache shrinks to a fifteenth: more than 16 bits explain. */
+    CU_ASSERT_STRING_EQUAL(text(json_find(decode, "alone"), "verdict"), "slower");
+    says(text(decode, "alone_sentence"), "memory alone makes it slower");
+    says(text(decode, "alone_sentence"), "expands it with kv_b again for every cached position");
+    /* Last, graph absorbs kv_b; a prefill expands each position once either way. */
+    CU_ASSERT_STRING_EQUAL(text(json_find(decode, "last"), "verdict"), "slower");
+    CHECK(strstr(text(decode, "sentence"), expanded) == NULL, "%s", text(decode, "sentence"));
+    says(text(decode, "sentence"), "buys bytes, not time");
+    says(text(prefill, "alone_sentence"), "memory alone makes it slower");
+    CHECK(strstr(text(prefill, "alone_sentence"), expanded) == NULL, "%s", text(prefill, "alone_sentence"));
+    cJSON_Delete(results);
+    machine.memory_gain = 1.0;
+    machine.noise = 0.002;
+    results = judged(&machine);
+    decode = stage_of(results, INT4_DECODE, "memory");
+    CU_ASSERT_STRING_EQUAL(text(json_find(decode, "last"), "verdict"), "no difference");
+    says(text(decode, "sentence"), "makes no difference worth the name");
+    CHECK(strstr(text(decode, "sentence"), "because") == NULL, "%s", text(decode, "sentence"));
+    CU_ASSERT_PTR_NULL(json_find(decode, "alone_sentence"));
+    cJSON_Delete(results);
+}
+
 /* A/A: with every gain at 1 no stage may be called faster or slower, whatever the noise. The interval of the effect and
  * that of the floor are each wrong in 5% of cases, and both must be for a false call. */
 static void noise_is_never_called_a_difference(void)
@@ -511,6 +582,8 @@ static const test_case cases[] = {
     {"a dead worker decides no headline", a_dead_worker_decides_no_headline},
     {"stages recover their gains, within and across blocks", stages_recover_their_gains},
     {"a stage that costs more than it gives is named", a_stage_that_costs_is_named},
+    {"an effect that is unknown says why", an_effect_that_is_unknown_says_why},
+    {"reasons are for losses", reasons_are_for_losses},
     {"noise is never called a difference", noise_is_never_called_a_difference},
     {"judging twice changes nothing", judging_twice_changes_nothing},
     {"spoilt and empty results", spoilt_results},
