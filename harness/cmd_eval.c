@@ -249,24 +249,33 @@ static size_t count_ids(const token_windows *windows)
     return windows->rows * windows->row_length;
 }
 
+static bool add_text(cJSON *object, const char *key, const char *text)
+{
+    return (text != NULL ? cJSON_AddStringToObject(object, key, text) : cJSON_AddNullToObject(object, key)) != NULL;
+}
+
+/* The kernel counts a process as a whole: with a reference beside the variant, its peak would be that of both. */
+static bool add_peak(cJSON *memory, const evaluation *e)
+{
+    process_memory process;
+    const char *reason = NULL;
+    if (e->reference.session != NULL)
+        reason = "the reference ran in the same process; use --no-reference";
+    else if (!memory_read(&process))
+        reason = "/proc/self/status does not give VmHWM";
+    if (reason == NULL) return json_add_size(memory, "peak_rss", process.peak_rss);
+    return add_text(memory, "peak_rss", NULL) && add_text(memory, "peak_rss_reason", reason);
+}
+
 static bool add_memory(cJSON *object, const evaluation *e)
 {
     ciuic_memory_use use;
     ciuic_session_memory(e->variant.session, &use);
     cJSON *memory = cJSON_AddObjectToObject(object, "memory_bytes");
-    process_memory process;
-    return memory != NULL &&
-           (memory_read(&process) ? json_add_size(memory, "peak_rss", process.peak_rss)
-                                  : cJSON_AddNullToObject(memory, "peak_rss") != NULL) &&
-           json_add_size(memory, "weights", use.weights) && json_add_size(memory, "mapped", use.mapped) &&
-           json_add_size(memory, "kv_cache", use.kv_cache) && json_add_size(memory, "activations", use.activations) &&
-           json_add_size(memory, "workspace", use.workspace) &&
+    return memory != NULL && add_peak(memory, e) && json_add_size(memory, "weights", use.weights) &&
+           json_add_size(memory, "mapped", use.mapped) && json_add_size(memory, "kv_cache", use.kv_cache) &&
+           json_add_size(memory, "activations", use.activations) && json_add_size(memory, "workspace", use.workspace) &&
            json_add_size(memory, "total", use.weights + use.mapped + use.kv_cache + use.activations + use.workspace);
-}
-
-static bool add_text(cJSON *object, const char *key, const char *text)
-{
-    return (text != NULL ? cJSON_AddStringToObject(object, key, text) : cJSON_AddNullToObject(object, key)) != NULL;
 }
 
 static const char *reference_name(const evaluation *e)

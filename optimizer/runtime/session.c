@@ -28,6 +28,11 @@ static ciuic_status check_options(const ciuic_model *model, const ciuic_session_
     if (options->threads < 0 || options->threads > 4096)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%d threads were asked for; 1 to 4096 are possible, 0 means all cores",
                           options->threads);
+    if (options->threads > omp_get_thread_limit()) /* fewer than asked for would run, and be reported as more */
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "%d threads were asked for; OpenMP is limited to %d here: unset "
+                          "OMP_THREAD_LIMIT or ask for fewer",
+                          options->threads, omp_get_thread_limit());
     return CIUIC_OK;
 }
 
