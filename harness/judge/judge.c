@@ -64,15 +64,15 @@ static ciuic_status add_ratio(const result_set *r, const result_case *base, cons
     const bool ok = o != NULL && json_add_double(o, "value", speed.median) && json_add_double(o, "low", speed.low) &&
                     json_add_double(o, "high", speed.high) && json_add_size(o, "rounds", speed.n) &&
                     json_add_double(o, "coverage", speed.coverage) &&
-                    json_add_double(o, "ceiling", ceiling_ratio(base, c));
+                    json_add_double(o, "ceiling", ceiling_ratio(base, c)) &&
+                    json_add_double(o, "both_at_ceiling", both_at_ceiling(base, c));
     return ok ? CIUIC_OK : out_of_memory();
 }
 
-/* Times of the case and how many times as fast as each baseline it is. */
-static ciuic_status judge_case(const result_set *r, const result_case *c)
+/* How many times as fast as each baseline the case is. */
+static ciuic_status judge_ratios(const result_set *r, const result_case *c)
 {
     if (!case_ok(c)) return CIUIC_OK;
-    CIUIC_TRY(judge_latency(r, c));
     cJSON *ratios = cJSON_CreateObject();
     if (!set_member(c->json, "ratios", ratios)) return out_of_memory();
     const result_group *group = &r->groups[c->group];
@@ -142,7 +142,9 @@ static ciuic_status judge_indexed(result_set *r, const cJSON *claims)
 {
     cJSON *verdicts = NULL, *stages = NULL, *summary = NULL;
     CIUIC_TRY(judge_noises(r));
-    for (size_t i = 0; i < r->case_count; i++) CIUIC_TRY(judge_case(r, &r->cases[i]));
+    for (size_t i = 0; i < r->case_count; i++)
+        if (case_ok(&r->cases[i])) CIUIC_TRY(judge_latency(r, &r->cases[i]));
+    for (size_t i = 0; i < r->case_count; i++) CIUIC_TRY(judge_ratios(r, &r->cases[i]));
     CIUIC_TRY(verdicts_make(r, claims, &verdicts));
     if (!set_member(r->root, "verdicts", verdicts)) return out_of_memory();
     CIUIC_TRY(stages_make(r, &stages));

@@ -15,7 +15,7 @@ typedef struct evidence {
     double value, low, high; /* low and high are NaN where nothing can be said */
     double floor;            /* relative noise by which the interval is widened before it is judged; NaN: none known */
     double judged_low, judged_high;
-    double ceiling; /* ceiling_ratio; NaN where it does not apply */
+    double ceiling, both_at_ceiling; /* NaN where they do not apply */
     size_t rounds;
     char interval[128];         /* how low and high were made */
     char problem[SENTENCE / 2]; /* why there is no value; "" when there is one */
@@ -44,11 +44,19 @@ void metric_format(const claim_metric *metric, double value, char *text, size_t 
         snprintf(text, size, "%.3g", value);
 }
 
+static double ratio_or_nan(double a, double b)
+{
+    return a > 0.0 && b > 0.0 ? a / b : NAN;
+}
+
 double ceiling_ratio(const result_case *base, const result_case *c)
 {
-    const double of_base = case_number(base, "ceiling_tokens_per_s", NULL);
-    const double of_case = case_number(c, "ceiling_tokens_per_s", NULL);
-    return of_base > 0.0 && of_case > 0.0 ? of_case / of_base : NAN;
+    return ratio_or_nan(case_number(c, "ceiling_tokens_per_s", NULL), case_number(base, "tokens_per_s", NULL));
+}
+
+double both_at_ceiling(const result_case *base, const result_case *c)
+{
+    return ratio_or_nan(case_number(c, "ceiling_tokens_per_s", NULL), case_number(base, "ceiling_tokens_per_s", NULL));
 }
 
 /* ---- evidence --------------------------------------------------------------------------------------------------- */
@@ -74,6 +82,7 @@ static ciuic_status speed_evidence(const result_set *r, const result_case *base,
     e->judged_low = speed.low / (1.0 + e->floor); /* an unknown floor makes both NaN: nothing can be judged */
     e->judged_high = speed.high * (1.0 + e->floor);
     e->ceiling = ceiling_ratio(base, c);
+    e->both_at_ceiling = both_at_ceiling(base, c);
     if (speed.n == 0)
         snprintf(e->problem, sizeof e->problem, "no round measured both the case and the baseline");
     else if (isnan(speed.low))
@@ -147,8 +156,14 @@ static void error_evidence(const claim_metric *metric, const result_case *c, evi
 static ciuic_status gather(const result_set *r, const claim *about, const result_case *base, const char *baseline,
                            const result_case *c, evidence *e)
 {
-    *e = (evidence){
-        .value = NAN, .low = NAN, .high = NAN, .floor = NAN, .judged_low = NAN, .judged_high = NAN, .ceiling = NAN};
+    *e = (evidence){.value = NAN,
+                    .low = NAN,
+                    .high = NAN,
+                    .floor = NAN,
+                    .judged_low = NAN,
+                    .judged_high = NAN,
+                    .ceiling = NAN,
+                    .both_at_ceiling = NAN};
     if (!case_ok(c) && !complain(e, "the case", c)) return CIUIC_OK;
     if (about->metric->kind == METRIC_ERROR) {
         error_evidence(about->metric, c, e);
@@ -173,8 +188,7 @@ static void explain_speed(const claim *about, const evidence *e, verdict v, cons
     metric_format(about->metric, e->ceiling, ceiling, sizeof ceiling);
     metric_format(about->metric, about->band_top, top, sizeof top);
     if (v != VERDICT_SUPPORTED && e->ceiling < about->min)
-        append(text, SENTENCE, "; bytes and operations allow at most %s over a %s that is at its own ceiling", ceiling,
-               baseline);
+        append(text, SENTENCE, "; bytes and operations allow at most %s the measured speed of %s", ceiling, baseline);
     if (v == VERDICT_SUPPORTED && !isnan(about->band_top))
         append(text, SENTENCE,
                e->judged_low >= about->band_top   ? "; %s is reached too"
@@ -243,6 +257,7 @@ static cJSON *verdict_object(const result_set *r, const claim *about, const resu
     ok = ok && json_add_size(o, "rounds", e->rounds);
     ok = ok && json_add_double(o, "noise_floor", e->floor);
     ok = ok && json_add_double(o, "ceiling_ratio", e->ceiling);
+    ok = ok && json_add_double(o, "both_at_ceiling", e->both_at_ceiling);
     ok = ok && cJSON_AddStringToObject(o, "verdict", verdict_name(v)) != NULL;
     ok = ok && set_member(o, "reason", sentence_json(reason));
     if (ok) return o;

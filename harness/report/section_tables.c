@@ -53,9 +53,9 @@ static void put_verdict_row(page *p, const report_view *v, const cJSON *entry)
 
 static void put_verdicts(page *p, const report_view *v, const char *caption, bool headline)
 {
-    static const page_column columns[] = {{"Claim", false},      {"Variant", false}, {"Workload", false},
-                                          {"Against", false},    {"Verdict", false}, {"Value, 95% interval", true},
-                                          {"Noise floor", true}, {"Ceiling", true},  {"In words", false}};
+    static const page_column columns[] = {{"Claim", false},      {"Variant", false},      {"Workload", false},
+                                          {"Against", false},    {"Verdict", false},      {"Value, 95% interval", true},
+                                          {"Noise floor", true}, {"Most possible", true}, {"In words", false}};
     page_table_begin(p, caption, columns, COUNT(columns), false);
     for (const cJSON *entry = json_find(v->r->root, "verdicts")->child; entry != NULL; entry = entry->next)
         if ((bool)cJSON_IsTrue(json_find(entry, "headline")) == headline) put_verdict_row(p, v, entry);
