@@ -1,7 +1,6 @@
 /* memory.c - see memory.h. */
 #include "harness/measure/memory.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -22,15 +21,6 @@ bool memory_read(process_memory *memory)
     *memory = (process_memory){
         .peak_rss = (size_t)peak * 1024, .rss_anon = (size_t)anon * 1024, .rss_file = (size_t)mapped * 1024};
     return true;
-}
-
-bool memory_reset_peak(void)
-{
-    const int file = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    const bool written = write(file, "5", 1) == 1; /* proc(5): resets the peak resident set size */
-    close(file);
-    return written;
 }
 
 size_t memory_physical(void)

@@ -6,15 +6,13 @@
 #include <stddef.h>
 
 typedef struct process_memory {
-    size_t peak_rss; /* VmHWM, bytes: the most that was resident since the start, or since the last reset */
+    size_t peak_rss; /* VmHWM, bytes: the most that was resident since the start */
     size_t rss_anon; /* RssAnon: heap, stacks */
     size_t rss_file; /* RssFile: mapped files, shared libraries among them */
 } process_memory;
 
 /* False when the kernel does not say. */
 bool memory_read(process_memory *memory);
-/* Makes the present RSS the peak, so that what is freed already is not counted; false when the kernel refuses. */
-bool memory_reset_peak(void);
 /* Physical memory of the machine, bytes; 0 when unknown. */
 size_t memory_physical(void);
 

@@ -100,6 +100,26 @@ static void add_blocks(cJSON *item, const case_key *key, bool baseline)
     json_add_size(item, "block", last);
 }
 
+/* Whether what was timed is what was scored: the errors of a case are its own only then. */
+typedef enum outputs {
+    OUTPUTS_MATCH,
+    OUTPUTS_DIFFER,
+    OUTPUTS_UNKNOWN, /* nothing was scored */
+} outputs;
+
+static outputs compare_outputs(const case_key *key)
+{
+    const char *scored = key->record->cases[key->index].output;
+    bool match = true;
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (s->samples == 0) continue;
+        match = match && !s->other_output && (scored[0] == '\0' || strcmp(s->output, scored) == 0);
+    }
+    if (!match) return OUTPUTS_DIFFER;
+    return scored[0] == '\0' ? OUTPUTS_UNKNOWN : OUTPUTS_MATCH;
+}
+
 /* The reason why a case has no result, with *status "failed" or "skipped"; NULL when it has one. A baseline counts as
  * measured when any of its blocks measured it. */
 static const char *missing_reason(const case_key *key, const char **status)
@@ -111,6 +131,10 @@ static const char *missing_reason(const case_key *key, const char **status)
         if (s->failed != NULL && failed == NULL) failed = s->failed;
         if (s->failed == NULL) samples += s->samples;
     }
+    if (samples > 0 && compare_outputs(key) == OUTPUTS_DIFFER) {
+        *status = "failed";
+        return "wrong output: the logits while it was timed were not those that its error was measured on";
+    }
     if (samples > 0) return NULL;
     *status = failed != NULL ? "failed" : "skipped";
     return failed != NULL ? failed : "not measured: the bench was stopped before";
@@ -120,8 +144,6 @@ static void add_samples(cJSON *item, const case_key *key)
 {
     cJSON *latency = cJSON_AddObjectToObject(item, "latency_s");
     cJSON *samples = cJSON_AddArrayToObject(latency, "samples"), *cpu = cJSON_AddArrayToObject(latency, "cpu_samples");
-    bool match = true;
-    size_t iterations = 0;
     case_slots at = {.key = *key};
     for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
         const size_t rounds = key->record->blocks[at.block].begun;
@@ -130,11 +152,7 @@ static void add_samples(cJSON *item, const case_key *key)
             cJSON_AddItemToArray(samples, json_double(s->seconds[k]));
             cJSON_AddItemToArray(cpu, json_double(s->cpu_seconds[k]));
         }
-        match = match && s->mismatches == 0;
-        if (s->samples > 0) iterations = s->iterations;
     }
-    json_add_size(item, "iterations", iterations);
-    cJSON_AddBoolToObject(item, "outputs_match", match);
 }
 
 static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
@@ -218,6 +236,11 @@ static cJSON *case_item(const case_key *key)
     add_workload(item, r->suite, c->workload);
     json_add_size(item, "threads", (size_t)c->threads);
     add_blocks(item, key, c->variant.baseline != BASELINE_NONE);
+    const outputs same = compare_outputs(key);
+    if (same == OUTPUTS_UNKNOWN)
+        cJSON_AddNullToObject(item, "outputs_match");
+    else
+        cJSON_AddBoolToObject(item, "outputs_match", same == OUTPUTS_MATCH);
     if (reason != NULL) return item;
     add_measurements(item, key);
     add_accuracy(item, &r->cases[key->index]);
@@ -267,10 +290,12 @@ static cJSON *block_item(const bench_record *r, size_t b)
     json_add_size(item, "workers_started", block->starts);
     json_add_double(item, "stolen_s", block->done ? block->stolen_s : NAN);
     add_schedule(item, r, b);
+    cJSON *iterations = cJSON_AddObjectToObject(item, "iterations");
     cJSON *samples = cJSON_AddObjectToObject(item, "samples");
     for (size_t i = 0; i < plan->slot_count; i++) {
         char id[SLOT_ID_MAX];
         matrix_slot_id(r->matrix, &plan->slots[i], id);
+        json_add_size(iterations, id, block->slots[i].iterations);
         cJSON *list = cJSON_AddArrayToObject(samples, id);
         for (size_t k = 0; k < block->begun; k++) cJSON_AddItemToArray(list, json_double(block->slots[i].seconds[k]));
     }

@@ -167,18 +167,24 @@ static ciuic_status apply_loaded(bench_record *r, const cJSON *entry)
     return replace(&slot->loaded, answer);
 }
 
+static ciuic_status get_digest(const cJSON *entry, const char **digest)
+{
+    CIUIC_TRY(json_get_string(entry, where, "output_sha256", digest));
+    if (strlen(*digest) == 64) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: output_sha256: expected 64 digits", where);
+}
+
 static ciuic_status apply_accuracy(bench_record *r, const cJSON *entry)
 {
     size_t index = 0;
     const char *digest = NULL;
     CIUIC_TRY(json_get_size(entry, where, "case", 0, r->matrix->case_count - 1, &index));
-    CIUIC_TRY(json_get_string(entry, where, "output_sha256", &digest));
-    if (strlen(digest) != 64) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: output_sha256: expected 64 digits", where);
-    memcpy(r->cases[index].output, digest, 65);
     const cJSON *failed = json_find(entry, "failed");
     if (cJSON_IsString(failed)) return replace_text(&r->cases[index].accuracy_failed, failed->valuestring);
     const cJSON *metrics = NULL;
     CIUIC_TRY(json_get_object(entry, where, "accuracy", &metrics));
+    CIUIC_TRY(get_digest(entry, &digest));
+    memcpy(r->cases[index].output, digest, 65);
     return replace(&r->cases[index].accuracy, metrics);
 }
 
@@ -224,14 +230,14 @@ static ciuic_status apply_sample(bench_record *r, const cJSON *entry)
     block_record *block = NULL;
     slot_record *slot = NULL;
     size_t index = 0, slots = 0, round = 0;
-    bool match = false;
+    const char *digest = NULL;
     double seconds = 0, cpu = 0;
     CIUIC_TRY(find_slot(r, entry, &block, &index, &slot));
     CIUIC_TRY(find_block(r, entry, &block, &slots));
     CIUIC_TRY(json_get_size(entry, where, "round", 0, ROUNDS_MAX, &round));
     CIUIC_TRY(json_get_double(entry, where, "seconds", 0, 1e9, &seconds));
     CIUIC_TRY(json_get_double(entry, where, "cpu_seconds", 0, 1e12, &cpu));
-    CIUIC_TRY(json_get_bool(entry, where, "match", &match));
+    CIUIC_TRY(get_digest(entry, &digest));
     CIUIC_TRY(grow_rounds(block, slots, round + 1));
     asked_slot *asked = realloc(block->asked, (block->asked_count + 1) * sizeof *asked);
     if (asked == NULL) return out_of_memory();
@@ -240,7 +246,8 @@ static ciuic_status apply_sample(bench_record *r, const cJSON *entry)
     slot->seconds[round] = seconds;
     slot->cpu_seconds[round] = cpu;
     slot->samples++;
-    if (!match) slot->mismatches++;
+    if (slot->output[0] == '\0') memcpy(slot->output, digest, 65);
+    if (strcmp(slot->output, digest) != 0) slot->other_output = true;
     return CIUIC_OK;
 }
 

@@ -10,9 +10,9 @@
  *   reference  workload, sha256 of the file of the reference's logits; or "failed"
  *   start      block: its workers are about to be loaded (again); a round cut before is lost from here on
  *   loaded     block, slot, "answer" to load
- *   accuracy   case, output_sha256, "accuracy"; or "failed"
+ *   accuracy   case, "accuracy", output_sha256 of the logits that were scored last in the timed workload; or "failed"
  *   plan       block, rounds, iterations of each slot
- *   sample     block, slot, round, seconds, cpu_seconds, match
+ *   sample     block, slot, round, seconds, cpu_seconds, output_sha256 of the logits it ended with
  *   round      block, round: all slots that live have been asked
  *   failed     block, slot, reason
  *   finished   block, slot, "answer"
@@ -31,7 +31,9 @@ typedef struct slot_record {
     double *seconds;          /* [rounds begun], NaN where there is none */
     double *cpu_seconds;
     size_t iterations; /* of one repetition; 0: not planned yet */
-    size_t samples, mismatches;
+    size_t samples;
+    char output[65];   /* sha256 of the logits that the first sample ended with; "" before it */
+    bool other_output; /* a later sample ended with others */
 } slot_record;
 
 typedef struct asked_slot {
@@ -53,7 +55,7 @@ typedef struct block_record {
 typedef struct case_record {
     cJSON *accuracy;       /* NULL: not yet, or failed */
     char *accuracy_failed; /* why there is none */
-    char output[65];       /* sha256 of the logits that a repetition ends with; "" before the first */
+    char output[65];       /* sha256 of the timed workload's last logits, as scored; "" when accuracy is NULL */
 } case_record;
 
 typedef struct bench_record {

@@ -110,6 +110,20 @@ static void check_case(const cJSON *item)
     CHECK(cJSON_IsTrue(json_find(accuracy, "finite")), "%s: no accuracy", id);
 }
 
+/* The A/A twin does what tuned does, as often. */
+static void check_twins(const cJSON *block)
+{
+    const cJSON *iterations = json_find(block, "iterations"), *item = NULL;
+    cJSON_ArrayForEach(item, iterations)
+    {
+        char twin[256];
+        snprintf(twin, sizeof twin, "%s#again", item->string);
+        const cJSON *again = json_find(iterations, twin);
+        CHECK(item->valuedouble >= 1, "%s: no iterations", item->string);
+        if (again != NULL) CHECK(again->valuedouble == item->valuedouble, "%s: other iterations", twin);
+    }
+}
+
 static void a_bench_leaves_results_that_fit_the_schema(void)
 {
     char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL),
@@ -128,9 +142,8 @@ static void a_bench_leaves_results_that_fit_the_schema(void)
     const cJSON *naive = json_find(find_case(results, "prefill8@0/b1/t1/fp16+c"), "accuracy");
     const cJSON *error = json_find(naive, "max_abs_error");
     CHECK(cJSON_IsNumber(error) && error->valuedouble == 0, "naive differs from the reference");
-    cJSON *again = cJSON_Duplicate(find_case(results, "#again"), 1);
-    CHECK(again != NULL, "no twin");
-    cJSON_Delete(again);
+    CHECK(find_case(results, "#again") != NULL, "no twin");
+    cJSON_ArrayForEach(item, json_find(results, "blocks")) check_twins(item);
     cJSON_Delete(results);
     char *journal = join(out, "journal.jsonl"), *left = join(out, "reference-0.f32");
     CHECK(access(journal, F_OK) == 0 && access(left, F_OK) != 0, "the reference's logits were left behind");
@@ -147,9 +160,11 @@ static void a_worker_that_fails_costs_one_case(void)
     static const struct {
         const char *fault, *reason;
     } rows[] = {
-        {"sigkill@load", "killed by signal 9"},    {"sigill@measure:3", "killed by signal 4"},
-        {"nan@measure:2", "not a number above 0"}, {"junk@accuracy", "no answer"},
-        {"exit@finish", "ended with status 7"},
+        /* Three trials come first; then three rounds. */
+        {"sigkill@load", "killed by signal 9"},    {"sigill@measure:5", "killed by signal 4"},
+        {"nan@measure:5", "not a number above 0"}, {"junk@accuracy", "no answer"},
+        {"exit@finish", "ended with status 7"},    {"wrong@measure:5", "wrong output"},
+        {"busy@measure:5", "come to rest"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
@@ -166,6 +181,8 @@ static void a_worker_that_fails_costs_one_case(void)
         CHECK(strcmp(text(failed, "status"), "failed") == 0 && strstr(text(failed, "reason"), rows[i].reason) != NULL,
               "%s: %s", rows[i].fault, text(failed, "reason"));
         CHECK(cJSON_IsTrue(json_find(results, "complete")), "%s: it is not complete", rows[i].fault);
+        const bool wrong = strncmp(rows[i].fault, "wrong", 5) == 0;
+        CHECK(cJSON_IsFalse(json_find(failed, "outputs_match")) == wrong, "%s: outputs_match", rows[i].fault);
         cJSON_Delete(results);
         remove_folder(out);
         free(path);

@@ -64,7 +64,7 @@ static void a_body_that_fails_gives_no_time(void)
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
-static void the_peak_is_the_kernels_and_can_be_reset(void)
+static void the_peak_is_the_kernels(void)
 {
     enum { BYTES = 64 << 20 };
     process_memory before, during, after;
@@ -76,10 +76,6 @@ static void the_peak_is_the_kernels_and_can_be_reset(void)
     CHECK(memory_read(&during) && during.rss_anon > BYTES, "anonymous memory %zu", during.rss_anon);
     munmap(block, BYTES);
     CHECK(memory_read(&after) && after.peak_rss >= during.rss_anon, "the peak fell to %zu", after.peak_rss);
-    CHECK(memory_reset_peak() && memory_read(&after), "no reset");
-    /* The counters are exact to some pages a core; an eighth of the block is far above that. */
-    CHECK(after.peak_rss < during.rss_anon + during.rss_file - BYTES + BYTES / 8, "the peak stayed at %zu",
-          after.peak_rss);
 }
 
 /* ---- counters --------------------------------------------------------------------------------------------------- */
@@ -199,7 +195,7 @@ static void ceilings_are_what_bytes_and_operations_allow(void)
 static const test_case cases[] = {
     {"the_body_runs_as_often_as_asked", the_body_runs_as_often_as_asked},
     {"a_body_that_fails_gives_no_time", a_body_that_fails_gives_no_time},
-    {"the_peak_is_the_kernels_and_can_be_reset", the_peak_is_the_kernels_and_can_be_reset},
+    {"the_peak_is_the_kernels", the_peak_is_the_kernels},
     {"counters_that_are_not_there_say_why", counters_that_are_not_there_say_why},
     {"forbidden_counters_say_what_would_allow_them", forbidden_counters_say_what_would_allow_them},
     {"the_machine_is_described", the_machine_is_described},

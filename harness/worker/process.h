@@ -6,12 +6,14 @@
  *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize, graph, memory, isa, openblas,
  *    threads, memory_limit, counters}        -> sizes, load_s, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
- *   {"do":"accuracy", "file":F}              -> the fields of accuracy_result
+ *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored
  *   {"do":"measure", "iterations":k}         -> seconds, cpu_seconds, output_sha256
- *   {"do":"finish"}                          -> peak_rss, counters; then the worker exits
+ *   {"do":"finish"}                          -> peak_rss (until "accuracy", which is not the workload's), counters; then
+ *                                               the worker exits
  *
  * An answer is {"ok":true, ...} or {"ok":false,"error":"one line"}; an answer to anything but `finish` comes only when
- * the worker's threads have stopped spinning, so that an idle worker does not disturb the one being timed. */
+ * the worker's threads have stopped spinning, so that an idle worker does not disturb the one being timed; when they do
+ * not stop, that is its error. */
 #ifndef CIUIC_WORKER_PROCESS_H
 #define CIUIC_WORKER_PROCESS_H
 

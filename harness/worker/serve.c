@@ -1,11 +1,13 @@
 /* serve.c - `ciuic worker`: one variant in a process of its own, which loads, verifies and measures when it is asked to.
  *
  * The protocol is described in process.h. `--fault KIND@COMMAND[:N]` makes the N-th answer to COMMAND go wrong, so that
- * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, nan. */
+ * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, nan (for
+ * a time), busy (a thread that never sleeps), wrong (logits, while they are timed). */
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <math.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,8 +41,9 @@ typedef struct worker {
     ciuic_model *model;
     workload *work;
     counters *counters;
-    size_t repetitions;  /* counted by the counters */
-    size_t first_peak;   /* peak RSS before the accuracy run brought the reference's logits in */
+    size_t repetitions;    /* counted by the counters */
+    process_memory memory; /* before the accuracy run brought the reference's logits and a second session in */
+    bool memory_read;
     ciuic_status failed; /* of the last timed body */
 } worker;
 
@@ -189,8 +192,6 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     const double loaded = now_s(CLOCK_MONOTONIC);
     CIUIC_TRY(workload_create(w->model, &r.spec, &w->work));
     CIUIC_TRY(workload_run(w->work));
-    process_memory memory = {0};
-    if (memory_read(&memory)) w->first_peak = memory.peak_rss;
     json_add_double(answer, "load_s", loaded - start);
     json_add_size(answer, "pid", (size_t)getpid());
     const sha256_hex output = workload_output(w->work);
@@ -209,20 +210,33 @@ static ciuic_status do_reference(worker *w, const cJSON *request, cJSON *answer)
     return workload_write_reference(w->work, path);
 }
 
-/* The reference's logits and the second session are this run's own, not the variant's: they leave before the peak is
- * reset, so that VmHWM speaks of the variant again. */
+static ciuic_status read_memory(worker *w)
+{
+    if (!w->memory_read) w->memory_read = memory_read(&w->memory);
+    return w->memory_read ? CIUIC_OK : ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "/proc/self/status does not give VmHWM");
+}
+
+/* The reference's logits, the second session and the pages of mapped weights that only other windows touch are this
+ * run's own, not the workload's: the peak is read before them, and is the answer to "finish". */
 static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
 {
     const char *path = NULL;
     accuracy_result result;
+    sha256_hex scored;
     CIUIC_TRY(json_get_string(request, "accuracy", "file", &path));
-    CIUIC_TRY(workload_accuracy(w->work, path, &result));
-    malloc_trim(0);
-    memory_reset_peak();
+    CIUIC_TRY(read_memory(w));
+    CIUIC_TRY(workload_accuracy(w->work, path, &result, &scored));
     cJSON *metrics = accuracy_json(&result);
-    if (metrics == NULL || !cJSON_AddItemToObject(answer, "accuracy", metrics))
+    if (metrics == NULL || !cJSON_AddItemToObject(answer, "accuracy", metrics) ||
+        cJSON_AddStringToObject(answer, "output_sha256", scored.text) == NULL)
         return ciuic_fail_memory("an answer", 0);
     return CIUIC_OK;
+}
+
+/* Whether the answer to `command` that is being made is the one to go wrong in this way. */
+static bool fault_due(const fault *f, const char *kind, const char *command)
+{
+    return f->countdown == 1 && strcmp(f->kind, kind) == 0 && strcmp(f->command, command) == 0;
 }
 
 static bool timed_body(void *context)
@@ -232,20 +246,22 @@ static bool timed_body(void *context)
     return w->failed == CIUIC_OK;
 }
 
+/* One repetition goes before those that are timed: the workers before this one have had the caches to themselves. */
 static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
 {
     size_t iterations = 0;
     gbench_time time;
     CIUIC_TRY(json_get_size(request, "measure", "iterations", 1, 1u << 30, &iterations));
     w->failed = CIUIC_OK;
+    CIUIC_TRY(workload_run(w->work));
     counters_start(w->counters);
     const bool timed = gbench_run(iterations, timed_body, w, &time);
     counters_stop(w->counters);
     if (w->failed != CIUIC_OK) return w->failed;
     if (!timed) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "Google Benchmark reported no time");
     w->repetitions += time.iterations;
-    const bool nan = strcmp(w->fault.kind, "nan") == 0 && w->fault.countdown == 1;
-    json_add_double(answer, "seconds", nan ? NAN : time.real_s);
+    if (fault_due(&w->fault, "wrong", "measure")) workload_spoil_output(w->work);
+    json_add_double(answer, "seconds", fault_due(&w->fault, "nan", "measure") ? NAN : time.real_s);
     json_add_double(answer, "cpu_seconds", time.cpu_s);
     const sha256_hex output = workload_output(w->work);
     if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL) return ciuic_fail_memory("an answer", 0);
@@ -255,11 +271,10 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
 static ciuic_status do_finish(worker *w, const cJSON *request, cJSON *answer)
 {
     (void)request;
-    process_memory memory = {0};
-    if (!memory_read(&memory)) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "/proc/self/status does not give VmHWM");
-    json_add_size(answer, "peak_rss", memory.peak_rss > w->first_peak ? memory.peak_rss : w->first_peak);
-    json_add_size(answer, "rss_anon", memory.rss_anon);
-    json_add_size(answer, "rss_file", memory.rss_file);
+    CIUIC_TRY(read_memory(w));
+    json_add_size(answer, "peak_rss", w->memory.peak_rss);
+    json_add_size(answer, "rss_anon", w->memory.rss_anon);
+    json_add_size(answer, "rss_file", w->memory.rss_file);
     cJSON *counted = counters_json(w->counters, w->repetitions);
     if (counted == NULL || !cJSON_AddItemToObject(answer, "counters", counted))
         return ciuic_fail_memory("an answer", 0);
@@ -269,17 +284,17 @@ static ciuic_status do_finish(worker *w, const cJSON *request, cJSON *answer)
 /* ---- serving ---------------------------------------------------------------------------------------------------- */
 
 /* Waits until this process's threads sleep: OpenMP's spin for some milliseconds after a parallel region, which would
- * steal from whoever is timed next. Gives up after a fifth of a second; *settled says which. */
-static void settle(bool *settled)
+ * steal from whoever is timed next. A worker that finds no rest would spoil every other one's samples: it fails. */
+static ciuic_status settle(void)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    const double deadline = now_s(CLOCK_MONOTONIC) + 0.2;
-    *settled = false;
-    while (!*settled && now_s(CLOCK_MONOTONIC) < deadline) {
+    const double patience_s = 2, deadline = now_s(CLOCK_MONOTONIC) + patience_s;
+    while (now_s(CLOCK_MONOTONIC) < deadline) {
         const double cpu = now_s(CLOCK_PROCESS_CPUTIME_ID), wall = now_s(CLOCK_MONOTONIC);
         nanosleep(&pause, NULL);
-        *settled = now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu < 0.1 * (now_s(CLOCK_MONOTONIC) - wall);
+        if (now_s(CLOCK_PROCESS_CPUTIME_ID) - cpu < 0.1 * (now_s(CLOCK_MONOTONIC) - wall)) return CIUIC_OK;
     }
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "its threads did not come to rest within %g s", patience_s);
 }
 
 static void send_text(const char *text, size_t length)
@@ -307,6 +322,13 @@ static void send_answer(const cJSON *answer)
     cJSON_free(text);
 }
 
+static void *never_sleep(void *unused)
+{
+    (void)unused;
+    for (;;) sched_yield();
+    return NULL;
+}
+
 /* Does what --fault asked for, in place of answering; returns when there is nothing to do wrong. */
 static void maybe_fail(fault *f, const char *command)
 {
@@ -319,6 +341,8 @@ static void maybe_fail(fault *f, const char *command)
     }
     if (strcmp(f->kind, "abort") == 0) abort();
     if (strcmp(f->kind, "exit") == 0) _exit(7);
+    pthread_t thread;
+    if (strcmp(f->kind, "busy") == 0) pthread_create(&thread, NULL, never_sleep, NULL);
     if (strcmp(f->kind, "junk") == 0) send_text(junk, sizeof junk - 1);
     if (strcmp(f->kind, "silent") == 0) shutdown(STDIN_FILENO, SHUT_RDWR);
     if (strcmp(f->kind, "hang") == 0 || strcmp(f->kind, "silent") == 0)
@@ -349,6 +373,15 @@ static ciuic_status run_request(worker *w, const cJSON *request, cJSON *answer, 
     return (*type)->run(w, request, answer);
 }
 
+/* *answer becomes the last error instead. */
+static void answer_error(cJSON **answer)
+{
+    cJSON_Delete(*answer);
+    *answer = cJSON_CreateObject();
+    cJSON_AddBoolToObject(*answer, "ok", false);
+    cJSON_AddStringToObject(*answer, "error", ciuic_last_error());
+}
+
 /* Answers one line; false ends the process. */
 static bool serve_line(worker *w, const char *line, size_t length)
 {
@@ -357,18 +390,9 @@ static bool serve_line(worker *w, const char *line, size_t length)
     cJSON_AddBoolToObject(answer, "ok", true);
     ciuic_status status = json_parse(line, length, "request", &request);
     if (status == CIUIC_OK) status = run_request(w, request, answer, &type);
-    if (status != CIUIC_OK) {
-        cJSON_Delete(answer);
-        answer = cJSON_CreateObject();
-        cJSON_AddBoolToObject(answer, "ok", false);
-        cJSON_AddStringToObject(answer, "error", ciuic_last_error());
-    }
     if (type != NULL) maybe_fail(&w->fault, type->name);
-    if (type != NULL && !type->last) {
-        bool settled = false;
-        settle(&settled);
-        cJSON_AddBoolToObject(answer, "settled", settled);
-    }
+    if (status == CIUIC_OK && !type->last) status = settle();
+    if (status != CIUIC_OK) answer_error(&answer);
     send_answer(answer);
     cJSON_Delete(answer);
     cJSON_Delete(request);

@@ -155,6 +155,11 @@ sha256_hex workload_output(const workload *w)
     return sha256_data(w->logits, w->vocabulary * sizeof *w->logits);
 }
 
+void workload_spoil_output(workload *w)
+{
+    w->logits[0] += 1;
+}
+
 void workload_memory(const workload *w, ciuic_memory_use *use)
 {
     ciuic_session_memory(w->session, use);
@@ -226,11 +231,14 @@ typedef struct comparison {
     const workload *w;
     accuracy *sum;
     const float *reference; /* the next position's row */
+    size_t positions;       /* compared so far; the timed ones come first */
+    sha256_hex scored;      /* of the last timed position's logits */
 } comparison;
 
 static ciuic_status compare(comparison *c, const float *logits, int32_t next)
 {
     if (!accuracy_add(c->sum, logits, c->reference, next)) return ciuic_fail_memory("the accuracy", 0);
+    if (++c->positions == c->w->spec.tokens) c->scored = sha256_data(logits, c->w->vocabulary * sizeof *logits);
     c->reference += c->w->vocabulary;
     return CIUIC_OK;
 }
@@ -296,7 +304,7 @@ static ciuic_status map_reference(const workload *w, const char *path, const flo
     return result;
 }
 
-ciuic_status workload_accuracy(workload *w, const char *path, accuracy_result *result)
+ciuic_status workload_accuracy(workload *w, const char *path, accuracy_result *result, sha256_hex *scored)
 {
     const float *reference = NULL;
     size_t bytes = 0;
@@ -312,6 +320,7 @@ ciuic_status workload_accuracy(workload *w, const char *path, accuracy_result *r
         status = window_session(w, longer ? spec->tokens : spec->window_tokens, &session);
     if (status == CIUIC_OK) status = compare_all(w, &c, session, rows);
     if (status == CIUIC_OK) accuracy_finish(c.sum, result);
+    *scored = c.scored;
     accuracy_free(c.sum);
     ciuic_session_free(session);
     free(rows);

@@ -28,6 +28,8 @@ void workload_free(workload *w); /* NULL is allowed */
 ciuic_status workload_run(workload *w);
 /* Digest of the logits that the last repetition ended with. */
 sha256_hex workload_output(const workload *w);
+/* Tests: makes these logits wrong, as a kernel would that another process disturbs. */
+void workload_spoil_output(workload *w);
 void workload_memory(const workload *w, ciuic_memory_use *use);
 
 /* Positions that are compared: the timed ones (all of a prefill, all decoded ones), then windows * window_tokens. */
@@ -36,7 +38,8 @@ size_t workload_positions(const workload_spec *spec);
  * model should be the reference. */
 ciuic_status workload_write_reference(workload *w, const char *path);
 /* Error of the model against that file. A prefill's logits come from prefills, a decode's from token-by-token decoding;
- * the last timed position is taken from a repetition exactly as timed. */
-ciuic_status workload_accuracy(workload *w, const char *path, accuracy_result *result);
+ * the last timed position is taken from a repetition exactly as timed. *scored is the digest of that position's logits,
+ * made when they were compared: what a timed repetition must end with for these errors to be its own. */
+ciuic_status workload_accuracy(workload *w, const char *path, accuracy_result *result, sha256_hex *scored);
 
 #endif
