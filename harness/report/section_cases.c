@@ -32,6 +32,17 @@ static void put_ratio(page *p, const result_case *c, const char *baseline)
     page_cell(p, TONE_PLAIN, "%s", text);
 }
 
+/* Tokens per second that compare across blocks: a case was measured in one block and the baselines in all, and blocks
+ * differ in what disturbed them. tuned was in every one; so its own median over all, times the ratio over tuned of the
+ * rounds that both were in. Without a ratio there is only the case's own median. */
+static double comparable_speed(const report_view *v, const result_case *c)
+{
+    const result_case *tuned = v->r->groups[c->group].tuned;
+    const double ratio = view_number(json_find(json_find(c->json, "ratios"), "tuned"), "value");
+    if (!case_ok(tuned) || c == tuned || isnan(ratio)) return case_number(c, "tokens_per_s", NULL);
+    return case_number(tuned, "tokens_per_s", NULL) * ratio;
+}
+
 static void put_speed_group(page *p, const report_view *v, size_t group)
 {
     static const page_column columns[] = {
@@ -43,21 +54,25 @@ static void put_speed_group(page *p, const report_view *v, size_t group)
     view_plot(p, v, "speedup", group,
               "Times as fast as tuned. Blue: everything on; orange: baselines; grey: other variants. Bars are 95% "
               "intervals, often narrower than the points.");
-    page_table_begin(p, "Speed of every variant", columns, COUNT(columns), false);
+    page_table_begin(p,
+                     "Speed of every variant. tuned: the median of all its rounds. Every other row: that, times its "
+                     "ratio over tuned, so that rows compare although not all ran in the same rounds; times follow "
+                     "from speeds, and results.json has the raw samples",
+                     columns, COUNT(columns), false);
     for (size_t i = 0; i < v->r->case_count; i++) {
         if (!shown(v, i, group)) continue;
         const result_case *c = &v->r->cases[i];
-        const double reached = case_number(c, "tokens_per_s", NULL),
-                     most = case_number(c, "ceiling_tokens_per_s", NULL);
-        const double median = 1e3 * case_number(c, "latency_s", "median");
+        const result_group *of = &v->r->groups[group];
+        const double reached = comparable_speed(v, c), most = case_number(c, "ceiling_tokens_per_s", NULL);
         const double low = 1e3 * case_number(c, "latency_s", "low"), high = 1e3 * case_number(c, "latency_s", "high");
         view_plain(reached < 1000.0 ? "%.4g" : "%.0f", reached, speed, sizeof speed);
         view_plain(most < 1000.0 ? "%.4g" : "%.0f", most, ceiling, sizeof ceiling);
         view_plain("%.0f%%", 100.0 * reached / most, share, sizeof share);
-        if (isnan(low))
-            view_plain("%.4g", median, time, sizeof time);
+        const double milliseconds = 1e3 * (double)of->tokens * (double)of->batch / reached;
+        if (isnan(low) || c != of->tuned)
+            view_plain("%.4g", milliseconds, time, sizeof time);
         else
-            snprintf(time, sizeof time, "%.4g (%.4g to %.4g)", median, low, high);
+            snprintf(time, sizeof time, "%.4g (%.4g to %.4g)", milliseconds, low, high);
         put_name(p, c);
         page_cell(p, TONE_PLAIN, "%s", speed);
         page_cell(p, TONE_PLAIN, "%s", time);

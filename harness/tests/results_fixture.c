@@ -224,6 +224,7 @@ static void add_block(const fixture_machine *m, const phase_shape *shape, const 
             double seconds = NAN;
             for (int i = 0; i < SLOTS; i++)
                 if (strcmp(slots[i].id, list->string) == 0) seconds = slots[i].seconds;
+            if (m->disturbed > 0.0 && block + 1 == m->blocks) seconds *= m->disturbed;
             seconds *= (1.0 + m->drift * (double)round) * (1.0 + m->noise * (2.0 * uniform() - 1.0));
             cJSON_AddItemToArray(list, json_double(seconds));
             cJSON_AddItemToArray(order, cJSON_CreateString(list->string));

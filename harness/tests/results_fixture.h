@@ -13,6 +13,7 @@ typedef struct fixture_machine {
     double openblas_gain; /* over naive */
     double noise;         /* relative, uniform, either way, independent for each sample */
     double drift;         /* relative, added round by round to all cases alike */
+    double disturbed;     /* all cases of each workload's last block take so many times as long; 0 for none of it */
     size_t rounds;
     size_t blocks;      /* the variants of a workload are dealt out to so many blocks; each has the baselines */
     bool accuracy_null; /* every accuracy metric is null, as for logits that are NaN */
