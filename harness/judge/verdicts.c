@@ -126,26 +126,59 @@ static void memory_evidence(const result_set *r, const result_case *base, const 
                                             : "none: counted, not sampled");
 }
 
-static void error_evidence(const claim_metric *metric, const result_case *c, evidence *e)
+/* How near to its bound an error without an interval decides nothing, relative to the bound. A margin, not an estimate:
+ * positions of one text are correlated, so that the spread of their mean cannot be had from a few hundred of them as if
+ * they were independent; a tenth is what two or three standard errors come to where a position's error varies by a
+ * third of its mean and every fourth of 400 positions counts as independent (2 or 3 x 1/3 / sqrt(100)). */
+static const double error_margin = 0.1;
+
+/* exp(rise) - 1 with 1.96 standard errors. That takes tokens for independent; neighbours are not, and the interval is a
+ * little narrow for it. */
+static void rise_evidence(const result_case *c, evidence *e)
 {
-    if (metric->field != NULL) {
-        e->value = e->low = e->high = case_number(c, "accuracy", metric->field);
-        const double positions = case_number(c, "accuracy", "positions");
-        snprintf(e->interval, sizeof e->interval, "none: computed over all logits of %.0f positions, not sampled",
-                 isnan(positions) ? 0.0 : positions);
+    const double rise = case_number(c, "accuracy", "nll_rise"), error = case_number(c, "accuracy", "nll_rise_error");
+    const double tokens = case_number(c, "accuracy", "tokens");
+    e->value = expm1(rise);
+    e->low = expm1(rise - 1.96 * error);
+    e->high = expm1(rise + 1.96 * error);
+    e->rounds = tokens > 0.0 ? (size_t)tokens : 0;
+    snprintf(e->interval, sizeof e->interval, "95%% if the %zu paired tokens were independent: normal", e->rounds);
+}
+
+/* Wilson's interval for a share of n positions: unlike the normal one it does not shrink to nothing at 0 and 1. */
+static void share_evidence(double share, double n, evidence *e)
+{
+    const double z2 = 1.96 * 1.96 / n;
+    const double middle = (share + z2 / 2.0) / (1.0 + z2);
+    const double half = sqrt(z2 * (share * (1.0 - share) + z2 / 4.0)) / (1.0 + z2);
+    e->low = middle - half;
+    e->high = middle + half;
+    snprintf(e->interval, sizeof e->interval, "95%% if the %.0f positions were independent: Wilson's", n);
+}
+
+static void error_evidence(const claim *about, const result_case *c, evidence *e)
+{
+    const char *field = about->metric->field;
+    const double positions = case_number(c, "accuracy", "positions");
+    double margin = 0.0;
+    if (field != NULL) e->value = e->low = e->high = case_number(c, "accuracy", field);
+    if (field == NULL) {
+        rise_evidence(c, e);
+    } else if (strcmp(field, "kl") == 0) {
+        const double error = case_number(c, "accuracy", "kl_error");
+        e->low = e->value - 1.96 * error;
+        e->high = e->value + 1.96 * error;
+        snprintf(e->interval, sizeof e->interval, "95%% if the %.0f positions were independent: normal", positions);
+    } else if (strcmp(field, "top1_agreement") == 0) {
+        share_evidence(e->value, positions, e);
     } else {
-        /* 1.96 standard errors: the mean of thousands of paired differences is normal enough for this. */
-        const double rise = case_number(c, "accuracy", "nll_rise"),
-                     error = case_number(c, "accuracy", "nll_rise_error");
-        e->value = expm1(rise);
-        e->low = expm1(rise - 1.96 * error);
-        e->high = expm1(rise + 1.96 * error);
-        const double tokens = case_number(c, "accuracy", "tokens");
-        e->rounds = tokens > 0.0 ? (size_t)tokens : 0;
-        snprintf(e->interval, sizeof e->interval, "95%%, normal, over %zu paired tokens", e->rounds);
+        margin = error_margin * (isnan(about->max) ? about->min : about->max);
+        snprintf(e->interval, sizeof e->interval,
+                 "none: %s over %.0f positions; within 10%% of the bound nothing is decided",
+                 strcmp(field, "max_abs_error") == 0 ? "the largest" : "a mean", isnan(positions) ? 0.0 : positions);
     }
-    e->judged_low = e->low;
-    e->judged_high = e->high;
+    e->judged_low = e->low - margin;
+    e->judged_high = e->high + margin;
     const cJSON *finite = json_find(json_find(c->json, "accuracy"), "finite");
     if (cJSON_IsFalse(finite))
         snprintf(e->problem, sizeof e->problem, "its logits hold NaN or infinity");
@@ -166,7 +199,7 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
                     .both_at_ceiling = NAN};
     if (!case_ok(c) && !complain(e, "the case", c)) return CIUIC_OK;
     if (about->metric->kind == METRIC_ERROR) {
-        error_evidence(about->metric, c, e);
+        error_evidence(about, c, e);
         return CIUIC_OK;
     }
     if (!case_ok(base)) {
@@ -226,6 +259,7 @@ static void explain(const claim *about, const evidence *e, verdict v, const char
     } else {
         append(text, SENTENCE, " is too close to %s, %s, to tell", limit, bound);
         if (e->floor > 0.0) append(text, SENTENCE, " (noise floor %.1f%%)", 100.0 * e->floor);
+        if (about->metric->kind == METRIC_ERROR) append(text, SENTENCE, " (interval: %s)", e->interval);
     }
     if (about->metric->kind == METRIC_SPEED) explain_speed(about, e, v, baseline, text);
     append(text, SENTENCE, ".");

@@ -187,9 +187,9 @@ void section_method(page *p, const report_view *v)
               "otherwise inconclusive. Each is judged on its own: of twenty claims that sit exactly on their "
               "bound, about one is called.");
     page_item(
-        p, "The rise in perplexity has a normal interval over paired tokens; errors of logits and bytes are computed, "
-           "not sampled, and have none. Neighbouring tokens are not quite independent, so that interval is a little "
-           "narrow.");
+        p, "The rise in perplexity has a normal interval over paired tokens; neighbouring tokens are not quite "
+           "independent, so it is a little narrow. The mean absolute error is a mean over the positions compared and "
+           "has no interval here: within 10%% of its bound it decides nothing. Bytes are counted, not sampled.");
     page_item(
         p,
         "Errors belong to the timed program: its outputs while it was timed were compared with those whose error was "
@@ -218,6 +218,12 @@ void section_reproduce(page *p, const report_view *v)
     for (const cJSON *entry = cJSON_IsObject(program) ? program->child : NULL; entry != NULL; entry = entry->next) {
         page_cell(p, TONE_PLAIN, "program, %s", entry->string);
         put_value(p, entry);
+    }
+    const cJSON *checkpoint = NULL;
+    cJSON_ArrayForEach(checkpoint, json_find(root, "checkpoints"))
+    {
+        page_cell(p, TONE_PLAIN, "checkpoint %s, sha256 of its files", view_text(checkpoint, "name", ""));
+        put_value(p, json_find(checkpoint, "sha256"));
     }
     for (size_t k = 0; k < COUNT(keys); k++) {
         page_cell(p, TONE_PLAIN, "%s", keys[k]);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/judge/claims.h"
+#include "harness/judge/judge.h"
 #include "harness/tests/results_fixture.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
@@ -112,10 +113,56 @@ static void claims_are_about_everything_on(void)
     cJSON_Delete(claims);
 }
 
+/* A mean over a few hundred positions has no interval here, so that close to the bound it decides nothing; KL has a
+ * standard error and agreement a binomial one. */
+static void errors_are_not_exact(void)
+{
+    static const char about[] =
+        "[{\"id\": \"x\", \"question\": \"q\", \"sentence\": \"s\", \"source\": \"t\", \"metric\": \"%s\", \"%s\": %g,"
+        " \"phases\": [\"decode\"], \"variant\": {\"quantize\": \"int4\", \"graph\": true, \"memory\": \"on\","
+        " \"kernels\": \"best\"}, \"baselines\": [\"reference\"]}]";
+    /* The fixture has 4096 positions, a KL equal to the rise with 1/30 of it as its standard error, and an agreement
+     * of 1 - error / 2. */
+    const struct {
+        const char *metric, *key;
+        double bound, error, rise;
+        const char *expected, *said;
+    } table[] = {
+        {"mean_abs_error", "max", 0.01, 0.0089, 0, "supported", "keeps"},
+        {"mean_abs_error", "max", 0.01, 0.0091, 0, "inconclusive", "a mean over 4096 positions"},
+        {"mean_abs_error", "max", 0.01, 0.0109, 0, "inconclusive", "within 10% of the bound nothing is decided"},
+        {"mean_abs_error", "max", 0.01, 0.0111, 0, "refuted", "misses"},
+        {"kl", "max", 0.01, 0.01, 0.0093, "supported", "keeps"}, /* + 1.96 / 30 of it is 0.0099 */
+        {"kl", "max", 0.01, 0.01, 0.0095, "inconclusive", "too close"},
+        {"kl", "max", 0.01, 0.01, 0.0108, "refuted", "misses"},
+        {"top1_agreement", "min", 0.95, 0.08, 0, "supported", "keeps"}, /* 96% +- 1.96 * 0.31% */
+        {"top1_agreement", "min", 0.95, 0.09, 0, "inconclusive", "too close"},
+        {"top1_agreement", "min", 0.95, 0.12, 0, "refuted", "misses"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[512];
+        fixture_machine machine = fixture_usual;
+        machine.int4_error = table[i].error;
+        machine.int4_rise = table[i].rise;
+        snprintf(text, sizeof text, about, table[i].metric, table[i].key, table[i].bound);
+        cJSON *claims = cJSON_Parse(text), *results = fixture_results(&machine);
+        CHECK(judge_results(results, claims) == CIUIC_OK, "row %zu: %s", i, ciuic_last_error());
+        const cJSON *v = fixture_verdict(results, "x", "int4+graph+memory+avx512", "reference");
+        const char *found = cJSON_GetStringValue(json_find(v, "verdict"));
+        const char *reason = cJSON_GetStringValue(json_find(v, "reason"));
+        CHECK(found != NULL && reason != NULL && strcmp(found, table[i].expected) == 0 &&
+                  strstr(reason, table[i].said) != NULL,
+              "row %zu: %s, expected %s: %s", i, found, table[i].expected, reason);
+        cJSON_Delete(results);
+        cJSON_Delete(claims);
+    }
+}
+
 static const test_case cases[] = {
     {"the project's own claims", the_projects_claims},
     {"bad claims are refused with the place and what was expected", bad_claims},
     {"verdicts follow the interval", verdicts_follow_the_interval},
+    {"errors are not exact", errors_are_not_exact},
     {"claims are about variants with everything on", claims_are_about_everything_on},
 };
 
