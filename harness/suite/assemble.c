@@ -317,7 +317,7 @@ static void add_program(cJSON *results, const cJSON *run)
 
 static void add_header(cJSON *results, const bench_record *r, bool complete)
 {
-    static const char *const from_run[] = {"started", "command", "suite_file", "suite_sha256", "seed"};
+    static const char *const from_run[] = {"started", "command", "suite_file", "suite_sha256", "seed", "checkpoints"};
     char now[32];
     format_time(now);
     json_add_size(results, "schema_version", 1);

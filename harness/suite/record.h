@@ -4,7 +4,8 @@
  * resumed run knows exactly what the killed one knew.
  *
  * Entries, by "kind"; each has "t", seconds of work since the bench began:
- *   run        the first: what this bench is (digests of suite, matrix and program, seed, rounds), command, started
+ *   run        the first: what this bench is (digests of suite, matrix, program and checkpoints, seed, rounds, cpu),
+ *              command, started
  *   resume     the run went on: command, at
  *   machine    the machine record
  *   reference  workload, sha256 of the file of the reference's logits; or "failed"

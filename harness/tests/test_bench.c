@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "harness/report/schema.h"
+#include "harness/sha256.h"
 #include "harness/tests/program.h"
 #include "harness/tests/suite_fixture.h"
 #include "harness/worker/bench.h"
@@ -52,12 +54,16 @@ static cJSON *read_results(const char *folder)
     return results;
 }
 
+/* As the first bench measured it: that takes longer than the small suite itself. NULL before. */
+static cJSON *measured_machine;
+
 /* The prefill half of the small suite: one block of SLOTS workers. */
 static bench_options small_bench(const char *suite_path, const char *folder)
 {
     static char name[] = "bench";
     static char *arguments[] = {name, NULL};
     bench_options o = {.suite_path = suite_path, .directory = folder, .argc = 1, .argv = arguments};
+    o.machine = measured_machine;
     o.filter.only = "prefill";
     return o;
 }
@@ -124,6 +130,24 @@ static void check_twins(const cJSON *block)
     }
 }
 
+static void check_checkpoint(const cJSON *checkpoint)
+{
+    static const char *const expected[] = {"config.json", "model.safetensors", "streams.safetensors"};
+    const cJSON *files = json_find(checkpoint, "files");
+    CHECK(strcmp(text(checkpoint, "name"), "deepseek-v3-tiny") == 0, "checkpoint \"%s\"", text(checkpoint, "name"));
+    CHECK(cJSON_GetArraySize(files) == 3, "%d files", cJSON_GetArraySize(files));
+    for (int i = 0; i < 3; i++) {
+        char path[128];
+        sha256_hex digest = {""};
+        const cJSON *file = cJSON_GetArrayItem(files, i);
+        snprintf(path, sizeof path, "datasets/deepseek-v3-tiny/%s", expected[i]);
+        CHECK(sha256_file(path, &digest) == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK(strcmp(text(file, "file"), expected[i]) == 0 && strcmp(text(file, "sha256"), digest.text) == 0, "%s: %s",
+              text(file, "file"), text(file, "sha256"));
+        CHECK(strcmp(text(file, "covers"), "file") == 0, "%s covers %s", expected[i], text(file, "covers"));
+    }
+}
+
 static void a_bench_leaves_results_that_fit_the_schema(void)
 {
     char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL),
@@ -143,6 +167,8 @@ static void a_bench_leaves_results_that_fit_the_schema(void)
     const cJSON *error = json_find(naive, "max_abs_error");
     CHECK(cJSON_IsNumber(error) && error->valuedouble == 0, "naive differs from the reference");
     CHECK(find_case(results, "#again") != NULL, "no twin");
+    check_checkpoint(cJSON_GetArrayItem(json_find(results, "checkpoints"), 0));
+    if (measured_machine == NULL) measured_machine = cJSON_Duplicate(json_find(results, "machine"), 1);
     cJSON_ArrayForEach(item, json_find(results, "blocks")) check_twins(item);
     cJSON_Delete(results);
     char *journal = join(out, "journal.jsonl"), *left = join(out, "reference-0.f32");
@@ -160,11 +186,10 @@ static void a_worker_that_fails_costs_one_case(void)
     static const struct {
         const char *fault, *reason;
     } rows[] = {
-        /* Three trials come first; then three rounds. */
-        {"sigkill@load", "killed by signal 9"},    {"sigill@measure:5", "killed by signal 4"},
-        {"nan@measure:5", "not a number above 0"}, {"junk@accuracy", "no answer"},
-        {"exit@finish", "ended with status 7"},    {"wrong@measure:5", "wrong output"},
-        {"busy@measure:5", "come to rest"},
+        /* Two trials come first; then three rounds. */
+        {"sigkill@load", "killed by signal 9"},    {"sigill@measure:4", "killed by signal 4"},
+        {"nan@measure:4", "not a number above 0"}, {"junk@accuracy", "no answer"},
+        {"exit@finish", "ended with status 7"},    {"wrong@measure:4", "wrong output"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
@@ -188,6 +213,63 @@ static void a_worker_that_fails_costs_one_case(void)
         free(path);
         remove_folder(folder);
     }
+}
+
+static void no_measurement_at_all_is_a_failure(void)
+{
+    char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL),
+         *out = join(folder, "out");
+    bench_options options = small_bench(path, out);
+    options.fault_only = "/";
+    options.fault = "exit@load";
+    CHECK(run_quietly(&options) == CIUIC_ERROR_UNSUPPORTED, "it succeeded");
+    CHECK(strstr(ciuic_last_error(), "not one case was measured") != NULL, "%s", ciuic_last_error());
+    cJSON *results = read_results(out);
+    CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(count_cases(results, "failed") == SLOTS, "%zu failed", count_cases(results, "failed"));
+    cJSON_Delete(results);
+    remove_folder(out);
+    free(path);
+    remove_folder(folder);
+}
+
+/* `bytes` bytes of a file of the test checkpoint into a folder, all when SIZE_MAX. */
+static void copy_part(const char *name, const char *folder, size_t bytes)
+{
+    char *from = join("datasets/deepseek-v3-tiny", name), *to = join(folder, name);
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    CHECK(in != NULL && out != NULL, "%s cannot be copied", name);
+    for (int c = 0; in != NULL && out != NULL && bytes > 0 && (c = fgetc(in)) != EOF; bytes--) fputc(c, out);
+    if (in != NULL) fclose(in);
+    if (out != NULL) fclose(out);
+    free(from);
+    free(to);
+}
+
+/* A copy of the test checkpoint beside a suite in `folder`, the weights cut at `bytes`; and the suite. */
+static char *copied_checkpoint(const char *folder, size_t bytes, char **suite_path)
+{
+    char *copy = join(folder, "deepseek-v3-tiny");
+    CHECK(mkdir(copy, 0777) == 0, "%s cannot be made", copy);
+    copy_part("config.json", copy, SIZE_MAX);
+    copy_part("streams.safetensors", copy, SIZE_MAX);
+    copy_part("model.safetensors", copy, bytes);
+    *suite_path = write_suite(folder, "small.json", "@ROOT@/datasets/deepseek-v3-tiny", "deepseek-v3-tiny");
+    return copy;
+}
+
+static void a_checkpoint_that_is_not_sound_is_refused_first(void)
+{
+    char *folder = temporary_folder(), *path = NULL, *out = join(folder, "out");
+    char *copy = copied_checkpoint(folder, 1000000, &path);
+    bench_options options = small_bench(path, out);
+    CHECK(run_quietly(&options) == CIUIC_ERROR_INPUT, "it was accepted");
+    CHECK(strstr(ciuic_last_error(), "model.safetensors") != NULL, "%s", ciuic_last_error());
+    CHECK(access(out, F_OK) != 0, "something was written");
+    free(out);
+    free(path);
+    remove_folder(copy);
+    remove_folder(folder);
 }
 
 /* ---- going on --------------------------------------------------------------------------------------------------- */
@@ -295,13 +377,30 @@ static void a_cut_bench_goes_on_where_it_was(void)
     remove_folder(folder);
 }
 
+/* One weight, by one bit. */
+static void change_weights(const char *checkpoint)
+{
+    char *path = join(checkpoint, "model.safetensors");
+    FILE *file = fopen(path, "r+b");
+    CHECK(file != NULL && fseek(file, -2, SEEK_END) == 0, "%s cannot be changed", path);
+    const int byte = file != NULL ? fgetc(file) : EOF;
+    if (file != NULL) {
+        CHECK(fseek(file, -2, SEEK_END) == 0 && fputc(byte ^ 1, file) != EOF, "%s cannot be changed", path);
+        fclose(file);
+    }
+    free(path);
+}
+
 static void another_bench_is_not_gone_on_with(void)
 {
-    char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
+    char *folder = temporary_folder(), *path = NULL, *copy = copied_checkpoint(folder, SIZE_MAX, &path);
     char *other = write_suite(folder, "other.json", "\"seed\": 7", "\"seed\": 8"), *out = join(folder, "out");
     bench_options first = small_bench(path, out);
     CHECK(run_quietly(&first) == CIUIC_OK, "%s", ciuic_last_error());
-    bench_options seed = first, suite_file = first, matrix = first, rounds = first;
+    bench_options seed = first, suite_file = first, matrix = first, rounds = first, machine = first, weights = first;
+    cJSON *other_machine = cJSON_Duplicate(measured_machine, 1);
+    cJSON_ReplaceItemInObjectCaseSensitive(other_machine, "cpu", cJSON_CreateString("Z80"));
+    machine.machine = other_machine;
     seed.seed_given = true, seed.seed = 9;
     suite_file.suite_path = other;
     matrix.filter.only = "prefill8@0/b1/t1/int8+graph+c";
@@ -309,13 +408,18 @@ static void another_bench_is_not_gone_on_with(void)
     const struct {
         bench_options *options;
         const char *says;
-    } rows[] = {{&seed, "--seed"}, {&suite_file, "suite file has changed"}, {&matrix, "--only"}, {&rounds, "--rounds"}};
+    } rows[] = {
+        {&seed, "--seed"},     {&suite_file, "suite file has changed"}, {&matrix, "--only"},
+        {&rounds, "--rounds"}, {&machine, "another machine"},           {&weights, "checkpoint's files have changed"}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         rows[i].options->resume = true;
+        if (rows[i].options == &weights) change_weights(copy);
         const ciuic_status status = run_quietly(rows[i].options);
         CHECK(status == CIUIC_ERROR_USAGE && strstr(ciuic_last_error(), rows[i].says) != NULL, "row %zu: status %d: %s",
               i, (int)status, ciuic_last_error());
     }
+    cJSON_Delete(other_machine);
+    remove_folder(copy);
     free(other);
     remove_folder(out);
     free(path);
@@ -385,6 +489,8 @@ static void a_signal_from_outside_loses_nothing(void)
 static const test_case cases[] = {
     {"a_bench_leaves_results_that_fit_the_schema", a_bench_leaves_results_that_fit_the_schema},
     {"a_worker_that_fails_costs_one_case", a_worker_that_fails_costs_one_case},
+    {"no_measurement_at_all_is_a_failure", no_measurement_at_all_is_a_failure},
+    {"a_checkpoint_that_is_not_sound_is_refused_first", a_checkpoint_that_is_not_sound_is_refused_first},
     {"a_cut_bench_goes_on_where_it_was", a_cut_bench_goes_on_where_it_was},
     {"another_bench_is_not_gone_on_with", another_bench_is_not_gone_on_with},
     {"a_signal_from_outside_loses_nothing", a_signal_from_outside_loses_nothing},

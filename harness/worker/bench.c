@@ -12,6 +12,7 @@
 #include "harness/judge/judge.h"
 #include "harness/measure/machine.h"
 #include "harness/suite/assemble.h"
+#include "harness/suite/checkpoint_digest.h"
 #include "harness/worker/block.h"
 #include "harness/worker/process.h"
 #include "optimizer/error.h"
@@ -73,6 +74,7 @@ static void add_command(cJSON *entry, const bench_options *o)
 static cJSON *run_entry(const bench *b, const char *program)
 {
     char now[32];
+    const cJSON *cpu = json_find(b->machine, "cpu");
     cJSON *entry = bench_entry("run");
     if (entry == NULL) return NULL;
     format_time(now);
@@ -80,6 +82,8 @@ static cJSON *run_entry(const bench *b, const char *program)
     cJSON_AddStringToObject(entry, "suite_sha256", b->suite->sha256.text);
     cJSON_AddStringToObject(entry, "matrix_sha256", b->matrix->sha256.text);
     cJSON_AddStringToObject(entry, "program_sha256", program);
+    cJSON_AddItemToObject(entry, "checkpoints", cJSON_Duplicate(b->checkpoints, 1));
+    cJSON_AddStringToObject(entry, "cpu", cJSON_IsString(cpu) ? cpu->valuestring : "unknown");
     json_add_size(entry, "seed", b->suite->seed);
     json_add_size(entry, "max_rounds", b->options->rounds);
     cJSON_AddStringToObject(entry, "started", now);
@@ -94,6 +98,8 @@ static ciuic_status check_same(const cJSON *before, const cJSON *now, const char
     } checks[] = {
         {"suite_sha256", "the suite file has changed"},
         {"program_sha256", "this is another build of the program"},
+        {"checkpoints", "a checkpoint's files have changed"},
+        {"cpu", "this is another machine"},
         {"seed", "--seed is another"},
         {"max_rounds", "--rounds is another"},
         {"matrix_sha256", "--only, --isa, --threads, CIUIC_ISA or the machine's cores are other"},
@@ -113,11 +119,9 @@ static ciuic_status note_machine(bench *b)
 {
     const cJSON *known = b->record->machine;
     progress_step(b->progress, "measuring the machine", bench_elapsed_s(b));
-    cJSON *entry = bench_entry("machine"), *machine = known != NULL ? cJSON_Duplicate(known, 1) : machine_describe();
+    cJSON *entry = bench_entry("machine"), *machine = cJSON_Duplicate(known != NULL ? known : b->machine, 1);
     ciuic_status status = entry != NULL && machine != NULL ? CIUIC_OK : ciuic_fail_memory("the machine record", 0);
-    if (status == CIUIC_OK && known == NULL)
-        cJSON_AddStringToObject(machine, "thread_binding", WORKER_OMP_PROC_BIND " " WORKER_OMP_PLACES " in workers");
-    if (status == CIUIC_OK) status = machine_measure(machine, machine_threads());
+    if (status == CIUIC_OK && b->options->machine == NULL) status = machine_measure(machine, machine_threads());
     if (status != CIUIC_OK) {
         cJSON_Delete(entry);
         cJSON_Delete(machine);
@@ -144,6 +148,11 @@ static ciuic_status replay(bench *b, const cJSON *entries, const cJSON *run)
 static ciuic_status begin(bench *b, const cJSON *entries)
 {
     sha256_hex program;
+    const cJSON *known = b->options->machine;
+    b->machine = known != NULL ? cJSON_Duplicate(known, 1) : machine_describe();
+    if (b->machine == NULL) return ciuic_fail_memory("the machine record", 0);
+    if (known == NULL)
+        cJSON_AddStringToObject(b->machine, "thread_binding", WORKER_OMP_PROC_BIND " " WORKER_OMP_PLACES " in workers");
     CIUIC_TRY(sha256_file("/proc/self/exe", &program));
     cJSON *run = run_entry(b, program.text), *read_back = NULL;
     if (run == NULL) return ciuic_fail_memory("a journal entry", 0);
@@ -185,19 +194,23 @@ static void print_text(const cJSON *summary, const char *key)
     if (cJSON_IsString(text) && text->valuestring[0] != '\0') printf("%s\n", text->valuestring);
 }
 
-static void print_summary(const bench *b, const cJSON *results)
+static size_t count_cases(const cJSON *results, const char *wanted)
 {
-    size_t ok = 0, failed = 0, skipped = 0;
-    const cJSON *item = NULL, *summary = json_find(results, "summary");
+    size_t n = 0;
+    const cJSON *item = NULL;
     cJSON_ArrayForEach(item, json_find(results, "cases"))
     {
         const cJSON *status = json_find(item, "status");
-        if (!cJSON_IsString(status)) continue;
-        ok += strcmp(status->valuestring, "ok") == 0;
-        failed += strcmp(status->valuestring, "failed") == 0;
-        skipped += strcmp(status->valuestring, "skipped") == 0;
+        n += cJSON_IsString(status) && strcmp(status->valuestring, wanted) == 0;
     }
-    printf("%zu cases measured", ok);
+    return n;
+}
+
+static void print_summary(const bench *b, const cJSON *results)
+{
+    const size_t failed = count_cases(results, "failed"), skipped = count_cases(results, "skipped");
+    const cJSON *summary = json_find(results, "summary");
+    printf("%zu cases measured", count_cases(results, "ok"));
     if (failed > 0) printf(", %zu failed", failed);
     if (skipped > 0) printf(", %zu skipped", skipped);
     printf(", in %.0f s\n", b->record->elapsed_s);
@@ -205,6 +218,17 @@ static void print_summary(const bench *b, const cJSON *results)
     print_text(summary, "joint");
     print_text(summary, "stages");
     printf("results: %s/results.json; next: ciuic report %s\n", b->directory, b->directory);
+}
+
+/* Results without a single measurement are a failure, whatever they explain. */
+static ciuic_status check_measured(const cJSON *results, const char *path)
+{
+    const cJSON *first = cJSON_GetArrayItem(json_find(results, "cases"), 0);
+    const cJSON *id = json_find(first, "id"), *reason = json_find(first, "reason");
+    if (count_cases(results, "ok") > 0) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: not one case was measured; %s: %s", path,
+                      cJSON_IsString(id) ? id->valuestring : "the first",
+                      cJSON_IsString(reason) ? reason->valuestring : "no reason");
 }
 
 static ciuic_status write_results(const bench *b, const cJSON *claims, bool complete)
@@ -217,6 +241,7 @@ static ciuic_status write_results(const bench *b, const cJSON *claims, bool comp
     if (status == CIUIC_OK) status = judge_results(results, claims);
     if (status == CIUIC_OK) status = json_write_file(path, results);
     if (status == CIUIC_OK && complete) print_summary(b, results);
+    if (status == CIUIC_OK && complete) status = check_measured(results, path);
     cJSON_Delete(results);
     free(path);
     return status;
@@ -246,9 +271,9 @@ static ciuic_status run_blocks(bench *b, const cJSON *claims)
         return explain_interruption(b);
     }
     CIUIC_TRY(status);
-    CIUIC_TRY(write_results(b, claims, true));
-    remove_references(b);
-    return CIUIC_OK;
+    status = write_results(b, claims, true);
+    remove_references(b); /* made again should they ever be needed */
+    return status;
 }
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
@@ -259,6 +284,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     CIUIC_TRY(suite_read(o->suite_path, &b->suite));
     if (o->seed_given) b->suite->seed = o->seed;
     CIUIC_TRY(claims_read(b->suite->claims, claims));
+    CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
     CIUIC_TRY(record_create(b->suite, b->matrix, &b->record));
     if (o->directory == NULL && asprintf(default_directory, "build/bench-%s", b->suite->name) < 0)
@@ -280,6 +306,8 @@ ciuic_status bench_run(const bench_options *options)
     progress_free(b.progress);
     cJSON_Delete(entries);
     cJSON_Delete(claims);
+    cJSON_Delete(b.machine);
+    cJSON_Delete(b.checkpoints);
     journal_close(b.journal);
     record_free(b.record);
     matrix_free(b.matrix);

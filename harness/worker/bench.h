@@ -16,10 +16,12 @@ typedef struct bench_options {
     char **argv;
     const char *fault_only; /* tests: slots whose id contains this get `fault`; NULL: none */
     const char *fault;
+    const cJSON *machine; /* tests: the machine's record, which is then not measured; NULL: it is */
 } bench_options;
 
 /* Measures, writes DIR/results.json, and prints what came out in a few lines on stdout. CIUIC_ERROR_INTERRUPTED when a
- * signal stopped it: results.json then holds what there is, and --resume goes on. */
+ * signal stopped it: results.json then holds what there is, and --resume goes on. CIUIC_ERROR_UNSUPPORTED when not one
+ * case could be measured; a checkpoint that is not sound is refused before anything is written. */
 ciuic_status bench_run(const bench_options *options);
 
 #endif

@@ -264,11 +264,11 @@ static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON 
     return note_failure(k, slot, "reported a time that is not a number above 0");
 }
 
-/* Single iterations that are not recorded tell how long one takes: the shortest of three, since what disturbs one only
+/* Single iterations that are not recorded tell how long one takes: the shorter of two, since what disturbs one only
  * makes it longer. */
 static ciuic_status try_slots(block *k)
 {
-    enum { TRIALS = 3 };
+    enum { TRIALS = 2 };
     for (int trial = 0; trial < TRIALS; trial++)
         for (size_t i = 0; i < k->plan->slot_count; i++) {
             if (k->workers[i] == NULL) continue;

@@ -17,6 +17,8 @@ typedef struct bench {
     bench_record *record;
     journal *journal;
     counter_support support;
+    cJSON *machine;     /* described, not measured */
+    cJSON *checkpoints; /* digests */
     progress *progress;
     double started_s; /* monotonic clock at the start, minus the seconds of work done before a resume */
 } bench;

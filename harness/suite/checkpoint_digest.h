@@ -1,0 +1,16 @@
+/* checkpoint_digest.h - which checkpoints a result is about: the digests of their files. */
+#ifndef CIUIC_CHECKPOINT_DIGEST_H
+#define CIUIC_CHECKPOINT_DIGEST_H
+
+#include <cjson/cJSON.h>
+
+#include "harness/suite/suite.h"
+
+/* Opens and checks every checkpoint of the suite, and describes its files:
+ *   [{"name", "sha256", "files": [{"file", "bytes", "sha256", "covers": "file" or "header"}]}]
+ * config.json, every file of weights, and streams.safetensors where it is there (the token ids). Files above 1 GiB would
+ * take longer to read than the bench takes: of those the header only, which names, places and types every tensor, and the
+ * size; "covers" says so. "sha256" of the checkpoint is that of its files' digests and sizes. */
+ciuic_status checkpoint_digests(const suite *s, cJSON **out);
+
+#endif
