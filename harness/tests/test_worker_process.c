@@ -211,6 +211,51 @@ static void a_memory_limit_costs_the_worker_only(void)
     worker_stop(w);
 }
 
+/* VmHWM of a process, bytes; 0 when it does not say. */
+static double peak_of(pid_t pid)
+{
+    char path[64];
+    unsigned long long peak = 0;
+    snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    char *status = read_text(path);
+    const char *line = status != NULL ? strstr(status, "VmHWM:") : NULL;
+    if (line == NULL || sscanf(line, "VmHWM: %llu kB", &peak) != 1) peak = 0;
+    free(status);
+    return 1024.0 * (double)peak;
+}
+
+/* The reference's logits for a window of 256 are 3 MiB: the process reads them, the answer must not hold them. The kernel's counts are exact to
+ * some dozen pages a core; a third of that is far above. */
+static void what_verifying_takes_is_not_the_workloads_memory(void)
+{
+    enum { WINDOW = 256, TIMED = 4, VOCABULARY = 3072 };
+    const double third = WINDOW * VOCABULARY * sizeof(float) / 3.0;
+    char *folder = temporary_folder(), reference[256], reason[WORKER_REASON_MAX];
+    worker_process *w = NULL;
+    cJSON *answer = NULL, *load = load_request("none", 1, 0), *verify = simple_request("accuracy");
+    snprintf(reference, sizeof reference, "%s/reference.f32", folder);
+    /* Zeros: what the error comes out as does not matter here. */
+    FILE *file = fopen(reference, "wb");
+    CHECK(file != NULL && ftruncate(fileno(file), (off_t)((TIMED + WINDOW) * VOCABULARY * sizeof(float))) == 0,
+          "no file");
+    cJSON_ReplaceItemInObjectCaseSensitive(load, "window_tokens", json_size(WINDOW));
+    cJSON_AddStringToObject(verify, "file", reference);
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(ask(w, load, 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+    cJSON_Delete(answer);
+    const double before = peak_of(worker_pid(w));
+    CHECK(ask(w, verify, 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+    cJSON_Delete(answer);
+    CHECK(peak_of(worker_pid(w)) > before + third, "verifying took %g bytes", peak_of(worker_pid(w)) - before);
+    CHECK(ask(w, simple_request("finish"), 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+    const double told = number(answer, "peak_rss");
+    CHECK(before > 0 && told >= before && told < before + third, "%g bytes before, %g told", before, told);
+    cJSON_Delete(answer);
+    worker_stop(w);
+    if (file != NULL) fclose(file);
+    remove_folder(folder);
+}
+
 /* Ticks of CPU time that a process has used, all its threads together. */
 static long cpu_ticks(pid_t pid)
 {
@@ -284,6 +329,7 @@ static const test_case cases[] = {
     {"an_error_is_told_in_the_programs_own_words", an_error_is_told_in_the_programs_own_words},
     {"a_death_is_told_in_plain_words", a_death_is_told_in_plain_words},
     {"a_memory_limit_costs_the_worker_only", a_memory_limit_costs_the_worker_only},
+    {"what_verifying_takes_is_not_the_workloads_memory", what_verifying_takes_is_not_the_workloads_memory},
     {"a_worker_that_has_answered_is_quiet", a_worker_that_has_answered_is_quiet},
     {"a_worker_dies_with_its_parent", a_worker_dies_with_its_parent},
 };
