@@ -2,6 +2,8 @@
  * its tokens, summed by the router's weights, plus the shared expert (one MLP of n_shared * width, unweighted). */
 #include "optimizer/graph/build.h"
 
+#include <stdio.h>
+
 static int build_expert_matmul(builder *b, int x, int routing, const char *name, size_t rows, size_t columns)
 {
     if (b->failed) return GRAPH_NONE;

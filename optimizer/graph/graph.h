@@ -9,8 +9,6 @@
 #ifndef CIUIC_GRAPH_H
 #define CIUIC_GRAPH_H
 
-#include <stdio.h>
-
 #include "optimizer/checkpoint/config.h"
 #include "optimizer/ciuic.h"
 
@@ -143,8 +141,6 @@ void graph_remove_ops(graph *g, const bool *dead);
 ciuic_status graph_validate(const graph *g);
 
 const char *graph_op_name(graph_op_kind kind);
-/* One line an operation. */
-void graph_print(const graph *g, FILE *stream);
 
 /* ---- passes: each preserves the function; its file says why, and where rounding may differ ---------------------- */
 
@@ -155,7 +151,6 @@ typedef struct graph_pass_options {
 
 typedef struct graph_pass {
     const char *name;
-    const char *what; /* one line for people */
     ciuic_status (*run)(graph *g, const graph_pass_options *options, bool *changed);
 } graph_pass;
 

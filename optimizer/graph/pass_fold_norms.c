@@ -10,6 +10,7 @@
  * accuracy for one multiplication in a loop that is no bottleneck, so there the pass finds nothing. The latent norms of
  * MLA stay: their output is cached, and what the cache means should not depend on a pass. So do norms per
  * head (no matrix follows) and a tied head (the embedding needs the matrix as it is). */
+#include <stdio.h>
 #include <string.h>
 
 #include "optimizer/graph/graph.h"

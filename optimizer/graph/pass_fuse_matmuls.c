@@ -4,6 +4,7 @@
  * matrices stacks their outputs. No rounding differs. The parts stay where they are in memory (a weight has parts), so
  * nothing is copied and a mapped checkpoint stays mapped. What it saves: one operation's hand-over between threads for
  * each matmul but the first, and with quantised weights the repeated quantisation of the input. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "optimizer/error.h"

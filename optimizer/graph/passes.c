@@ -3,13 +3,13 @@
 #include "optimizer/graph/graph.h"
 
 const graph_pass graph_passes[] = {
-    {"fuse-matmuls", "matmuls of one input become one: q, k, v; q_a, kv_a; gate, up", graph_pass_fuse_matmuls},
-    {"fuse-swiglu", "silu and product in one operation", graph_pass_fuse_swiglu},
-    {"absorb-mla", "decode attends to the cached latent itself; kv_b moves to query and output", graph_pass_absorb_mla},
-    {"drop-copies", "slices and concatenations become views, rotation happens in place", graph_pass_drop_copies},
-    {"fold-norms", "norm weights are multiplied into the matrices that follow", graph_pass_fold_norms},
-    {"last-row", "what only the last token's logits need is computed for the last token only", graph_pass_last_row},
-    {"drop-dead", "operations whose result nobody reads are removed", graph_pass_drop_dead},
+    {"fuse-matmuls", graph_pass_fuse_matmuls},
+    {"fuse-swiglu", graph_pass_fuse_swiglu},
+    {"absorb-mla", graph_pass_absorb_mla}, /* looks for the slices and concatenations that drop-copies removes */
+    {"drop-copies", graph_pass_drop_copies},
+    {"fold-norms", graph_pass_fold_norms},
+    {"last-row", graph_pass_last_row},
+    {"drop-dead", graph_pass_drop_dead}, /* last: removes what the others left behind */
 };
 const size_t graph_pass_count = sizeof graph_passes / sizeof graph_passes[0];
 

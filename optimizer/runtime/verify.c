@@ -1,6 +1,7 @@
 /* verify.c - the check before an optimised model is handed out: its logits against the reference's, on data of the
  * checkpoint's own. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

@@ -2,6 +2,7 @@
 #include "optimizer/runtime/weights.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
