@@ -16,7 +16,7 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-enum { LENGTH_BYTES = 8 };
+enum { LENGTH_BYTES = 8, PIECE_BYTES = 8 << 20 };
 /* The limit of the format's own implementation. */
 static const size_t max_header_bytes = 100000000;
 
@@ -404,18 +404,33 @@ static char *print_header(const tensor *tensors, size_t count)
     return text;
 }
 
-ciuic_status safetensors_write(const char *path, const tensor *tensors, size_t count)
+/* A piece at a time; ends early when the disk is full, which atomic_file_commit will say. */
+static ciuic_status write_tensor(FILE *stream, const tensor *t, tensor_values_fn *values, void *context, void *piece)
+{
+    const size_t width = dtypes[t->dtype].bytes, most = PIECE_BYTES / width;
+    for (size_t first = 0; first < t->count && !ferror(stream); first += most) {
+        const size_t n = t->count - first < most ? t->count - first : most;
+        CIUIC_TRY(values(context, t, first, n, piece));
+        fwrite(piece, width, n, stream);
+    }
+    return CIUIC_OK;
+}
+
+ciuic_status safetensors_write_values(const char *path, const tensor *tensors, size_t count, tensor_values_fn *values,
+                                      void *context)
 {
     ciuic_status status = CIUIC_OK;
     char *header = NULL;
+    void *piece = NULL;
     atomic_file file = {0};
     tensor *arranged = calloc(count + 1, sizeof *arranged);
     if (arranged == NULL) return ciuic_fail_memory("the table of tensors", count * sizeof *arranged);
     status = arrange(path, tensors, count, arranged);
     if (status != CIUIC_OK) goto cleanup;
     header = print_header(arranged, count);
-    if (header == NULL) {
-        status = ciuic_fail_memory("a safetensors header", count * sizeof *arranged);
+    piece = malloc(PIECE_BYTES);
+    if (header == NULL || piece == NULL) {
+        status = ciuic_fail_memory("writing a safetensors file", PIECE_BYTES + count * sizeof *arranged);
         goto cleanup;
     }
     status = atomic_file_open(path, &file);
@@ -425,14 +440,32 @@ ciuic_status safetensors_write(const char *path, const tensor *tensors, size_t c
     for (int i = 0; i < LENGTH_BYTES; i++) fputc((int)((uint64_t)(length + padding) >> (8 * i) & 0xff), file.stream);
     fputs(header, file.stream);
     fwrite("       ", 1, padding, file.stream);
-    for (size_t i = 0; i < count; i++)
-        if (arranged[i].bytes > 0) fwrite(arranged[i].data, 1, arranged[i].bytes, file.stream);
-    status = atomic_file_commit(&file); /* sees every write error above */
+    for (size_t i = 0; status == CIUIC_OK && i < count; i++)
+        status = write_tensor(file.stream, &arranged[i], values, context, piece);
+    if (status == CIUIC_OK)
+        status = atomic_file_commit(&file); /* sees every write error above */
+    else
+        atomic_file_abort(&file);
 
 cleanup:
     cJSON_free(header);
+    free(piece);
     free(arranged);
     return status;
+}
+
+/* Values that are there already. */
+static ciuic_status copy_values(void *context, const tensor *t, size_t first, size_t n, void *out)
+{
+    (void)context;
+    const size_t width = dtypes[t->dtype].bytes;
+    memcpy(out, (const unsigned char *)t->data + first * width, n * width);
+    return CIUIC_OK;
+}
+
+ciuic_status safetensors_write(const char *path, const tensor *tensors, size_t count)
+{
+    return safetensors_write_values(path, tensors, count, copy_values, NULL);
 }
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
