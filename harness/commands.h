@@ -16,6 +16,7 @@ int cmd_inspect(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_synth(int argc, char **argv);
 int cmd_worker(int argc, char **argv); /* one process of a bench; started by cmd_bench only */
 
 /* ---- options ---------------------------------------------------------------------------------------------------- */

@@ -19,13 +19,14 @@ static const subcommand subcommands[] = {
     {"eval", cmd_eval, "accuracy of one variant against the FP16 reference"},
     {"bench", cmd_bench, "measure every variant of a suite, interleaved, and judge the claims"},
     {"report", cmd_report, "results as an HTML page, Markdown and plots"},
+    {"synth", cmd_synth, "a random checkpoint of a real model's shape"},
     {"worker", cmd_worker, NULL},
 };
 
 static const subcommand *const subcommands_end = subcommands + sizeof subcommands / sizeof subcommands[0];
 
 /* Part of the design and not built yet; typing one deserves a better answer than "unknown". */
-static const char *const planned_commands[] = {"optimize", "generate", "synth", "gate", "compare", "audit"};
+static const char *const planned_commands[] = {"optimize", "generate", "gate", "compare", "audit"};
 
 static void print_help(FILE *stream)
 {

@@ -1,0 +1,101 @@
+/* plan.c - see plan.h. */
+#include "harness/synth/plan.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/synth/weights.h"
+#include "optimizer/checkpoint/architecture_tensors.h"
+#include "optimizer/error.h"
+
+/* DeepSeek-V3, the largest there is, has 45 thousand. */
+enum { TENSORS_MAX = 1 << 20 };
+/* 2^53: up to there sizes are exact in JSON. */
+static const size_t max_bytes = (size_t)1 << 53;
+
+typedef struct planning {
+    const char *where;
+    synth_plan *plan;
+    size_t room;
+} planning;
+
+static ciuic_status grow(planning *p)
+{
+    if (p->plan->count < p->room) return CIUIC_OK;
+    const size_t room = p->room == 0 ? 256 : 2 * p->room;
+    tensor *tensors = reallocarray(p->plan->tensors, room, sizeof *tensors);
+    if (tensors == NULL) return ciuic_fail_memory("the table of tensors", room * sizeof *tensors);
+    p->plan->tensors = tensors;
+    p->room = room;
+    return CIUIC_OK;
+}
+
+static ciuic_status add_tensor(void *context, const needed_tensor *needed)
+{
+    planning *p = context;
+    synth_plan *plan = p->plan;
+    if (plan->count == TENSORS_MAX)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: asks for more than %d tensors; expected a model's config", p->where,
+                          TENSORS_MAX);
+    CIUIC_TRY(grow(p));
+    tensor *t = &plan->tensors[plan->count];
+    *t = (tensor){.name = strdup(needed->name), .dims = needed->dims, .count = 1};
+    if (t->name == NULL) return ciuic_fail_memory("a tensor's name", strlen(needed->name));
+    plan->count++;
+    t->dtype = synth_dtype(needed->name);
+    for (size_t i = 0; i < needed->dims; i++) {
+        t->shape[i] = needed->shape[i];
+        t->count *= needed->shape[i]; /* two sizes that the config's limits keep from overflowing */
+    }
+    t->bytes = t->count * tensor_dtype_bytes(t->dtype);
+    if (t->bytes > max_bytes - plan->bytes)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: asks for more than 2^53 bytes; expected a model's config", p->where);
+    plan->parameters += t->count;
+    plan->bytes += t->bytes;
+    return CIUIC_OK;
+}
+
+static ciuic_status divide(synth_plan *plan, size_t shard_bytes)
+{
+    plan->shards = calloc(plan->count + 1, sizeof *plan->shards);
+    if (plan->shards == NULL) return ciuic_fail_memory("the table of shards", plan->count * sizeof *plan->shards);
+    size_t filled = 0;
+    for (size_t i = 0; i < plan->count; i++) {
+        const size_t bytes = plan->tensors[i].bytes;
+        if (i == 0 || filled + bytes > shard_bytes) {
+            plan->shards[plan->shard_count++] = i;
+            filled = 0;
+        }
+        filled += bytes;
+    }
+    plan->shards[plan->shard_count] = plan->count;
+    return CIUIC_OK;
+}
+
+ciuic_status synth_plan_create(const char *where, const model_config *config, size_t shard_bytes, synth_plan *plan)
+{
+    *plan = (synth_plan){0};
+    planning p = {.where = where, .plan = plan};
+    ciuic_status status = architecture_tensors(config, add_tensor, &p);
+    if (status == CIUIC_OK) status = divide(plan, shard_bytes);
+    if (status != CIUIC_OK) synth_plan_free(plan);
+    return status;
+}
+
+void synth_plan_free(synth_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) free((void *)(uintptr_t)plan->tensors[i].name);
+    free(plan->tensors);
+    free(plan->shards);
+    *plan = (synth_plan){0};
+}
+
+const char *synth_shard_name(const synth_plan *plan, size_t shard, char name[SYNTH_FILE_NAME])
+{
+    if (plan->shard_count == 1)
+        snprintf(name, SYNTH_FILE_NAME, "model.safetensors");
+    else
+        snprintf(name, SYNTH_FILE_NAME, "model-%05zu-of-%05zu.safetensors", shard + 1, plan->shard_count);
+    return name;
+}
