@@ -62,30 +62,94 @@ static ciuic_status name_checkpoint(suite_checkpoint *c, const char *where, cons
     return CIUIC_OK;
 }
 
+/* An entry of "checkpoints": a path; or a path and how `ciuic synth` makes what is to be there. */
+typedef struct checkpoint_entry {
+    const char *path;
+    const char *like;    /* NULL: nothing makes it */
+    size_t layers, seed; /* layers 0: all */
+} checkpoint_entry;
+
+static ciuic_status read_entry(const char *where, const cJSON *item, checkpoint_entry *entry)
+{
+    static const char *const keys[] = {"path", "like", "layers", "seed"};
+    *entry = (checkpoint_entry){.seed = 1};
+    if (cJSON_IsString(item)) {
+        entry->path = item->valuestring;
+        return CIUIC_OK;
+    }
+    if (!cJSON_IsObject(item))
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: expected a string, the path of a checkpoint folder, or an object with \"path\" and "
+                          "\"like\"",
+                          where);
+    CIUIC_TRY(json_only_keys(item, where, keys, COUNT(keys)));
+    CIUIC_TRY(json_get_string(item, where, "path", &entry->path));
+    CIUIC_TRY(json_get_string(item, where, "like", &entry->like));
+    if (json_find(item, "layers") != NULL) CIUIC_TRY(json_get_size(item, where, "layers", 1, 1 << 16, &entry->layers));
+    if (json_find(item, "seed") != NULL)
+        CIUIC_TRY(json_get_size(item, where, "seed", 0, (size_t)1 << 53, &entry->seed));
+    return CIUIC_OK;
+}
+
+/* Drops every "name/../": "suites/../build" is "build", and easier to read. */
+static void fold_parents(char *path)
+{
+    for (char *up = strstr(path, "/../"); up != NULL && up != path; up = strstr(up + 1, "/../")) {
+        char *name = up;
+        while (name > path && name[-1] != '/') name--;
+        if (strncmp(name, "../", 3) == 0 || strncmp(name, "./", 2) == 0) continue;
+        memmove(name, up + 4, strlen(up + 4) + 1);
+        fold_parents(path);
+        return;
+    }
+}
+
+/* The checkpoint is not there, and one line makes it. */
+static ciuic_status tell_synth(const suite *s, const char *where, const checkpoint_entry *entry)
+{
+    char layers[32] = "";
+    char *like = beside(s->file, entry->like), *path = beside(s->file, entry->path);
+    ciuic_status status = CIUIC_ERROR_INPUT;
+    if (entry->layers > 0) snprintf(layers, sizeof layers, " --layers %zu", entry->layers);
+    if (like == NULL || path == NULL) {
+        status = ciuic_fail_memory("a checkpoint's path", strlen(entry->path));
+    } else {
+        fold_parents(like);
+        fold_parents(path);
+        status = ciuic_fail(CIUIC_ERROR_INPUT,
+                            "%s: \"%s\" is not there; 'ciuic synth --like %s%s --seed %zu -o %s' makes it", where,
+                            entry->path, like, layers, entry->seed, path);
+    }
+    free(like);
+    free(path);
+    return status;
+}
+
 static ciuic_status read_checkpoint(suite *s, size_t index, const cJSON *item)
 {
     char where[WHERE_MAX];
     snprintf(where, sizeof where, "%s: checkpoints[%zu]", s->file, index);
-    if (!cJSON_IsString(item))
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected a string, the path of a checkpoint folder", where);
     suite_checkpoint *c = &s->checkpoints[index];
-    CIUIC_TRY(name_checkpoint(c, where, item->valuestring));
+    checkpoint_entry entry;
+    CIUIC_TRY(read_entry(where, item, &entry));
+    CIUIC_TRY(name_checkpoint(c, where, entry.path));
     for (size_t i = 0; i < index; i++)
         if (strcmp(s->checkpoints[i].name, c->name) == 0)
             return ciuic_fail(CIUIC_ERROR_INPUT, "%s: a second checkpoint called \"%s\"; names must differ", where,
                               c->name);
-    c->path = beside(s->file, item->valuestring);
-    if (c->path == NULL) return ciuic_fail_memory("a checkpoint's path", strlen(item->valuestring));
+    c->path = beside(s->file, entry.path);
+    if (c->path == NULL) return ciuic_fail_memory("a checkpoint's path", strlen(entry.path));
     s->checkpoint_count = index + 1;
+    struct stat status;
+    if (entry.like != NULL && stat(c->path, &status) != 0 && errno == ENOENT) return tell_synth(s, where, &entry);
     char *config_path = NULL;
     const int length = asprintf(&config_path, "%s/config.json", c->path);
     if (length < 0) return ciuic_fail_memory("a checkpoint's path", strlen(c->path));
-    struct stat status;
     ciuic_status result = CIUIC_OK;
     if (stat(config_path, &status) != 0)
         result = ciuic_fail(CIUIC_ERROR_INPUT,
                             "%s: \"%s\" is no checkpoint: %s: %s; paths are relative to the suite's folder", where,
-                            item->valuestring, config_path, strerror(errno));
+                            entry.path, config_path, strerror(errno));
     model_config config;
     if (result == CIUIC_OK) result = model_config_read(config_path, &config);
     if (result == CIUIC_OK) c->max_context = config.max_position;

@@ -27,6 +27,19 @@ static const struct {
     {"tiny\"]", "tiny\", \"@ROOT@/datasets/deepseek-v3-tiny/\"]", {"checkpoints[1]", "second checkpoint called"}},
     {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]", "[]", {"checkpoints", "found 0 entries"}},
     {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]", "[3]", {"checkpoints[0]", "expected a string"}},
+    {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]", "[{\"path\": \"x\"}]", {"checkpoints[0]", "\"like\" is missing"}},
+    {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]",
+     "[{\"path\": \"x\", \"like\": \"y\", \"layer\": 1}]",
+     {"checkpoints[0]", "did you mean \"layers\""}},
+    {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]",
+     "[{\"path\": \"x\", \"like\": \"y\", \"layers\": 0}]",
+     {"checkpoints[0]", "layers"}},
+    {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]",
+     "[{\"path\": \"/no/such/../x\", \"like\": \"/shapes/y.json\", \"layers\": 4, \"seed\": 9}]",
+     {"\"/no/such/../x\" is not there", "'ciuic synth --like /shapes/y.json --layers 4 --seed 9 -o /no/x' makes it"}},
+    {"[\"@ROOT@/datasets/deepseek-v3-tiny\"]",
+     "[{\"path\": \"/a/b/../../x\", \"like\": \"@ROOT@/suites/../y.json\"}]",
+     {"/y.json --seed 1 -o /x' makes it", NULL}},
     {"\"checkpoint\": \"deepseek-v3-tiny\"",
      "\"checkpoint\": \"deepseek-v3-tin\"",
      {"workloads[0]: checkpoint", "did you mean \"deepseek-v3-tiny\""}},
@@ -96,10 +109,11 @@ static void every_suite_fits_the_schema(void)
 {
     char *folder = temporary_folder(), *small = write_suite(folder, "small.json", NULL, NULL);
     char *misspelt = write_suite(folder, "bad.json", "\"seed\": 7", "\"sede\": 7");
-    const char *const files[] = {"suites/quick.json", small, misspelt};
+    const char *const files[] = {"suites/quick.json", "suites/r1-distill-qwen-1.5b.json",
+                                 "suites/deepseek-v2-lite-4-layers.json", small, misspelt};
     cJSON *schema = NULL;
     CHECK(json_read_file("suites/suite.schema.json", 1 << 20, &schema) == CIUIC_OK, "%s", ciuic_last_error());
-    for (int i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
         cJSON *json = NULL;
         CHECK(json_read_file(files[i], 1 << 20, &json) == CIUIC_OK, "%s", ciuic_last_error());
         const ciuic_status expected = files[i] == misspelt ? CIUIC_ERROR_INPUT : CIUIC_OK;
@@ -176,6 +190,45 @@ static void check_blocks(const suite *s, const bench_matrix *m)
                   twins == 1,
               "block %zu lacks a baseline", b);
         CHECK(m->blocks[b].slot_count <= s->worker_limit, "block %zu has %zu slots", b, m->blocks[b].slot_count);
+    }
+}
+
+/* Read where its checkpoint is not there, and where it is: config.json alone, which is all that expanding needs. */
+static void suites_of_real_shapes_say_how_to_make_them(void)
+{
+    static const struct {
+        const char *name, *shape, *layers;
+    } rows[] = {{"r1-distill-qwen-1.5b", "r1-distill-qwen-1.5b", ""},
+                {"deepseek-v2-lite-4-layers", "deepseek-v2-lite", " --layers 4"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *folder = temporary_folder(), command[1024], path[256], expected[512];
+        const char *name = rows[i].name, *shape = rows[i].shape;
+        suite *s = NULL;
+        bench_matrix *m = NULL;
+        const matrix_filter all = {0};
+        snprintf(command, sizeof command, "mkdir %s/suites && cp suites/*.json %s/suites", folder, folder);
+        CHECK(system(command) == 0, "%s", command);
+        snprintf(path, sizeof path, "%s/suites/%s.json", folder, name);
+        snprintf(expected, sizeof expected,
+                 "'ciuic synth --like %s/datasets/shapes/%s.json%s --seed 1 -o %s/build/models/%s' makes it", folder,
+                 shape, rows[i].layers, folder, name);
+        CHECK(suite_read(path, &s) == CIUIC_ERROR_INPUT && s == NULL, "%s was read", path);
+        CHECK(strstr(ciuic_last_error(), expected) != NULL, "'%s' is not in: %s", expected, ciuic_last_error());
+
+        snprintf(command, sizeof command,
+                 "d=%s/build/models/%s; mkdir -p $d && cp datasets/shapes/%s.json $d/config.json", folder, name, shape);
+        CHECK(system(command) == 0, "%s", command);
+        CHECK(suite_read(path, &s) == CIUIC_OK && matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
+        if (m != NULL) check_blocks(s, m);
+        /* Naive, tuned, openblas, int8 and int4, together in one block of each workload. */
+        if (m != NULL && kernel_isa_best() != KERNEL_ISA_C)
+            CHECK(m->case_count == 2 * 5 && m->block_count == 2, "%zu cases, %zu blocks", m->case_count,
+                  m->block_count);
+        matrix_free(m);
+        suite_free(s);
+        snprintf(command, sizeof command, "rm -r %s/suites %s/build", folder, folder);
+        CHECK(system(command) == 0, "%s", command);
+        remove_folder(folder);
     }
 }
 
@@ -267,6 +320,7 @@ static void what_this_machine_lacks_is_skipped_with_its_reason(void)
 static const test_case cases[] = {
     {"bad_suites_are_refused_by_place", bad_suites_are_refused_by_place},
     {"every_suite_fits_the_schema", every_suite_fits_the_schema},
+    {"suites_of_real_shapes_say_how_to_make_them", suites_of_real_shapes_say_how_to_make_them},
     {"a_suite_becomes_cases_with_ids", a_suite_becomes_cases_with_ids},
     {"the_quick_suite_has_its_variants", the_quick_suite_has_its_variants},
     {"blocks_keep_their_rules_for_any_limit", blocks_keep_their_rules_for_any_limit},
