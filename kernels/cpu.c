@@ -82,8 +82,11 @@ static const struct {
     uint32_t needs; /* all of these flags */
 } rungs[KERNEL_ISAS] = {
     [KERNEL_ISA_C] = {"c", 0},
+    [KERNEL_ISA_NEON] = {"neon", CPU_NEON},
     [KERNEL_ISA_AVX2] = {"avx2", CPU_AVX2},
     [KERNEL_ISA_AVX512] = {"avx512", CPU_AVX2 | CPU_AVX512},
+    [KERNEL_ISA_AMX] = {"amx", CPU_AVX2 | CPU_AVX512 | CPU_AVX512_VNNI | CPU_AVX512_BF16 | CPU_AMX_TILE | CPU_AMX_INT8 |
+                                   CPU_AMX_BF16},
 };
 
 bool kernel_isa_available(kernel_isa isa)
@@ -156,6 +159,16 @@ const char *cpu_flag_name(uint32_t flag)
         return "amx_int8";
     case CPU_AMX_BF16:
         return "amx_bf16";
+    case CPU_NEON:
+        return "neon";
+    case CPU_NEON_DOTPROD:
+        return "neon_dotprod";
+    case CPU_NEON_I8MM:
+        return "neon_i8mm";
+    case CPU_NEON_FP16:
+        return "neon_fp16";
+    case CPU_NEON_BF16:
+        return "neon_bf16";
     default:
         return NULL;
     }

@@ -17,63 +17,87 @@
 
 /* ---- formats ---------------------------------------------------------------------------------------------------- */
 
-/* Values that share one scale in KERNEL_INT8, KERNEL_INT4 and in quantised activations. */
+/* The smallest group: rows of INT8 and INT4 weights and of quantised activations are padded to a multiple of it. */
 enum { KERNEL_GROUP = 32 };
+/* Rows and columns of an F8 matrix that share one scale, as DeepSeek-V3 publishes its weights. */
+enum { KERNEL_F8_BLOCK = 128 };
 
 /* How the weights of one matrix are stored, row after row. K is the number of columns, Kp is K rounded up to a
- * multiple of KERNEL_GROUP; the padding holds zeros (the code of zero for INT4). */
+ * multiple of KERNEL_GROUP; INT8's padding holds zeros, INT4's any code: it meets zeros, the activations' padding. */
 typedef enum kernel_format {
-    KERNEL_F32,     /* float [K] */
-    KERNEL_F16,     /* IEEE binary16 [K] */
-    KERNEL_BF16,    /* upper half of a float [K] */
-    KERNEL_INT8,    /* int8_t [Kp]; w = q * scale[group] */
-    KERNEL_INT4,    /* uint8_t [Kp / 2]; byte j of a group: value j in the low, value j + 16 in the high four bits;
-                       w = (q - 8) * scale[group] */
+    KERNEL_F32,  /* float [K] */
+    KERNEL_F16,  /* IEEE binary16 [K] */
+    KERNEL_BF16, /* upper half of a float [K] */
+    KERNEL_F8,   /* e4m3 [K] (OFP8: bias 7, no infinities, 0x7f and 0xff NaN); w = value * block_scales[block] */
+    KERNEL_INT8, /* int8_t [Kp], -127..127; w = q * scale[group] */
+    KERNEL_INT4, /* uint8_t [Kp / 2]; byte j of 16 holds value j of 32 in the low, value j + 16 in the high four bits;
+                       w = (q - 8) * scale[group], or q * scale[group] + minimum[group] where there are minimums */
     KERNEL_AFFINE8, /* uint8_t [K]; w = q * scale + minimum, one pair per matrix (the article's formula) */
     KERNEL_AFFINE4, /* uint8_t [(K + 1) / 2]; value 2j in the low, 2j + 1 in the high four bits; as AFFINE8 */
     KERNEL_FORMATS
 } kernel_format;
 
-/* A weight matrix of `rows` outputs by `columns` inputs; borrowed, never owned. */
+/* A weight matrix of `rows` outputs by `columns` inputs; borrowed, never owned.
+ *
+ * INT8 and INT4 may be interleaved, which is how the dot-product instructions like to read them: the rows stand in panels
+ * of `interleave`, the last one filled up with zeros, and a panel holds bytes 0..3 of each of its rows, then bytes 4..7
+ * of each, and so on; its scales likewise, group by group. */
 typedef struct kernel_matrix {
     kernel_format format;
-    size_t rows;            /* N */
-    size_t columns;         /* K */
-    const void *values;     /* [rows] rows of kernel_row_bytes(format, columns) bytes */
-    const uint16_t *scales; /* binary16 [rows][Kp / KERNEL_GROUP]; INT8 and INT4 only */
-    float scale, minimum;   /* AFFINE8 and AFFINE4 only */
-    const float *bias;      /* [rows], added to the product; NULL when there is none */
+    size_t rows;               /* N */
+    size_t columns;            /* K */
+    size_t group;              /* INT8 and INT4: columns that share a scale: 32, 64, 128, or 0, a whole row */
+    size_t interleave;         /* INT8 and INT4: 0, rows as they lie, or the rows of a panel, see above */
+    const void *values;        /* [rows] rows of kernel_row_bytes(format, columns) bytes */
+    const uint16_t *scales;    /* binary16 [rows][groups], groups = kernel_row_scales(); INT8 and INT4 only */
+    const uint16_t *minimums;  /* likewise; INT4 only, NULL when it is symmetric */
+    const float *block_scales; /* [blocks of rows][ceil(K / KERNEL_F8_BLOCK)]; F8 only, NULL means 1 */
+    size_t block_row;          /* F8: place of row 0 within its block of rows */
+    float scale, minimum;      /* AFFINE8 and AFFINE4 only */
+    const float *bias;         /* [rows], added to the product; NULL when there is none */
 } kernel_matrix;
 
-/* Activations quantised to int8 in groups of KERNEL_GROUP, as INT8 and INT4 matmuls read them. */
+/* Activations quantised to int8, in the groups of the weights they meet. */
 typedef struct kernel_q8 {
     int8_t *values; /* [m][Kp], padding zero, within -127..127 */
-    float *scales;  /* [m][Kp / KERNEL_GROUP]; x ~ q * scale; 0 for an all-zero group */
-    float *sums;    /* [m][Kp / KERNEL_GROUP]; scale * (sum of the group's q): what an offset in w contributes */
+    float *scales;  /* [m][groups]; x ~ q * scale; 0 for an all-zero group, NaN for one that is not finite */
+    int32_t *sums;  /* [m][groups]; the sum of the group's q: what an offset in w contributes, over the scale */
 } kernel_q8;
 
 /* Bytes of one row of `columns` values; 0 columns give 0. */
 size_t kernel_row_bytes(kernel_format format, size_t columns);
-/* Scales of one row: Kp / KERNEL_GROUP for INT8 and INT4, otherwise 0. */
-size_t kernel_row_scales(kernel_format format, size_t columns);
-/* The rows [first, first + count) of w as a matrix of their own; bias and scales follow. */
+/* Groups of a row of `columns` values: ceil(columns / group), 1 for group 0, 0 for 0 columns. */
+size_t kernel_groups(size_t columns, size_t group);
+/* Scales of one row: its groups for INT8 and INT4, otherwise 0. */
+size_t kernel_row_scales(const kernel_matrix *w);
+/* Rows that values and scales have room for: `rows`, rounded up to whole panels. */
+size_t kernel_stored_rows(const kernel_matrix *w);
+/* The rows [first, first + count) of w as a matrix of their own; bias and scales follow. In an interleaved matrix `first`
+ * is a multiple of the interleave, and the slice's last panel may hold more of w's rows than it names. */
 kernel_matrix kernel_matrix_rows(const kernel_matrix *w, size_t first, size_t count);
-/* "f32", "f16", "bf16", "int8", "int4", "affine8", "affine4". */
+/* Interleaves w (as it lies: interleave 0) by `interleave` rows into values, scales and minimums, which have room for whole
+ * panels and do not overlap w's; minimums may be NULL where w's is. */
+void kernel_interleave(const kernel_matrix *w, size_t interleave, void *values, uint16_t *scales, uint16_t *minimums);
+/* "f32", "f16", "bf16", "f8", "int8", "int4", "affine8", "affine4". */
 const char *kernel_format_name(kernel_format format);
 
 /* ---- kernel types ----------------------------------------------------------------------------------------------- */
 
 /* y[i][n] = sum over k of x[i][k] * w[n][k] + bias[n]; i < m; x: [m] rows ldx floats apart, y: [m] rows ldy apart.
- * Accumulates in FP32. For every format but INT8 and INT4. */
+ * Accumulates in FP32. For every format but INT8 and INT4. With BF16 weights and m >= KERNEL_BF16_ROWS a rung may round x
+ * to bfloat16, too, where that lets it use bfloat16 dot products (subnormal numbers then count as zero). */
+enum { KERNEL_BF16_ROWS = 9 };
 typedef void kernel_matmul_fn(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy);
 
-/* As kernel_matmul_fn with x quantised (m rows of w->columns values). INT8 and INT4. The products inside a group are
- * summed exactly in int32, then scaled and summed in FP32. */
+/* As kernel_matmul_fn with x quantised in w's groups (m rows of w->columns values). INT8 and INT4, interleaved by the
+ * table's `interleave` or not at all (then by portable code). The products inside a group - of a whole row, inside at most
+ * 2048 columns of it - are summed exactly in int32, then scaled and summed in FP32. */
 typedef void kernel_matmul_q8_fn(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy);
 
-/* Round-to-nearest-even int8 of m rows of k floats, per group: scale = max|x| / 127. Fills q and its padding.
- * A group that holds a NaN or an infinity gets scale NaN, so that the fault shows in the product instead of vanishing. */
-typedef void kernel_quantize_q8_fn(size_t m, size_t k, const float *x, size_t ldx, kernel_q8 *q);
+/* Round-to-nearest-even int8 of m rows of k floats, in groups as of a matrix with `group`: scale = max|x| / 127. Fills q
+ * and its padding. A group that holds a NaN or an infinity gets scale NaN, so that the fault shows in the product instead
+ * of vanishing. */
+typedef void kernel_quantize_q8_fn(size_t m, size_t k, size_t group, const float *x, size_t ldx, kernel_q8 *q);
 
 /* out[k] = w[row][k] as float, k < w->columns (bias not added). Embedding look-up and absorbed MLA. */
 typedef void kernel_dequantize_row_fn(const kernel_matrix *w, size_t row, float *out);
@@ -84,10 +108,47 @@ typedef void kernel_matvec_transposed_fn(const kernel_matrix *w, const float *a,
 
 /* y[i] = x[i] / sqrt(mean over i of x[i]^2 + eps) * weight[i]; i < n; weight NULL means 1. y may be x. */
 typedef void kernel_rms_norm_fn(size_t n, const float *x, const float *weight, float eps, float *y);
+/* y[i] = (x[i] - mean) / sqrt(mean over i of (x[i] - mean)^2 + eps) * weight[i] + bias[i]; i < n; weight NULL means 1, bias
+ * NULL means 0. y may be x. */
+typedef void kernel_layer_norm_fn(size_t n, const float *x, const float *weight, const float *bias, float eps,
+                                  float *y);
+/* y[i] = exp(x[i] - max x) / sum over j of exp(x[j] - max x); i < n. y may be x. A NaN in x, or a sum that is none, makes all
+ * of y NaN. */
+typedef void kernel_softmax_fn(size_t n, const float *x, float *y);
+/* The k largest of n values, largest first; among equals the lower index first; NaN counts as smaller than every number.
+ * k <= n. k = 1 is argmax. */
+typedef void kernel_top_k_fn(size_t n, const float *x, size_t k, uint32_t *index);
 
 /* Rotates `dim` values (even) by the angles whose cos and sin are given, [dim / 2] each. y may be x.
  * halves: pairs (i, i + dim/2), as Llama and Qwen; interleaved: pairs (2i, 2i + 1), as MLA. */
 typedef void kernel_rope_fn(size_t dim, const float *x, const float *cos_table, const float *sin_table, float *y);
+
+/* How a mixture-of-experts layer chooses (DeepSeek-V2 section 2.1.2; DeepSeek-V3 section 2.1.2). */
+typedef struct kernel_router {
+    size_t experts, experts_per_token;
+    size_t groups, groups_per_token; /* groups = 0 or 1: no limit by groups; else experts is a multiple of groups */
+    bool sigmoid;                    /* score = sigmoid(logit); else softmax over all experts */
+    bool group_by_two;               /* a group counts as the sum of its two best; else as its best */
+    bool normalize;                  /* weights over their sum + 1e-20 */
+    const float *bias;               /* [experts], added to the scores for choosing only; NULL: none */
+    float scale;                     /* of the weights */
+} kernel_router;
+/* One token's experts and their weights, best first, from the router's logits [experts]. workspace: 2 * experts floats. */
+typedef void kernel_route_fn(const kernel_router *r, const float *logits, float *workspace, uint32_t *expert,
+                             float *weight);
+
+/* A convolution of one image, channels first. out = floor((in + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1. */
+typedef struct kernel_conv2d {
+    size_t in_channels, out_channels, groups;             /* both channels are multiples of groups */
+    size_t height, width;                                 /* of the input */
+    size_t kernel[2], stride[2], padding[2], dilation[2]; /* vertical, horizontal; padding is of zeros */
+    const float *weight; /* [out_channels][in_channels / groups][kernel[0]][kernel[1]] */
+    const float *bias;   /* [out_channels]; NULL: none */
+} kernel_conv2d;
+/* Rows and columns of the output; 0 where the kernel does not fit. */
+void kernel_conv2d_size(const kernel_conv2d *c, size_t *height, size_t *width);
+/* y [out_channels][out height][out width] of x [in_channels][height][width]; the output channels [first, first + count). */
+typedef void kernel_conv2d_fn(const kernel_conv2d *c, const float *x, size_t first, size_t count, float *y);
 
 /* y[i] = x[i] * sigmoid(x[i]). y may be x. */
 typedef void kernel_silu_fn(size_t n, const float *x, float *y);
@@ -105,7 +166,17 @@ typedef void kernel_to_f16_fn(size_t n, const float *x, uint16_t *y);
 typedef void kernel_from_f16_fn(size_t n, const uint16_t *x, float *y);
 
 /* How the key/value cache is stored. */
-typedef enum kernel_cache { KERNEL_CACHE_F32, KERNEL_CACHE_F16, KERNEL_CACHES } kernel_cache;
+typedef enum kernel_cache {
+    KERNEL_CACHE_F32,
+    KERNEL_CACHE_F16,
+    KERNEL_CACHE_INT8, /* int8_t, -127..127, each KERNEL_CACHE_GROUP of a key or value times a binary16 scale */
+    KERNEL_CACHES
+} kernel_cache;
+enum { KERNEL_CACHE_GROUP = 64 };
+
+/* One key or value of `width` floats to int8, in groups of KERNEL_CACHE_GROUP, the last one shorter: scale = max|x| / 127
+ * in binary16, rounded up so that no q leaves -127..127. A group that is not finite, or too large, gets scale NaN. */
+typedef void kernel_cache_int8_fn(size_t width, const float *x, int8_t *values, uint16_t *scales);
 
 /* Causal attention of `tokens` consecutive queries for `heads` query heads that share one key/value head.
  *   score[j] = scale * sum over d < key_width of query[d] * key[j][d]
@@ -116,11 +187,16 @@ typedef struct kernel_attention {
     size_t heads, tokens, keys, key_width, value_width;
     const float *query; /* token t, head h: query + t * query_token_stride + h * query_head_stride */
     size_t query_token_stride, query_head_stride;
-    const void *key, *value; /* float or binary16, by cache format; position j: + j * stride */
+    const void *key, *value; /* float, binary16 or int8_t, by cache format; position j: + j * stride */
     size_t key_stride, value_stride;
+    const uint16_t *key_scales, *value_scales; /* INT8 only; position j: + j * stride */
+    size_t key_scale_stride, value_scale_stride;
     float scale;
     float *out; /* token t, head h: out + t * out_token_stride + h * out_head_stride */
     size_t out_token_stride, out_head_stride;
+    /* NULL, or [tokens][heads][2]: then `out` is sum over j of exp(score[j] - largest) * value[j], not divided by anything,
+     * and this receives largest and sum of exponentials, so that parts of one cache can be put together. */
+    float *partial;
     float *workspace; /* kernel_attention_workspace(heads, tokens, keys) floats, contents irrelevant */
 } kernel_attention;
 
@@ -129,19 +205,38 @@ size_t kernel_attention_workspace(size_t heads, size_t tokens, size_t keys);
 
 typedef void kernel_attention_fn(const kernel_attention *a);
 
+/* Puts together what `parts` calls with `partial` found over consecutive parts of a cache, for one query row:
+ * y[i] = sum over p of exp(largest[p] - L) * out[p][i] / sum over p of exp(largest[p] - L) * sum[p], L the largest of all.
+ * out: [parts] rows out_stride floats apart; partial: [parts] pairs partial_stride floats apart. y is none of out. */
+typedef void kernel_attention_merge_fn(size_t parts, size_t width, const float *out, size_t out_stride,
+                                       const float *partial, size_t partial_stride, float *y);
+
 /* ---- the table -------------------------------------------------------------------------------------------------- */
 
 /* Rungs, lowest first. A rung exists on every build; whether this machine can run it, cpu_flags() says. */
-typedef enum kernel_isa { KERNEL_ISA_C, KERNEL_ISA_AVX2, KERNEL_ISA_AVX512, KERNEL_ISAS } kernel_isa;
+typedef enum kernel_isa {
+    KERNEL_ISA_C,
+    KERNEL_ISA_NEON,
+    KERNEL_ISA_AVX2,
+    KERNEL_ISA_AVX512,
+    KERNEL_ISA_AMX,
+    KERNEL_ISAS
+} kernel_isa;
 
 typedef struct kernel_table {
-    kernel_isa isa;                                 /* the rung the table was filled up to */
+    kernel_isa isa;    /* the rung the table was filled up to */
+    size_t interleave; /* how INT8 and INT4 matrices are best interleaved for this table; 0: not at all */
     kernel_matmul_fn *matmul[KERNEL_FORMATS];       /* NULL at INT8 and INT4 */
     kernel_matmul_q8_fn *matmul_q8[KERNEL_FORMATS]; /* INT8 and INT4 only */
     kernel_dequantize_row_fn *dequantize_row;       /* any format */
     kernel_matvec_transposed_fn *matvec_transposed; /* any format */
     kernel_quantize_q8_fn *quantize_q8;
     kernel_rms_norm_fn *rms_norm;
+    kernel_layer_norm_fn *layer_norm;
+    kernel_softmax_fn *softmax;
+    kernel_top_k_fn *top_k;
+    kernel_route_fn *route;
+    kernel_conv2d_fn *conv2d;
     kernel_rope_fn *rope_halves, *rope_interleaved;
     kernel_silu_fn *silu;
     kernel_swiglu_fn *swiglu;
@@ -150,16 +245,22 @@ typedef struct kernel_table {
     kernel_axpy_fn *axpy;
     kernel_to_f16_fn *to_f16;
     kernel_from_f16_fn *from_f16;
+    kernel_cache_int8_fn *cache_int8;
     kernel_attention_fn *attention[KERNEL_CACHES];
+    kernel_attention_merge_fn *attention_merge;
 } kernel_table;
 
 /* Fills `table` with the best kernels whose rung is `isa` or lower. The caller has asked kernel_isa_available. */
 void kernel_table_fill(kernel_table *table, kernel_isa isa);
+/* The same for a machine that has only the instructions of `cpu`, a mask of CPU_*: a Skylake is avx512 without VNNI. */
+void kernel_table_fill_for(kernel_table *table, kernel_isa isa, uint32_t cpu);
 
 /* One per rung: override what the rung does better. `cpu` is a mask of CPU_* below. Called by kernel_table_fill. */
 void kernel_table_init_c(kernel_table *table);
+void kernel_table_init_neon(kernel_table *table, uint32_t cpu);
 void kernel_table_init_avx2(kernel_table *table, uint32_t cpu);
 void kernel_table_init_avx512(kernel_table *table, uint32_t cpu);
+void kernel_table_init_amx(kernel_table *table, uint32_t cpu);
 
 /* ---- what the machine has (cpu.c) ------------------------------------------------------------------------------- */
 
@@ -174,6 +275,11 @@ enum {
     CPU_AMX_TILE = 1u << 7, /* AMX tiles, enabled by the OS */
     CPU_AMX_INT8 = 1u << 8,
     CPU_AMX_BF16 = 1u << 9,
+    CPU_NEON = 1u << 10, /* aarch64's Advanced SIMD */
+    CPU_NEON_DOTPROD = 1u << 11,
+    CPU_NEON_I8MM = 1u << 12,
+    CPU_NEON_FP16 = 1u << 13, /* arithmetic on binary16, not only conversion */
+    CPU_NEON_BF16 = 1u << 14,
 };
 
 /* What CPUID and XGETBV say, before any mask. Computed once, thread-safe. */
@@ -182,7 +288,7 @@ uint32_t cpu_flags(void);
 bool kernel_isa_available(kernel_isa isa);
 /* The highest available rung, not above CIUIC_ISA when that is set to a rung's name. */
 kernel_isa kernel_isa_best(void);
-/* "c", "avx2", "avx512". */
+/* "c", "neon", "avx2", "avx512", "amx". */
 const char *kernel_isa_name(kernel_isa isa);
 /* The rung of that name ("best" = kernel_isa_best()); false when there is none of that name. */
 bool kernel_isa_parse(const char *name, kernel_isa *isa);

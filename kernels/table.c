@@ -3,28 +3,40 @@
 
 #include <string.h>
 
-void kernel_table_fill(kernel_table *table, kernel_isa isa)
+void kernel_table_fill_for(kernel_table *table, kernel_isa isa, uint32_t cpu)
 {
     memset(table, 0, sizeof *table);
     table->isa = KERNEL_ISA_C;
     kernel_table_init_c(table);
 #if defined(__x86_64__)
-    const uint32_t cpu = cpu_flags();
-    if (isa < KERNEL_ISA_AVX2) return;
-    table->isa = KERNEL_ISA_AVX2;
-    kernel_table_init_avx2(table, cpu);
-
-    if (isa < KERNEL_ISA_AVX512) return;
-    table->isa = KERNEL_ISA_AVX512;
-    kernel_table_init_avx512(table, cpu);
+    static const struct {
+        kernel_isa isa;
+        void (*init)(kernel_table *table, uint32_t cpu);
+    } ladder[] = {{KERNEL_ISA_AVX2, kernel_table_init_avx2},
+                  {KERNEL_ISA_AVX512, kernel_table_init_avx512},
+                  {KERNEL_ISA_AMX, kernel_table_init_amx}};
+    for (size_t i = 0; i < sizeof ladder / sizeof ladder[0] && ladder[i].isa <= isa; i++) {
+        table->isa = ladder[i].isa;
+        ladder[i].init(table, cpu);
+    }
+#elif defined(__aarch64__)
+    if (isa == KERNEL_ISA_NEON) {
+        table->isa = KERNEL_ISA_NEON;
+        kernel_table_init_neon(table, cpu);
+    }
 #else
-    (void)isa;
+    (void)isa, (void)cpu;
 #endif
 }
 
-static size_t groups(size_t columns)
+void kernel_table_fill(kernel_table *table, kernel_isa isa)
 {
-    return columns / KERNEL_GROUP + (columns % KERNEL_GROUP != 0);
+    kernel_table_fill_for(table, isa, cpu_flags());
+}
+
+static size_t padded(size_t columns)
+{
+    return (columns / KERNEL_GROUP + (columns % KERNEL_GROUP != 0)) * KERNEL_GROUP;
 }
 
 size_t kernel_row_bytes(kernel_format format, size_t columns)
@@ -36,9 +48,10 @@ size_t kernel_row_bytes(kernel_format format, size_t columns)
     case KERNEL_BF16:
         return columns * sizeof(uint16_t);
     case KERNEL_INT8:
-        return groups(columns) * KERNEL_GROUP;
+        return padded(columns);
     case KERNEL_INT4:
-        return groups(columns) * (KERNEL_GROUP / 2);
+        return padded(columns) / 2;
+    case KERNEL_F8:
     case KERNEL_AFFINE8:
         return columns;
     case KERNEL_AFFINE4:
@@ -49,9 +62,21 @@ size_t kernel_row_bytes(kernel_format format, size_t columns)
     return 0;
 }
 
-size_t kernel_row_scales(kernel_format format, size_t columns)
+size_t kernel_groups(size_t columns, size_t group)
 {
-    return format == KERNEL_INT8 || format == KERNEL_INT4 ? groups(columns) : 0;
+    if (group == 0) return columns > 0;
+    return columns / group + (columns % group != 0);
+}
+
+size_t kernel_row_scales(const kernel_matrix *w)
+{
+    return w->format == KERNEL_INT8 || w->format == KERNEL_INT4 ? kernel_groups(w->columns, w->group) : 0;
+}
+
+size_t kernel_stored_rows(const kernel_matrix *w)
+{
+    if (w->interleave == 0) return w->rows;
+    return (w->rows / w->interleave + (w->rows % w->interleave != 0)) * w->interleave;
 }
 
 kernel_matrix kernel_matrix_rows(const kernel_matrix *w, size_t first, size_t count)
@@ -59,14 +84,21 @@ kernel_matrix kernel_matrix_rows(const kernel_matrix *w, size_t first, size_t co
     kernel_matrix slice = *w;
     slice.rows = count;
     slice.values = (const unsigned char *)w->values + first * kernel_row_bytes(w->format, w->columns);
-    if (w->scales) slice.scales = w->scales + first * kernel_row_scales(w->format, w->columns);
+    const size_t scales = first * kernel_row_scales(w);
+    if (w->scales) slice.scales = w->scales + scales;
+    if (w->minimums) slice.minimums = w->minimums + scales;
+    if (w->block_scales) {
+        const size_t row = w->block_row + first;
+        slice.block_scales = w->block_scales + row / KERNEL_F8_BLOCK * kernel_groups(w->columns, KERNEL_F8_BLOCK);
+        slice.block_row = row % KERNEL_F8_BLOCK;
+    }
     if (w->bias) slice.bias = w->bias + first;
     return slice;
 }
 
 const char *kernel_format_name(kernel_format format)
 {
-    static const char *const names[KERNEL_FORMATS] = {"f32", "f16", "bf16", "int8", "int4", "affine8", "affine4"};
+    static const char *const names[KERNEL_FORMATS] = {"f32", "f16", "bf16", "f8", "int8", "int4", "affine8", "affine4"};
     return (unsigned)format < KERNEL_FORMATS ? names[format] : "unknown";
 }
 

@@ -4,6 +4,7 @@
 void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
 {
     if (!(cpu & CPU_AVX2)) return;
+    table->interleave = 8;
     table->matmul[KERNEL_F32] = matmul_f32_avx2;
     table->matmul[KERNEL_F16] = matmul_f16_avx2;
     table->matmul[KERNEL_BF16] = matmul_bf16_avx2;

@@ -1,14 +1,15 @@
 /* matmul_int8.c - the product of int8 weights with int8 activations, by multiply-adds of int16 pairs. */
 #include "kernels/avx2/vector.h"
 
+#include "kernels/avx2/dot_pairs.h"
 #include "kernels/avx2/kernels_avx2.h"
-
-#define Q8_TARGET
-#define vi_dot4 vi_dot4_plain
-#define vi_dot4_low vi_dot4_low_plain
+#include "kernels/c/kernels_c.h"
 #include "kernels/simd/matmul_q8.h"
 
 void matmul_int8_avx2(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
+    if (w->interleave == LANES && w->columns > 0)
+        matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
+    else
+        matmul_int8_c(w, m, x, y, ldy);
 }

@@ -1,5 +1,5 @@
 /* peak.c - the ceilings of the avx2 rung. */
-#include "kernels/avx2/vector.h"
+#include "kernels/avx2/dot_pairs.h"
 
 #include "kernels/simd/peak.h"
 
@@ -25,7 +25,7 @@ double peak_dot_avx2(size_t rounds)
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++) {
             PIN(u);
-            acc[i] = vi_dot4_low_plain(acc[i], u, s);
+            acc[i] = q8_dot_int4(acc[i], u, s);
             PIN(acc[i]);
         }
     }

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <string.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define RUNG(name) name##_avx2
@@ -21,8 +22,9 @@ enum {
     DOT_X = 2,    /* rows of x against four rows of w */
     PANEL_VECTORS = 2,
     PANEL_ROWS = 6, /* rows of x: 12 sums, 2 weights */
-    Q8_ROWS = 4,
-    Q8_PANEL_ROWS = 4, /* 8 sums in int32; those in float live in memory, touched once a group */
+    Q8_MOST_M =
+        4, /* integer products: rows of x by panels of w; the sums in float leave the registers between groups */
+    Q8_MOST_V = 2,
     VALUE_VECTORS = 2, /* attention: 4 rows x 2 vectors of the output */
 };
 
@@ -244,6 +246,13 @@ static ALWAYS_INLINE vi vi_set1(int32_t a)
 {
     return _mm256_set1_epi32(a);
 }
+/* The four bytes at p in every lane. */
+static ALWAYS_INLINE vi vi_set1_from(const void *p)
+{
+    int32_t a;
+    memcpy(&a, p, sizeof a);
+    return _mm256_set1_epi32(a);
+}
 static ALWAYS_INLINE vi vi_load(const void *p)
 {
     return _mm256_loadu_si256((const __m256i *)p);
@@ -302,46 +311,6 @@ static ALWAYS_INLINE void vi_store_bytes(int8_t *p, const vi q[4])
     _mm256_storeu_si256((__m256i *)(void *)p,
                         _mm256_permutevar8x32_epi32(bytes, _mm256_set_epi32(7, 3, 6, 2, 5, 1, 4, 0)));
 }
-/* a[index], by lane. */
-static ALWAYS_INLINE vf vf_permute(vf a, vi index)
-{
-    return _mm256_permutevar8x32_ps(a, index);
-}
-/* Lane i holds i / divisor, for a divisor of 4 or 8. */
-static ALWAYS_INLINE vi vi_lane_over(int divisor)
-{
-    return divisor == 4 ? _mm256_set_epi32(1, 1, 1, 1, 0, 0, 0, 0) : _mm256_setzero_si256();
-}
-/* The even (odd) 16-byte blocks of a, then those of b. */
-static ALWAYS_INLINE vi vi_even_blocks(vi a, vi b)
-{
-    return _mm256_permute2x128_si256(a, b, 0x20);
-}
-static ALWAYS_INLINE vi vi_odd_blocks(vi a, vi b)
-{
-    return _mm256_permute2x128_si256(a, b, 0x31);
-}
-/* acc[lane] += sum of four products of unsigned u with signed s, exact. */
-static ALWAYS_INLINE vi vi_dot4_plain(vi acc, vi u, vi s)
-{
-    const vi low = _mm256_set1_epi16(0xff);
-    const vi even = _mm256_madd_epi16(_mm256_and_si256(u, low), _mm256_srai_epi16(_mm256_slli_epi16(s, 8), 8));
-    const vi odd = _mm256_madd_epi16(_mm256_srli_epi16(u, 8), _mm256_srai_epi16(s, 8));
-    return _mm256_add_epi32(acc, _mm256_add_epi32(even, odd));
-}
-/* The same for u <= 127, where no pair of products leaves int16. */
-static ALWAYS_INLINE vi vi_dot4_low_plain(vi acc, vi u, vi s)
-{
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(u, s), _mm256_set1_epi16(1)));
-}
-/* Codes of INT4, LANES * 2 bytes (one group), as bytes in the order of the columns. */
-static ALWAYS_INLINE vi vi_int4_columns(const uint8_t *p, size_t bytes)
-{
-    (void)bytes;
-    const __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)p);
-    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(codes, 4), codes), _mm256_set1_epi8(15));
-}
-
 /* A square of LANES x LANES words, rows to columns. */
 static ALWAYS_INLINE void vi_transpose(vi r[LANES])
 {

@@ -4,6 +4,7 @@
 void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
 {
     if (!(cpu & CPU_AVX512)) return;
+    table->interleave = 16;
     table->matmul[KERNEL_F32] = matmul_f32_avx512;
     table->matmul[KERNEL_F16] = matmul_f16_avx512;
     table->matmul[KERNEL_BF16] = matmul_bf16_avx512;

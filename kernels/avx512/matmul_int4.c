@@ -1,14 +1,15 @@
-/* matmul_int4.c - the product of int4 weights with int8 activations, by multiply-adds of int16 pairs. */
+/* matmul_int4.c - the product of 4-bit weights with int8 activations, by multiply-adds of int16 pairs. */
 #include "kernels/avx512/vector.h"
 
+#include "kernels/avx512/dot_pairs.h"
 #include "kernels/avx512/kernels_avx512.h"
-
-#define Q8_TARGET
-#define vi_dot4 vi_dot4_plain
-#define vi_dot4_low vi_dot4_low_plain
+#include "kernels/c/kernels_c.h"
 #include "kernels/simd/matmul_q8.h"
 
 void matmul_int4_avx512(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
+    if (w->interleave == LANES && w->columns > 0)
+        matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
+    else
+        matmul_int4_c(w, m, x, y, ldy);
 }

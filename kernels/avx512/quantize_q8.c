@@ -1,10 +1,10 @@
-/* quantize_q8.c - activations to int8 in groups of 32. */
+/* quantize_q8.c - activations to int8 in groups. */
 #include "kernels/avx512/vector.h"
 
 #include "kernels/avx512/kernels_avx512.h"
 #include "kernels/simd/quantize.h"
 
-void quantize_q8_avx512(size_t m, size_t k, const float *x, size_t ldx, kernel_q8 *q)
+void quantize_q8_avx512(size_t m, size_t k, size_t group, const float *x, size_t ldx, kernel_q8 *q)
 {
-    quantize_rows(m, k, x, ldx, q);
+    quantize_rows(m, k, group, x, ldx, q);
 }

@@ -7,6 +7,7 @@
 
 #include <immintrin.h>
 #include <stddef.h>
+#include <string.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define RUNG(name) name##_avx512
@@ -21,8 +22,8 @@ enum {
     DOT_X = 4,    /* rows of x against four rows of w */
     PANEL_VECTORS = 2,
     PANEL_ROWS = 12, /* rows of x: 24 sums, 2 weights */
-    Q8_ROWS = 4,
-    Q8_PANEL_ROWS = 6, /* 12 sums in int32, 12 in float, 2 weights */
+    Q8_MOST_M = 6,   /* integer products: rows of x by panels of w, 12 sums in int32, 12 in float, 2 weights */
+    Q8_MOST_V = 2,
     VALUE_VECTORS = 4, /* attention: 4 rows x 4 vectors of the output */
 };
 
@@ -206,6 +207,13 @@ static ALWAYS_INLINE vi vi_set1(int32_t a)
 {
     return _mm512_set1_epi32(a);
 }
+/* The four bytes at p in every lane. */
+static ALWAYS_INLINE vi vi_set1_from(const void *p)
+{
+    int32_t a;
+    memcpy(&a, p, sizeof a);
+    return _mm512_set1_epi32(a);
+}
 static ALWAYS_INLINE vi vi_load(const void *p)
 {
     return _mm512_loadu_si512(p);
@@ -261,48 +269,6 @@ static ALWAYS_INLINE void vi_store_bytes(int8_t *p, const vi q[2])
     _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(q[0]));
     _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm512_cvtepi32_epi8(q[1]));
 }
-/* a[index], by lane. */
-static ALWAYS_INLINE vf vf_permute(vf a, vi index)
-{
-    return _mm512_permutexvar_ps(index, a);
-}
-/* Lane i holds i / divisor, for a divisor of 4 or 8. */
-static ALWAYS_INLINE vi vi_lane_over(int divisor)
-{
-    const vi lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
-    return divisor == 4 ? _mm512_srli_epi32(lane, 2) : _mm512_srli_epi32(lane, 3);
-}
-/* The even (odd) 16-byte blocks of a, then those of b. */
-static ALWAYS_INLINE vi vi_even_blocks(vi a, vi b)
-{
-    return _mm512_shuffle_i64x2(a, b, 0x88);
-}
-static ALWAYS_INLINE vi vi_odd_blocks(vi a, vi b)
-{
-    return _mm512_shuffle_i64x2(a, b, 0xdd);
-}
-/* acc[lane] += sum of four products of unsigned u with signed s, exact. */
-static ALWAYS_INLINE vi vi_dot4_plain(vi acc, vi u, vi s)
-{
-    const vi low = _mm512_set1_epi16(0xff);
-    const vi even = _mm512_madd_epi16(_mm512_and_si512(u, low), _mm512_srai_epi16(_mm512_slli_epi16(s, 8), 8));
-    const vi odd = _mm512_madd_epi16(_mm512_srli_epi16(u, 8), _mm512_srai_epi16(s, 8));
-    return _mm512_add_epi32(acc, _mm512_add_epi32(even, odd));
-}
-/* The same for u <= 127, where no pair of products leaves int16. */
-static ALWAYS_INLINE vi vi_dot4_low_plain(vi acc, vi u, vi s)
-{
-    return _mm512_add_epi32(acc, _mm512_madd_epi16(_mm512_maddubs_epi16(u, s), _mm512_set1_epi16(1)));
-}
-/* Codes of INT4, LANES * 2 bytes or fewer (whole groups), as bytes in the order of the columns. */
-static ALWAYS_INLINE vi vi_int4_columns(const uint8_t *p, size_t bytes)
-{
-    const __mmask32 mask = bytes >= 32 ? 0xffffffffu : (1u << bytes) - 1;
-    const __m256i codes = _mm256_maskz_loadu_epi8(mask, p);
-    const vi both = _mm512_inserti64x4(_mm512_castsi256_si512(codes), _mm256_srli_epi16(codes, 4), 1);
-    return _mm512_and_si512(_mm512_shuffle_i64x2(both, both, 0xd8), _mm512_set1_epi8(15));
-}
-
 /* A square of LANES x LANES words, rows to columns. */
 static ALWAYS_INLINE void vi_transpose(vi r[LANES])
 {

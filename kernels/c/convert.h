@@ -52,6 +52,15 @@ static inline uint16_t f32_to_f16(float value)
     return (uint16_t)(half | sign >> 16);
 }
 
+/* e4m3, exact: likewise with 2^120; the one magnitude that is no number is 0x7f. */
+static inline float f8_to_f32(uint8_t code)
+{
+    const uint32_t magnitude = (uint32_t)(code & 0x7f) << 20;
+    const uint32_t rebased = bits_of_float(float_of_bits(magnitude) * 0x1p120f);
+    const uint32_t special = select_bits((code & 0x7f) == 0x7f, 0x7fc00000u, 0);
+    return float_of_bits(rebased | special | (uint32_t)(code & 0x80) << 24);
+}
+
 static inline float bf16_to_f32(uint16_t upper)
 {
     return float_of_bits((uint32_t)upper << 16);

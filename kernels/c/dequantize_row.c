@@ -12,28 +12,43 @@ static void bf16_span(size_t count, const uint16_t *restrict in, float *restrict
     for (size_t i = 0; i < count; i++) out[i] = bf16_to_f32(in[i]);
 }
 
-static void int8_span(size_t count, const int8_t *restrict in, const uint16_t *restrict scales, float *restrict out)
+static void f8_span(const kernel_matrix *w, size_t row, size_t first, size_t count, const uint8_t *restrict in,
+                    float *restrict out)
 {
-    for (size_t first = 0; first < count; first += KERNEL_GROUP) {
-        const size_t width = count - first < KERNEL_GROUP ? count - first : KERNEL_GROUP;
-        const float scale = f16_to_f32(scales[first / KERNEL_GROUP]);
-        for (size_t i = first; i < first + width; i++) out[i] = (float)in[i] * scale;
-    }
+    for (size_t i = 0; i < count; i++) out[i] = f8_to_f32(in[i]);
+    if (w->block_scales == NULL) return;
+    const float *scales =
+        w->block_scales + (w->block_row + row) / KERNEL_F8_BLOCK * kernel_groups(w->columns, KERNEL_F8_BLOCK);
+    for (size_t i = 0; i < count; i++) out[i] *= scales[(first + i) / KERNEL_F8_BLOCK];
 }
 
-static void int4_span(size_t count, const uint8_t *restrict in, const uint16_t *restrict scales, float *restrict out)
+/* Columns [first, first + count) of a row of INT8 or INT4, first a multiple of KERNEL_GROUP, interleaved or not. */
+static void group_span(const kernel_matrix *w, size_t row, size_t first, size_t count, float *restrict out)
 {
-    enum { HALF = KERNEL_GROUP / 2 };
-    for (size_t first = 0; first < count; first += KERNEL_GROUP) {
-        float group[KERNEL_GROUP];
-        const float scale = f16_to_f32(scales[first / KERNEL_GROUP]);
-        const uint8_t *codes = in + first / 2;
-        for (size_t i = 0; i < HALF; i++) {
-            group[i] = (float)((codes[i] & 15) - 8) * scale;
-            group[i + HALF] = (float)((codes[i] >> 4) - 8) * scale;
+    enum { UNIT = 4, HALF = KERNEL_GROUP / 2 };
+    const bool int8 = w->format == KERNEL_INT8;
+    const size_t together = w->interleave ? w->interleave : 1, panel = row / together, lane = row % together;
+    const size_t row_bytes = kernel_row_bytes(w->format, w->columns), groups = kernel_row_scales(w);
+    const unsigned char *values = (const unsigned char *)w->values + panel * together * row_bytes + lane * UNIT;
+    for (size_t done = 0; done < count; done += KERNEL_GROUP) {
+        const size_t group = w->group ? (first + done) / w->group : 0;
+        const size_t scale_at = (panel * groups + group) * together + lane;
+        const float scale = f16_to_f32(w->scales[scale_at]);
+        const float minimum = w->minimums ? f16_to_f32(w->minimums[scale_at]) : 0;
+        unsigned char bytes[KERNEL_GROUP];
+        float block[KERNEL_GROUP];
+        const size_t at = kernel_row_bytes(w->format, first + done), size = int8 ? KERNEL_GROUP : HALF;
+        for (size_t i = 0; i < size; i += UNIT) memcpy(bytes + i, values + (at + i) * together, UNIT);
+        if (int8) {
+            for (size_t i = 0; i < KERNEL_GROUP; i++) block[i] = (float)(int8_t)bytes[i] * scale;
+        } else {
+            const int zero = w->minimums ? 0 : 8;
+            for (size_t i = 0; i < HALF; i++) {
+                block[i] = (float)((bytes[i] & 15) - zero) * scale + minimum;
+                block[i + HALF] = (float)((bytes[i] >> 4) - zero) * scale + minimum;
+            }
         }
-        const size_t width = count - first < KERNEL_GROUP ? count - first : KERNEL_GROUP;
-        memcpy(out + first, group, width * sizeof *out);
+        memcpy(out + done, block, (count - done < KERNEL_GROUP ? count - done : KERNEL_GROUP) * sizeof *out);
     }
 }
 
@@ -55,8 +70,6 @@ void dequantize_span_c(const kernel_matrix *w, size_t row, size_t first, size_t 
 {
     const unsigned char *values = (const unsigned char *)w->values + row * kernel_row_bytes(w->format, w->columns) +
                                   kernel_row_bytes(w->format, first);
-    const uint16_t *scales = w->scales;
-    if (scales) scales += row * kernel_row_scales(w->format, w->columns) + first / KERNEL_GROUP;
     switch (w->format) {
     case KERNEL_F32:
         if (count) memcpy(out, values, count * sizeof *out);
@@ -67,11 +80,12 @@ void dequantize_span_c(const kernel_matrix *w, size_t row, size_t first, size_t 
     case KERNEL_BF16:
         bf16_span(count, (const uint16_t *)(const void *)values, out);
         break;
-    case KERNEL_INT8:
-        int8_span(count, (const int8_t *)values, scales, out);
+    case KERNEL_F8:
+        f8_span(w, row, first, count, values, out);
         break;
+    case KERNEL_INT8:
     case KERNEL_INT4:
-        int4_span(count, values, scales, out);
+        group_span(w, row, first, count, out);
         break;
     case KERNEL_AFFINE8:
         affine8_span(count, values, w->scale, w->minimum, out);

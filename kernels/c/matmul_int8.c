@@ -1,9 +1,10 @@
-/* matmul_int8.c - the product of int8 weights with int8 activations, both in groups of 32. */
+/* matmul_int8.c - the product of int8 weights with int8 activations. */
 #include "kernels/c/matmul_q8_tile.h"
 
-static void widen_int8(const void *values, size_t group, int16_t *restrict out)
+static void widen_int8(const void *values, size_t block, int zero, int16_t *restrict out)
 {
-    const int8_t *q = (const int8_t *)values + group * KERNEL_GROUP;
+    const int8_t *q = (const int8_t *)values + block * KERNEL_GROUP;
+    (void)zero;
     for (int i = 0; i < KERNEL_GROUP; i++) out[i] = q[i];
 }
 

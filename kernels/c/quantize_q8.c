@@ -1,4 +1,4 @@
-/* quantize_q8.c - activations to int8 in groups of 32, scaled by the largest magnitude. */
+/* quantize_q8.c - activations to int8 in groups, scaled by the largest magnitude. */
 #include "kernels/c/convert.h"
 #include "kernels/c/kernels_c.h"
 
@@ -9,7 +9,8 @@ static float round_even(float value)
     return (value + magic) - magic;
 }
 
-static void quantize_group(const float *restrict x, size_t width, int8_t *restrict values, float *scale, float *sum)
+static void quantize_group(const float *restrict x, size_t width, size_t padded, int8_t *restrict values, float *scale,
+                           int32_t *sum)
 {
     /* Magnitudes compared as integers order like floats, and a NaN is larger than everything: one maximum finds
      * both. */
@@ -18,13 +19,13 @@ static void quantize_group(const float *restrict x, size_t width, int8_t *restri
         const uint32_t magnitude = bits_of_float(x[i]) & 0x7fffffff;
         largest = magnitude > largest ? magnitude : largest;
     }
-    memset(values, 0, KERNEL_GROUP);
+    memset(values, 0, padded);
+    *sum = 0;
     if (largest >= 255u << 23) {
-        *scale = *sum = float_of_bits(0x7fc00000u);
+        *scale = float_of_bits(0x7fc00000u);
         return;
     }
     *scale = float_of_bits(largest) / 127.0f;
-    *sum = 0;
     /* A largest magnitude in the subnormals may have a scale whose reciprocal overflows: nothing left to represent. */
     const float inverse = 127.0f / float_of_bits(largest);
     if (largest == 0 || inverse > 3.4028234e38f) {
@@ -37,17 +38,19 @@ static void quantize_group(const float *restrict x, size_t width, int8_t *restri
         values[i] = (int8_t)q;
         total += q;
     }
-    *sum = *scale * (float)total;
+    *sum = total;
 }
 
-void quantize_q8_c(size_t m, size_t k, const float *x, size_t ldx, kernel_q8 *q)
+void quantize_q8_c(size_t m, size_t k, size_t group, const float *x, size_t ldx, kernel_q8 *q)
 {
-    const size_t groups = k / KERNEL_GROUP + (k % KERNEL_GROUP != 0);
+    const size_t groups = kernel_groups(k, group), row = kernel_row_bytes(KERNEL_INT8, k);
+    const size_t step = group ? group : row;
     for (size_t i = 0; i < m; i++) {
         for (size_t g = 0; g < groups; g++) {
-            const size_t first = g * KERNEL_GROUP, at = i * groups + g;
-            const size_t width = k - first < KERNEL_GROUP ? k - first : KERNEL_GROUP;
-            quantize_group(x + i * ldx + first, width, q->values + at * KERNEL_GROUP, q->scales + at, q->sums + at);
+            const size_t first = g * step, at = i * groups + g;
+            const size_t width = k - first < step ? k - first : step, padded = row - first < step ? row - first : step;
+            quantize_group(x + i * ldx + first, width, padded, q->values + i * row + first, q->scales + at,
+                           q->sums + at);
         }
     }
 }

@@ -14,37 +14,9 @@ static ALWAYS_INLINE void float_span(kernel_format format, const kernel_matrix *
     if (i < count) vf_store_part(out + i, count - i, load_weights_part(format, &rows, row, first + i, count - i));
 }
 
-/* Whole groups; the last, if it is not whole, is left to the portable code. Returns how many values were written. */
-static ALWAYS_INLINE size_t group_span(kernel_format format, const kernel_matrix *w, size_t row, size_t first,
-                                       size_t count, float *out)
-{
-    const size_t at = row * kernel_row_scales(format, w->columns) + first / KERNEL_GROUP;
-    const uint8_t *values = (const uint8_t *)w->values + at * (format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP);
-    size_t done = 0;
-    for (size_t g = 0; done + KERNEL_GROUP <= count; g++, done += KERNEL_GROUP) {
-        const vf scale = vf_set1(f16_to_f32(w->scales[at + g]));
-        uint8_t bytes[KERNEL_GROUP];
-        if (format == KERNEL_INT4) {
-            const __m128i codes = _mm_loadu_si128((const __m128i *)(const void *)(values + g * (KERNEL_GROUP / 2)));
-            const __m128i nibble = _mm_set1_epi8(15), eight = _mm_set1_epi8(8);
-            const __m128i low = _mm_and_si128(codes, nibble), high = _mm_and_si128(_mm_srli_epi16(codes, 4), nibble);
-            _mm_storeu_si128((__m128i *)(void *)bytes, _mm_sub_epi8(low, eight));
-            _mm_storeu_si128((__m128i *)(void *)(bytes + 16), _mm_sub_epi8(high, eight));
-        } else {
-            memcpy(bytes, values + g * KERNEL_GROUP, KERNEL_GROUP);
-        }
-#pragma GCC unroll 4
-        for (size_t i = 0; i < KERNEL_GROUP; i += LANES) {
-            vf_store(out + done + i, vf_mul(vf_of_i8(load_bytes(bytes + i)), scale));
-        }
-    }
-    return done;
-}
-
 /* out[i] = w[row][first + i], i < count; first is a multiple of KERNEL_GROUP. */
 static inline void span_to_float(const kernel_matrix *w, size_t row, size_t first, size_t count, float *out)
 {
-    size_t done = 0;
     switch (w->format) {
     case KERNEL_F32:
         float_span(KERNEL_F32, w, row, first, count, out);
@@ -61,16 +33,12 @@ static inline void span_to_float(const kernel_matrix *w, size_t row, size_t firs
     case KERNEL_AFFINE4:
         float_span(KERNEL_AFFINE4, w, row, first, count, out);
         return;
+    case KERNEL_F8:
     case KERNEL_INT8:
-        done = group_span(KERNEL_INT8, w, row, first, count, out);
-        break;
     case KERNEL_INT4:
-        done = group_span(KERNEL_INT4, w, row, first, count, out);
-        break;
     case KERNEL_FORMATS:
-        return;
+        dequantize_span_c(w, row, first, count, out);
     }
-    if (done < count) dequantize_span_c(w, row, first + done, count - done, out + done);
 }
 
 enum { TRANSPOSED_ROWS = 8, TRANSPOSED_SPAN = 256 /* floats of y that stay in the L1 cache with eight rows of w */ };

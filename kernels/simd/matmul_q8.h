@@ -1,333 +1,301 @@
-/* matmul_q8.h - y = x w^T for int8 and 4-bit weights in groups of 32 and int8 activations in the same groups.
+/* matmul_q8.h - y = x w^T for interleaved INT8 and INT4 weights and int8 activations in the same groups.
  *
- * The dot-product instructions want one side unsigned. It is the weights': a 4-bit code is, an int8 becomes so by
- * flipping its top bit; that adds 8 or 128 to every weight, hence 8 or 128 times the group's sum of x to the product,
- * and the int32 sums begin with minus that. So a group's sum stays exact.
+ * A vector holds four columns of LANES rows of w; a dot-product instruction multiplies it by four columns of one row of x,
+ * repeated in every lane, and nothing is ever summed across lanes. An integer sum runs over a group; then it is multiplied
+ * by the scales of both sides and added to a float sum.
  *
- * Included after vector.h with Q8_TARGET (what the functions may use beyond the rung's flags), vi_dot4 (u of 8 bits)
- * and vi_dot4_low (u of 7) defined: a rung with and without VNNI are the same code. */
+ * The instructions want one side unsigned. It is the weights': a 4-bit code is, an int8 becomes so by flipping its top bit
+ * (where Q8_INT8_OFFSET says 128). That adds 8 or 128 to every weight, hence as many times the group's sum of x to the
+ * product; the integer sums begin with minus that, and so stay exact.
+ *
+ * Few rows of x (decode) pass over the panels as they lie, at the speed of memory. Many rows go in blocks of Q8_BLOCK rows by
+ * a span of columns, copied to a constant distance (rows a power of two apart would share the sets of the L1 cache), past
+ * which all panels go.
+ *
+ * Included after vector.h, with Q8_TARGET (what functions may use beyond the rung's flags), Q8_INT8_OFFSET, q8_int8(stored)
+ * (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x) and q8_dot_int4(acc, codes, x) defined. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 
 #include "kernels/kernels.h"
-#include "kernels/simd/prefetch.h"
+
+#include <string.h>
 
 #define Q8_INLINE Q8_TARGET ALWAYS_INLINE
 
 enum {
-    VECTOR_BYTES = LANES * 4,
-    VECTOR_GROUPS = VECTOR_BYTES / KERNEL_GROUP,
-    Q8_PANEL_N = PANEL_VECTORS * LANES,
-    Q8_PANEL_GROUPS = 16, /* columns of a panel: 16 groups, 512 bytes a row */
-    Q8_QUADS = KERNEL_GROUP / 4,
-    Q8_X_STRIDE = Q8_PANEL_GROUPS * KERNEL_GROUP + 64,
+    Q8_VECTOR = LANES * 4,
+    Q8_FEW = 8,         /* rows of x that count as few */
+    Q8_FEW_SPAN = 8192, /* columns at once for few rows */
+    Q8_BLOCK = 96,      /* rows of x at once for many */
+    Q8_SPAN = 512,      /* columns at once for many: 16 KiB of two panels of INT8 in 512-bit vectors */
+    Q8_X_STRIDE = Q8_SPAN + 64,
+    Q8_BLOCK_GROUPS = 2048 /* Q8_FEW * Q8_FEW_SPAN / 32; more than Q8_BLOCK * Q8_SPAN / 32 */
 };
 
-static Q8_INLINE vi dot4(kernel_format format, vi acc, vi u, vi s)
-{
-    return format == KERNEL_INT4 ? vi_dot4_low(acc, u, s) : vi_dot4(acc, u, s);
-}
-
-/* A row of weights from some group on. */
-typedef struct q8_row {
-    const uint8_t *values;
-    const uint16_t *scales;
-} q8_row;
-
-/* `groups` is that of a whole row. */
-static Q8_INLINE q8_row q8_row_at(const kernel_matrix *w, size_t groups, size_t row, size_t group)
-{
-    const size_t at = row * groups + group;
-    const size_t bytes = w->format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP;
-    return (q8_row){(const uint8_t *)w->values + at * bytes, w->scales + at};
-}
-
-static Q8_INLINE vf load_scales(const uint16_t *scales, size_t count)
-{
-    return count >= LANES ? vf_load_f16(scales) : vf_load_f16_part(scales, count);
-}
-
-/* ---- few rows of x: along the rows of w as they lie ---- */
-
-/* acc[r] += the products of R rows with up to LANES groups of x, whose scales times x's are in scale[r].
- * INT8: a vector of weights spans VECTOR_GROUPS groups, 8 lanes each. */
-static Q8_INLINE void dot_groups_int8(const int R, const q8_row *w, const uint8_t *x, size_t groups, size_t ahead,
-                                      const vf *scale, vf *acc)
-{
-    const vi flip = vi_set1((int32_t)0x80808080u), step = vi_set1(VECTOR_GROUPS);
-    vi group_of_lane = vi_lane_over(8);
-    for (size_t g = 0; g < groups; g += VECTOR_GROUPS, group_of_lane = vi_add32(group_of_lane, step)) {
-        const size_t at = g * KERNEL_GROUP, bytes = (groups - g) * KERNEL_GROUP;
-        const bool whole = bytes >= VECTOR_BYTES;
-        const vi xs = whole ? vi_load(x + at) : vi_load_part(x + at, bytes);
-        const vi start = vi_sub32(vi_zero(), vi_dot4(vi_zero(), flip, xs));
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-            _mm_prefetch((const char *)w[r].values + at + ahead, _MM_HINT_T0);
-            const vi ws = whole ? vi_load(w[r].values + at) : vi_load_part(w[r].values + at, bytes);
-            const vi sum = vi_dot4(start, vi_xor(ws, flip), xs);
-            acc[r] = vf_fma(vf_of_vi(sum), vf_permute(scale[r], group_of_lane), acc[r]);
-        }
-    }
-}
-
-/* INT4: a vector of codes spans twice as many groups, 16 bytes each, the low and the high four bits of which meet the
- * first and the second half of a group of x. */
-static Q8_INLINE void dot_groups_int4(const int R, const q8_row *w, const uint8_t *x, size_t groups, size_t ahead,
-                                      const vf *scale, vf *acc)
-{
-    const vi nibble = vi_set1(0x0f0f0f0f), eights = vi_set1(0x08080808), step = vi_set1(2 * VECTOR_GROUPS);
-    vi group_of_lane = vi_lane_over(4);
-    for (size_t g = 0; g < groups; g += 2 * VECTOR_GROUPS, group_of_lane = vi_add32(group_of_lane, step)) {
-        const size_t at = g * KERNEL_GROUP, bytes = (groups - g) * KERNEL_GROUP;
-        const bool whole = bytes >= 2 * VECTOR_BYTES;
-        vi first = vi_zero(), second = vi_zero();
-        if (bytes >= VECTOR_BYTES)
-            first = vi_load(x + at);
-        else
-            first = vi_load_part(x + at, bytes);
-        if (whole)
-            second = vi_load(x + at + VECTOR_BYTES);
-        else if (bytes > VECTOR_BYTES)
-            second = vi_load_part(x + at + VECTOR_BYTES, bytes - VECTOR_BYTES);
-        const vi low = vi_even_blocks(first, second), high = vi_odd_blocks(first, second);
-        const vi start = vi_sub32(vi_zero(), vi_dot4_low(vi_dot4_low(vi_zero(), eights, low), eights, high));
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-            const uint8_t *codes = w[r].values + at / 2;
-            _mm_prefetch((const char *)codes + ahead, _MM_HINT_T0);
-            const vi ws = whole ? vi_load(codes) : vi_load_part(codes, bytes / 2);
-            const vi sum = vi_dot4_low(vi_dot4_low(start, vi_and(ws, nibble), low), vi_high_nibbles(ws), high);
-            acc[r] = vf_fma(vf_of_vi(sum), vf_permute(scale[r], group_of_lane), acc[r]);
-        }
-    }
-}
-
-/* R rows of w from the given one on against one row of x: acc[r] holds the product, spread over the lanes. */
-static Q8_INLINE void q8_dot(kernel_format format, const int R, size_t groups, q8_row w, const uint8_t *x,
-                             const float *x_scales, vf *acc)
-{
-    const size_t group_bytes = format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP;
-    const size_t ahead = prefetch_distance((size_t)R, groups * group_bytes);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) acc[r] = vf_zero();
-    for (size_t g = 0; g < groups; g += LANES) {
-        const size_t count = groups - g < LANES ? groups - g : LANES;
-        const vf xs = count == LANES ? vf_load(x_scales + g) : vf_load_part(x_scales + g, count);
-        q8_row rows[Q8_ROWS];
-        vf scale[Q8_ROWS];
-#pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-            const size_t at = (size_t)r * groups + g;
-            rows[r] = (q8_row){w.values + at * group_bytes, w.scales + at};
-            scale[r] = vf_mul(load_scales(rows[r].scales, count), xs);
-        }
-        if (format == KERNEL_INT4)
-            dot_groups_int4(R, rows, x + g * KERNEL_GROUP, count, ahead, scale, acc);
-        else
-            dot_groups_int8(R, rows, x + g * KERNEL_GROUP, count, ahead, scale, acc);
-    }
-}
-
-static Q8_INLINE void matmul_q8_dot(kernel_format format, const kernel_matrix *w, size_t m, const kernel_q8 *x,
-                                    float *y, size_t ldy)
-{
-    const size_t groups = kernel_row_scales(format, w->columns);
-    const uint8_t *values = (const uint8_t *)x->values;
-    size_t n = 0;
-    for (; n + Q8_ROWS <= w->rows; n += Q8_ROWS) {
-        const q8_row row = q8_row_at(w, groups, n, 0);
-        const __m128 bias = w->bias ? _mm_loadu_ps(w->bias + n) : _mm_setzero_ps();
-        for (size_t i = 0; i < m; i++) {
-            vf acc[Q8_ROWS];
-            q8_dot(format, Q8_ROWS, groups, row, values + i * groups * KERNEL_GROUP, x->scales + i * groups, acc);
-            _mm_storeu_ps(y + i * ldy + n, _mm_add_ps(vf_sum4(acc[0], acc[1], acc[2], acc[3]), bias));
-        }
-    }
-    for (; n < w->rows; n++) {
-        const q8_row row = q8_row_at(w, groups, n, 0);
-        const float bias = w->bias ? w->bias[n] : 0.0f;
-        for (size_t i = 0; i < m; i++) {
-            vf acc[1];
-            q8_dot(format, 1, groups, row, values + i * groups * KERNEL_GROUP, x->scales + i * groups, acc);
-            y[i * ldy + n] = vf_sum(acc[0]) + bias;
-        }
-    }
-}
-
-/* ---- many rows of x: panels in which a vector holds four columns of LANES rows ---- */
-
-typedef struct q8_panel {
-    _Alignas(64) uint8_t values[Q8_PANEL_GROUPS * Q8_QUADS][PANEL_VECTORS][VECTOR_BYTES]; /* unsigned */
-    _Alignas(64) float scales[Q8_PANEL_GROUPS][Q8_PANEL_N];
-} q8_panel;
-
+/* Some rows of x, some columns. */
 typedef struct q8_block {
-    int8_t values[Q8_PANEL_ROWS * Q8_X_STRIDE];
-    int32_t start[Q8_PANEL_ROWS][Q8_PANEL_GROUPS]; /* minus the offset times the group's sum */
-    float scales[Q8_PANEL_ROWS][Q8_PANEL_GROUPS];
+    const int8_t *values;
+    size_t stride; /* bytes from row to row */
+    size_t groups; /* of a row; the arrays are [rows][groups] */
+    float scales[Q8_BLOCK_GROUPS];
+    int32_t start[Q8_BLOCK_GROUPS]; /* minus the offset times the group's sum */
+    float sums[Q8_BLOCK_GROUPS];    /* of x itself; only where there are minimums */
 } q8_block;
 
-/* VECTOR_BYTES columns of one row as unsigned bytes, from `groups` groups at most. */
-static Q8_INLINE vi unsigned_columns(kernel_format format, const uint8_t *values, size_t groups)
+/* The same columns of a panel of w. */
+typedef struct q8_panel {
+    const uint8_t *values;
+    const uint16_t *scales, *minimums;
+} q8_panel;
+
+static Q8_INLINE size_t q8_block_bytes(kernel_format format)
 {
-    const size_t whole = groups < VECTOR_GROUPS ? groups : VECTOR_GROUPS;
-    if (format == KERNEL_INT4) return vi_int4_columns(values, whole * KERNEL_GROUP / 2);
-    const vi bytes = whole == VECTOR_GROUPS ? vi_load(values) : vi_load_part(values, whole * KERNEL_GROUP);
-    return vi_xor(bytes, vi_set1((int32_t)0x80808080u));
+    return (format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP) * LANES;
 }
 
-/* Rows [row, row + rows) of w, groups [group, group + groups); absent rows get zeros with scale zero. */
-static Q8_INLINE void q8_pack(kernel_format format, const kernel_matrix *w, size_t row, size_t rows, size_t group,
-                              size_t groups, q8_panel *panel)
+static Q8_INLINE q8_panel q8_panel_at(kernel_format format, const kernel_matrix *w, size_t panel, size_t column)
 {
-    const size_t stride = kernel_row_scales(format, w->columns);
-    const size_t group_bytes = format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP;
-    for (size_t v = 0; v < PANEL_VECTORS; v++) {
-        for (size_t g = 0; g < groups; g += VECTOR_GROUPS) {
-            vi square[LANES];
+    const size_t groups = kernel_row_scales(w), group = w->group ? column / w->group : 0;
+    const size_t blocks = kernel_groups(w->columns, KERNEL_GROUP), at = (panel * groups + group) * LANES;
+    return (q8_panel){(const uint8_t *)w->values + (panel * blocks + column / KERNEL_GROUP) * q8_block_bytes(format),
+                      w->scales + at, w->minimums ? w->minimums + at : NULL};
+}
+
+static Q8_INLINE vi q8_dot(kernel_format format, vi sum, vi w, vi x)
+{
+    return format == KERNEL_INT4 ? q8_dot_int4(sum, w, x) : q8_dot_int8(sum, w, x);
+}
+
+/* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, eight at a time: two vectors of INT8, or
+ * the low and the high four bits of one of INT4, which meet the first and the second half of the columns. */
+static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V, const uint8_t *const *w,
+                                 const int8_t *x, size_t stride, vi sum[][Q8_MOST_V])
+{
+    const bool int4 = format == KERNEL_INT4;
+#pragma GCC unroll 4
+    for (size_t q = 0; q < KERNEL_GROUP / 8; q++) {
+        const int8_t *first = x + (int4 ? q * 4 : q * 8), *second = first + (int4 ? KERNEL_GROUP / 2 : 4);
+        vi one[Q8_MOST_V], two[Q8_MOST_V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) {
+            const uint8_t *at = w[v] + (int4 ? q : 2 * q) * Q8_VECTOR;
+            one[v] = int4 ? vi_and(vi_load(at), vi_set1(0x0f0f0f0f)) : q8_int8(vi_load(at));
+            two[v] = int4 ? vi_high_nibbles(vi_load(at)) : q8_int8(vi_load(at + Q8_VECTOR));
+        }
 #pragma GCC unroll 16
-            for (size_t r = 0; r < LANES; r++) {
-                const size_t n = v * LANES + r;
-                const q8_row from = q8_row_at(w, stride, row + (n < rows ? n : 0), group);
-                square[r] = n < rows ? unsigned_columns(format, from.values + g * group_bytes, groups - g) : vi_zero();
-            }
-            vi_transpose(square);
-            const size_t quads = (groups - g < VECTOR_GROUPS ? groups - g : VECTOR_GROUPS) * Q8_QUADS;
-            for (size_t q = 0; q < quads; q++) vi_store(panel->values[g * Q8_QUADS + q][v], square[q]);
+        for (int i = 0; i < M; i++) {
+            const vi xs = vi_set1_from(first + (size_t)i * stride);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) sum[i][v] = q8_dot(format, sum[i][v], one[v], xs);
         }
-    }
-    for (size_t n = 0; n < Q8_PANEL_N; n++) {
-        float scales[Q8_PANEL_GROUPS + LANES] = {0};
-        const uint16_t *from = q8_row_at(w, stride, row + (n < rows ? n : 0), group).scales;
-        if (n < rows) {
-            size_t g = 0;
-            for (; g + LANES <= groups; g += LANES) vf_store(scales + g, vf_load_f16(from + g));
-            if (g < groups) vf_store(scales + g, vf_load_f16_part(from + g, groups - g));
-        }
-        for (size_t g = 0; g < groups; g++) panel->scales[g][n] = scales[g];
-    }
-}
-
-/* M rows of x from row i on. The group's sum of q is an integer below 2^12, so sums / scales is that integer but for a
- * rounding that the conversion takes back; where the scale is 0 or NaN the product is, too, whatever the integer. */
-static Q8_INLINE void q8_copy(kernel_format format, const int M, const kernel_matrix *w, const kernel_q8 *x, size_t i,
-                              size_t group, size_t groups, q8_block *block)
-{
-    const size_t stride = kernel_row_scales(w->format, w->columns);
-    const vi offset = vi_set1(format == KERNEL_INT4 ? -8 : -128);
-    for (int r = 0; r < M; r++) {
-        const size_t at = (i + (size_t)r) * stride + group;
-        memcpy(block->values + r * Q8_X_STRIDE, x->values + at * KERNEL_GROUP, groups * KERNEL_GROUP);
-        memcpy(block->scales[r], x->scales + at, groups * sizeof(float));
-        for (size_t g = 0; g < groups; g += LANES) {
-            const size_t count = groups - g < LANES ? groups - g : LANES;
-            const vf sums = count == LANES ? vf_load(x->sums + at + g) : vf_load_part(x->sums + at + g, count);
-            const vf scales = vf_load(block->scales[r] + g);
-            vi_store(block->start[r] + g, vi_mul32(vi_of_vf(vf_div(sums, scales)), offset));
+#pragma GCC unroll 16
+        for (int i = 0; i < M; i++) {
+            const vi xs = vi_set1_from(second + (size_t)i * stride);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) sum[i][v] = q8_dot(format, sum[i][v], two[v], xs);
         }
     }
 }
 
-/* y (+)= M rows of x times the panel; `start` as in matmul_panel.h. */
-static Q8_INLINE void q8_tile(kernel_format format, const int M, size_t groups, const q8_panel *panel,
-                              const q8_block *block, const float *start, size_t columns, float *y, size_t ldy)
+/* Where a tile of y begins, and what it holds before: `bias` (LANES * V floats) in the first span, NULL after. */
+typedef struct q8_output {
+    float *y;
+    size_t ldy, columns; /* columns of y that are there; the tile may be wider */
+    const float *bias;
+} q8_output;
+
+static Q8_INLINE void q8_add(const q8_output *out, const int i, const int v, vf sum)
 {
-    vf acc[Q8_PANEL_ROWS][PANEL_VECTORS];
-#pragma GCC unroll 8
+    if (out->columns <= (size_t)v * LANES) return;
+    const size_t count = out->columns - (size_t)v * LANES;
+    float *y = out->y + (size_t)i * out->ldy + (size_t)v * LANES;
+    if (count >= LANES) {
+        vf_store(y, vf_add(sum, vf_load(out->bias ? out->bias + v * LANES : y)));
+    } else {
+        const vf before = out->bias ? vf_load(out->bias + v * LANES) : vf_load_part(y, count);
+        vf_store_part(y, count, vf_add(sum, before));
+    }
+}
+
+/* y (+)= M rows of x, from row `row` of the block on, times V panels; `blocks` runs of KERNEL_GROUP columns in groups of
+ * `group_blocks`. */
+static Q8_INLINE void q8_tile(kernel_format format, const int M, const int V, const bool minimums, size_t blocks,
+                              size_t group_blocks, const q8_block *x, size_t row, const q8_panel *panels,
+                              const q8_output *out)
+{
+    vf acc[Q8_MOST_M][Q8_MOST_V];
+#pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++) acc[i][v] = vf_zero();
+        for (int v = 0; v < V; v++) acc[i][v] = vf_zero();
     }
-    for (size_t g = 0; g < groups; g++) {
-        vi sum[Q8_PANEL_ROWS][PANEL_VECTORS];
-#pragma GCC unroll 8
+    const size_t step = q8_block_bytes(format);
+    const int8_t *values = x->values + row * x->stride;
+    size_t b = 0;
+    for (size_t g = 0; b < blocks; g++) {
+        const size_t at = row * x->groups + g;
+        vi sum[Q8_MOST_M][Q8_MOST_V];
+#pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
+            const vi start = vi_set1_from(x->start + at + (size_t)i * x->groups);
 #pragma GCC unroll 4
-            for (int v = 0; v < PANEL_VECTORS; v++) sum[i][v] = vi_set1(block->start[i][g]);
+            for (int v = 0; v < V; v++) sum[i][v] = start;
         }
-        for (size_t q = g * Q8_QUADS; q < (g + 1) * Q8_QUADS; q++) {
-            vi weights[PANEL_VECTORS];
+        const size_t end = blocks - b < group_blocks ? blocks : b + group_blocks;
+        for (; b < end; b++) {
+            const uint8_t *w[Q8_MOST_V];
 #pragma GCC unroll 4
-            for (int v = 0; v < PANEL_VECTORS; v++) weights[v] = vi_load(panel->values[q][v]);
-#pragma GCC unroll 8
-            for (int i = 0; i < M; i++) {
-                int32_t quad;
-                memcpy(&quad, block->values + (size_t)i * Q8_X_STRIDE + q * 4, sizeof quad);
-                const vi xs = vi_set1(quad);
-#pragma GCC unroll 4
-                for (int v = 0; v < PANEL_VECTORS; v++) sum[i][v] = dot4(format, sum[i][v], weights[v], xs);
-            }
+            for (int v = 0; v < V; v++) w[v] = panels[v].values + b * step;
+            q8_columns(format, M, V, w, values + b * KERNEL_GROUP, x->stride, sum);
         }
-#pragma GCC unroll 8
+        vf scale[Q8_MOST_V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) scale[v] = vf_load_f16(panels[v].scales + g * LANES);
+#pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
-            const vf scale = vf_set1(block->scales[i][g]);
+            const vf xs = vf_set1(x->scales[at + (size_t)i * x->groups]);
 #pragma GCC unroll 4
-            for (int v = 0; v < PANEL_VECTORS; v++) {
-                const vf both = vf_mul(vf_load(panel->scales[g] + (size_t)v * LANES), scale);
-                acc[i][v] = vf_fma(vf_of_vi(sum[i][v]), both, acc[i][v]);
-            }
+            for (int v = 0; v < V; v++) acc[i][v] = vf_fma(vf_of_vi(sum[i][v]), vf_mul(scale[v], xs), acc[i][v]);
+        }
+        if (!minimums) continue;
+#pragma GCC unroll 16
+        for (int i = 0; i < M; i++) {
+            const vf sums = vf_set1(x->sums[at + (size_t)i * x->groups]);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++)
+                acc[i][v] = vf_fma(vf_load_f16(panels[v].minimums + g * LANES), sums, acc[i][v]);
         }
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
-        for (size_t v = 0; v < PANEL_VECTORS; v++) {
-            if (columns <= v * LANES) break;
-            const size_t count = columns - v * LANES;
-            float *out = y + (size_t)i * ldy + v * LANES;
-            if (count >= LANES) {
-                vf_store(out, vf_add(acc[i][v], vf_load(start ? start + v * LANES : out)));
-            } else {
-                const vf before = start ? vf_load(start + v * LANES) : vf_load_part(out, count);
-                vf_store_part(out, count, vf_add(acc[i][v], before));
-            }
+        for (int v = 0; v < V; v++) q8_add(out, i, v, acc[i][v]);
+    }
+}
+
+/* ---- blocks of x ---- */
+
+static Q8_INLINE int32_t q8_sum(const int8_t *values, size_t count)
+{
+    int32_t sum = 0;
+    for (size_t i = 0; i < count; i++) sum += values[i];
+    return sum;
+}
+
+/* Rows [first, first + rows) of x over `width` columns from `column` on; copied into `copy` unless that is NULL. */
+static Q8_INLINE void q8_block_fill(kernel_format format, const kernel_matrix *w, const kernel_q8 *x, size_t first,
+                                    size_t rows, size_t column, size_t width, int8_t *copy, q8_block *block)
+{
+    const size_t row_bytes = kernel_row_bytes(KERNEL_INT8, w->columns), groups = kernel_row_scales(w);
+    const int offset = format == KERNEL_INT8 ? Q8_INT8_OFFSET : w->minimums ? 0 : 8;
+    const size_t padded = kernel_row_bytes(KERNEL_INT8, width), from = w->group ? column / w->group : 0;
+    block->groups = kernel_groups(width, w->group);
+    block->values = copy ? copy : x->values + first * row_bytes + column;
+    block->stride = copy ? Q8_X_STRIDE : row_bytes;
+    for (size_t i = 0; i < rows; i++) {
+        const int8_t *values = x->values + (first + i) * row_bytes + column;
+        const float *scales = x->scales + (first + i) * groups + from;
+        const int32_t *sums = x->sums + (first + i) * groups + from;
+        if (copy) memcpy(copy + i * Q8_X_STRIDE, values, padded);
+        const size_t to = i * block->groups;
+        if (w->group == 0) { /* a span may be a part of the group: its own sum */
+            const int32_t sum = width == w->columns ? sums[0] : q8_sum(values, padded);
+            block->scales[to] = scales[0];
+            block->start[to] = -offset * sum;
+            block->sums[to] = scales[0] * (float)sum;
+            continue;
+        }
+        for (size_t g = 0; g < block->groups; g++) {
+            block->scales[to + g] = scales[g];
+            block->start[to + g] = -offset * sums[g];
+            block->sums[to + g] = scales[g] * (float)sums[g];
         }
     }
 }
 
-static Q8_INLINE void matmul_q8_panel(kernel_format format, const kernel_matrix *w, size_t m, const kernel_q8 *x,
-                                      float *y, size_t ldy)
+/* ---- the loops ---- */
+
+/* All rows of the block against V panels. */
+static Q8_INLINE void q8_rows(kernel_format format, const int V, const bool minimums, const bool many, size_t blocks,
+                              size_t group_blocks, const q8_block *x, size_t rows, const q8_panel *panels,
+                              q8_output out)
 {
-    const size_t groups = kernel_row_scales(format, w->columns);
-    q8_panel panel;
+    size_t i = 0;
+#define Q8_STEP(M)                                                                                                     \
+    for (; i + (M) <= rows; i += (M), out.y += (M)*out.ldy)                                                            \
+    q8_tile(format, (M), V, minimums, blocks, group_blocks, x, i, panels, &out)
+    if (many) Q8_STEP(Q8_MOST_M);
+    if (Q8_MOST_M > 4) Q8_STEP(4);
+    Q8_STEP(2);
+    Q8_STEP(1);
+#undef Q8_STEP
+}
+
+/* All panels against the block: columns [column, column + width) of w. */
+static Q8_INLINE void q8_panels(kernel_format format, const bool minimums, const bool many, const kernel_matrix *w,
+                                const q8_block *x, size_t rows, size_t column, size_t width, float *y, size_t ldy)
+{
+    const size_t blocks = kernel_groups(width, KERNEL_GROUP);
+    const size_t group_blocks = w->group ? w->group / KERNEL_GROUP : blocks;
+    for (size_t n = 0; n < w->rows;) {
+        const size_t left = w->rows - n;
+        _Alignas(64) float bias[Q8_MOST_V * LANES] = {0};
+        q8_panel panels[Q8_MOST_V];
+        const bool wide = left > (Q8_MOST_V - 1) * LANES;
+        const size_t count = wide ? Q8_MOST_V : 1, lanes = left < count * LANES ? left : count * LANES;
+        if (w->bias) memcpy(bias, w->bias + n, lanes * sizeof *bias);
+        for (size_t v = 0; v < count; v++) panels[v] = q8_panel_at(format, w, n / LANES + v, column);
+        const q8_output out = {y + n, ldy, lanes, column == 0 ? bias : NULL};
+        if (wide)
+            q8_rows(format, Q8_MOST_V, minimums, many, blocks, group_blocks, x, rows, panels, out);
+        else
+            q8_rows(format, 1, minimums, many, blocks, group_blocks, x, rows, panels, out);
+        n += count * LANES;
+    }
+}
+
+static Q8_INLINE void matmul_q8_few(kernel_format format, const bool minimums, const kernel_matrix *w, size_t m,
+                                    const kernel_q8 *x, float *y, size_t ldy)
+{
     q8_block block;
-    memset(&block, 0, sizeof block);
-    for (size_t n = 0; n < w->rows; n += Q8_PANEL_N) {
-        const size_t rows = w->rows - n < Q8_PANEL_N ? w->rows - n : Q8_PANEL_N;
-        _Alignas(64) float start[Q8_PANEL_N] = {0};
-        if (w->bias) memcpy(start, w->bias + n, rows * sizeof *start);
-        for (size_t g = 0; g < groups; g += Q8_PANEL_GROUPS) {
-            const size_t count = groups - g < Q8_PANEL_GROUPS ? groups - g : Q8_PANEL_GROUPS;
-            const float *first = g == 0 ? start : NULL;
-            q8_pack(format, w, n, rows, g, count, &panel);
-            size_t i = 0;
-            for (; i + Q8_PANEL_ROWS <= m; i += Q8_PANEL_ROWS) {
-                q8_copy(format, Q8_PANEL_ROWS, w, x, i, g, count, &block);
-                q8_tile(format, Q8_PANEL_ROWS, count, &panel, &block, first, rows, y + i * ldy + n, ldy);
-            }
-            for (; i + 2 <= m; i += 2) {
-                q8_copy(format, 2, w, x, i, g, count, &block);
-                q8_tile(format, 2, count, &panel, &block, first, rows, y + i * ldy + n, ldy);
-            }
-            if (i < m) {
-                q8_copy(format, 1, w, x, i, g, count, &block);
-                q8_tile(format, 1, count, &panel, &block, first, rows, y + i * ldy + n, ldy);
-            }
+    for (size_t k = 0; k < w->columns; k += Q8_FEW_SPAN) {
+        const size_t width = w->columns - k < Q8_FEW_SPAN ? w->columns - k : Q8_FEW_SPAN;
+        q8_block_fill(format, w, x, 0, m, k, width, NULL, &block);
+        q8_panels(format, minimums, false, w, &block, m, k, width, y, ldy);
+    }
+}
+
+static Q8_INLINE void matmul_q8_many(kernel_format format, const bool minimums, const kernel_matrix *w, size_t m,
+                                     const kernel_q8 *x, float *y, size_t ldy)
+{
+    q8_block block;
+    int8_t copy[Q8_BLOCK * Q8_X_STRIDE];
+    for (size_t k = 0; k < w->columns; k += Q8_SPAN) {
+        const size_t width = w->columns - k < Q8_SPAN ? w->columns - k : Q8_SPAN;
+        for (size_t i = 0; i < m; i += Q8_BLOCK) {
+            const size_t rows = m - i < Q8_BLOCK ? m - i : Q8_BLOCK;
+            q8_block_fill(format, w, x, i, rows, k, width, copy, &block);
+            q8_panels(format, minimums, true, w, &block, rows, k, width, y + i * ldy, ldy);
         }
     }
 }
 
-/* From how many rows of x on the transposition of w pays. */
-enum { Q8_PANEL_FROM = Q8_PANEL_ROWS };
-
+/* For w interleaved by LANES, with at least one column. */
 static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y,
                                 size_t ldy)
 {
-    if (m >= Q8_PANEL_FROM && w->rows >= LANES && w->columns > 0)
-        matmul_q8_panel(format, w, m, x, y, ldy);
-    else
-        matmul_q8_dot(format, w, m, x, y, ldy);
+    const bool minimums = format == KERNEL_INT4 && w->minimums;
+    if (m <= Q8_FEW) {
+        if (minimums)
+            matmul_q8_few(format, true, w, m, x, y, ldy);
+        else
+            matmul_q8_few(format, false, w, m, x, y, ldy);
+    } else if (minimums) {
+        matmul_q8_many(format, true, w, m, x, y, ldy);
+    } else {
+        matmul_q8_many(format, false, w, m, x, y, ldy);
+    }
 }
 
 #endif

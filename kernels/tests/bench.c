@@ -44,15 +44,16 @@ static bench_inputs make_inputs(check *c, const kernel_table *table, const bench
 {
     bench_inputs in = {.x = check_alloc(c, MOST_ROWS * s->columns * sizeof(float)),
                        .y = check_alloc(c, MOST_ROWS * s->rows * sizeof(float))};
-    const size_t groups = kernel_row_scales(KERNEL_INT8, s->columns);
+    const size_t groups = kernel_groups(s->columns, KERNEL_GROUP);
     for (int f = 0; f < KERNEL_FORMATS; f++) {
-        in.w[f] = check_matrix(c, (kernel_format)f, s->rows, s->columns, false, WEIGHTS_NORMAL);
+        const kernel_matrix w = check_matrix(c, (kernel_format)f, s->rows, s->columns, false, WEIGHTS_NORMAL);
+        in.w[f] = check_interleaved(c, &w, table->interleave);
     }
     for (size_t i = 0; i < MOST_ROWS * s->columns; i++) in.x[i] = check_normal(c);
     in.q = (kernel_q8){check_alloc(c, MOST_ROWS * groups * KERNEL_GROUP),
                        check_alloc(c, MOST_ROWS * groups * sizeof(float)),
                        check_alloc(c, MOST_ROWS * groups * sizeof(float))};
-    table->quantize_q8(MOST_ROWS, s->columns, in.x, s->columns, &in.q);
+    table->quantize_q8(MOST_ROWS, s->columns, KERNEL_GROUP, in.x, s->columns, &in.q);
     return in;
 }
 
@@ -77,8 +78,9 @@ typedef struct ceilings {
 static void print_line(const kernel_table *table, int f, const bench_shape *s, size_t m, double seconds,
                        double bandwidth, double arithmetic, bool json)
 {
-    const double bytes = (double)(s->rows * kernel_row_bytes((kernel_format)f, s->columns)) +
-                         (double)(s->rows * kernel_row_scales((kernel_format)f, s->columns)) * 2;
+    const double bytes =
+        (double)(s->rows * kernel_row_bytes((kernel_format)f, s->columns)) +
+        (double)(s->rows * (f == KERNEL_INT8 || f == KERNEL_INT4 ? kernel_groups(s->columns, KERNEL_GROUP) : 0)) * 2;
     const double operations = 2.0 * (double)(m * s->rows * s->columns);
     const double byte_rate = bytes / seconds, operation_rate = operations / seconds;
     const char *isa = kernel_isa_name(table->isa), *format = kernel_format_name((kernel_format)f);

@@ -101,6 +101,11 @@ extern const check_entry matmul_checks[], weight_checks[], elementwise_checks[],
 typedef enum weight_kind { WEIGHTS_NORMAL, WEIGHTS_AWKWARD, WEIGHTS_WILD } weight_kind;
 /* A random matrix in guarded buffers; with a bias or none. */
 kernel_matrix check_matrix(check *c, kernel_format format, size_t rows, size_t columns, bool bias, weight_kind kind);
+/* The same for INT8 and INT4 in groups of `group`, 0: whole rows; INT4 with minimums or none. */
+kernel_matrix check_group_matrix(check *c, kernel_format format, size_t rows, size_t columns, size_t group,
+                                 bool minimums, bool bias, weight_kind kind);
+/* w, which lies as its rows do, interleaved in guarded buffers of its own; 0: w itself. */
+kernel_matrix check_interleaved(check *c, const kernel_matrix *w, size_t interleave);
 /* The oracle of formats: w[row][column] in double, and what its magnitude may be taken for in an error bound. */
 double weight_value(const kernel_matrix *w, size_t row, size_t column);
 double weight_magnitude(const kernel_matrix *w, size_t row, size_t column);

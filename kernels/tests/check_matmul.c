@@ -53,6 +53,8 @@ static const matmul_shape shapes[] = {
     {128, 64, 64, 0},
     {67, 40, 1000, 1},
     {61, 1, 64, 0},
+    {1, 40, 4160, 0},
+    {18, 33, 4200, 1},
     /* deepseek-v3-tiny's projections and a slice of V3's: query, latent, expert up and down, head */
     {1, 288, 256, 0},
     {40, 96, 256, 0},
@@ -121,53 +123,73 @@ static void check_float(check *c, kernel_format format)
     }
 }
 
-/* The group's products are summed exactly. What rounds: the product of the two scales, a lane's integer times it, the
- * sums of at most G groups in a lane, of at most 16 lanes (4 levels) and the bias: G + 8 roundings of terms whose
- * magnitudes add up to no more than sum |w| |x|. */
+/* x quantised as w's groups are; on every fifth shape the extremes that saturate a careless int16 instead: all weights and
+ * activations at the end of their range. */
+static kernel_q8 quantized_rows(check *c, const kernel_matrix *w, size_t m, const float *x, size_t ldx, size_t s)
+{
+    const size_t row = kernel_row_bytes(KERNEL_INT8, w->columns), count = m * kernel_row_scales(w);
+    kernel_q8 q = {check_alloc(c, m * row), check_alloc(c, count * sizeof(float)),
+                   check_alloc(c, count * sizeof(int32_t))};
+    c->reference->quantize_q8(m, w->columns, w->group, x, ldx, &q);
+    if (s % 5 != 4 || count == 0) return q;
+    const int end = s % 2 ? 127 : -127, code = w->format == KERNEL_INT4 ? 0xff : s % 3 ? 0x81 : 0x7f;
+    const size_t groups = kernel_row_scales(w), step = w->group ? w->group : w->columns;
+    for (size_t i = 0; i < m; i++) {
+        for (size_t k = 0; k < w->columns; k++) q.values[i * row + k] = (int8_t)end;
+        for (size_t g = 0; g < groups; g++) {
+            const size_t rest = w->columns - g * step;
+            q.scales[i * groups + g] = 0.01f;
+            q.sums[i * groups + g] = (int32_t)(rest < step ? rest : step) * end;
+        }
+    }
+    memset((void *)(uintptr_t)w->values, code, w->rows * kernel_row_bytes(w->format, w->columns));
+    return q;
+}
+
+/* The products inside a group are summed exactly, inside a row-long one in parts of at least 256 columns. What rounds: the
+ * product of the two scales, a lane's integer times it, its conversion where it exceeds 2^24, the minimum's product with
+ * scale and sum, the additions of the G parts and their minimums, of at most 16 lanes (4 levels) and the bias: 2 G + 9
+ * roundings of terms whose magnitudes add up to no more than what is summed here. */
+static void check_q8_shape(check *c, kernel_format format, const matmul_shape *shape, size_t s, size_t group,
+                           bool minimums)
+{
+    const size_t m = shape->m, rows = shape->rows, columns = shape->columns, ldy = rows + shape->gap;
+    const size_t y_bytes = m ? ((m - 1) * ldy + rows) * sizeof(float) : 0;
+    check_shape(c, "m=%zu N=%zu K=%zu group %zu%s", m, rows, columns, group, minimums ? " with minimums" : "");
+    const kernel_matrix w = check_group_matrix(c, format, rows, columns, group, minimums, s % 2, kind_of(s));
+    const float *x = random_rows(c, m, columns, shape->gap, kind_of(s));
+    const kernel_q8 q = quantized_rows(c, &w, m, x, columns + shape->gap, s);
+    const kernel_matrix stored = check_interleaved(c, &w, s % 16 == 0 ? 0 : c->table->interleave);
+    check_freeze(c);
+    float *y = check_output(c, y_bytes), *reference = check_output(c, y_bytes);
+    CHECK_CALL(c->table->matmul_q8[format](&stored, m, &q, y, ldy));
+    CHECK_CALL(c->reference->matmul_q8[format](&w, m, &q, reference, ldy));
+    check_gaps(c, y, m, rows, shape->gap);
+    const size_t groups = kernel_row_scales(&w), row = kernel_row_bytes(KERNEL_INT8, columns);
+    const size_t parts = group ? groups : columns / 256 + 1;
+    for (size_t at = 0; at < m * rows; at++) {
+        const size_t i = at / rows, n = at % rows;
+        double sum = w.bias ? (double)w.bias[n] : 0, magnitude = fabs(sum);
+        for (size_t k = 0; k < columns; k++) {
+            const double scale = (double)q.scales[i * groups + (group ? k / group : 0)];
+            const double value = q.values[i * row + k] * scale;
+            sum += weight_value(&w, n, k) * value;
+            magnitude += fabs(weight_magnitude(&w, n, k) * value);
+        }
+        const double tolerance = gamma_of(2 * (double)parts + 9) * magnitude + 4 * ((double)parts + 1) * SMALLEST;
+        check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
+        check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
+                    2 * tolerance);
+    }
+}
+
 static void check_q8(check *c, kernel_format format)
 {
+    static const size_t groups[] = {32, 64, 128, 0};
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
-        const matmul_shape *shape = &shapes[s];
-        const size_t m = shape->m, rows = shape->rows, columns = shape->columns, ldy = rows + shape->gap;
-        const size_t groups = kernel_row_scales(format, columns),
-                     y_bytes = m ? ((m - 1) * ldy + rows) * sizeof(float) : 0;
-        check_shape(c, "m=%zu N=%zu K=%zu", m, rows, columns);
-        const kernel_matrix w = check_matrix(c, format, rows, columns, s % 2, kind_of(s));
-        const float *x = random_rows(c, m, columns, shape->gap, kind_of(s));
-        const size_t count = m * groups;
-        kernel_q8 q = {check_alloc(c, count * KERNEL_GROUP), check_alloc(c, count * sizeof(float)),
-                       check_alloc(c, count * sizeof(float))};
-        c->reference->quantize_q8(m, columns, x, columns + shape->gap, &q);
-        /* The extremes that saturate a careless int16: all weights and activations at the end of their range. */
-        if (s % 5 == 4 && count) {
-            memset(q.values, s % 2 ? 127 : -127, count * KERNEL_GROUP);
-            for (size_t g = 0; g < count; g++)
-                q.scales[g] = 0.01f, q.sums[g] = q.scales[g] * (float)(KERNEL_GROUP * (s % 2 ? 127 : -127));
-            memset((void *)(uintptr_t)w.values,
-                   s % 3                   ? 0x80
-                   : format == KERNEL_INT4 ? 0xff
-                                           : 0x7f,
-                   rows * kernel_row_bytes(format, columns));
-        }
-        check_freeze(c);
-        float *y = check_output(c, y_bytes), *reference = check_output(c, y_bytes);
-        CHECK_CALL(c->table->matmul_q8[format](&w, m, &q, y, ldy));
-        CHECK_CALL(c->reference->matmul_q8[format](&w, m, &q, reference, ldy));
-        check_gaps(c, y, m, rows, shape->gap);
-        for (size_t at = 0; at < m * rows; at++) {
-            const size_t i = at / rows, n = at % rows;
-            double sum = w.bias ? (double)w.bias[n] : 0, magnitude = fabs(sum);
-            for (size_t k = 0; k < groups * KERNEL_GROUP; k++) {
-                const double weight = weight_value(&w, n, k);
-                const double value =
-                    q.values[i * groups * KERNEL_GROUP + k] * (double)q.scales[i * groups + k / KERNEL_GROUP];
-                sum += weight * value;
-                magnitude += fabs(weight * value);
-            }
-            const double tolerance = gamma_of((double)groups + 8) * magnitude + 2 * ((double)groups + 1) * SMALLEST;
-            check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
-            check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
-                        2 * tolerance);
+        for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
+            check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);
+            if (format == KERNEL_INT4) check_q8_shape(c, format, &shapes[s], s + g + 1, groups[g], true);
         }
     }
 }
@@ -181,14 +203,14 @@ typedef check check_type;
 FORMAT_CHECK(f32, check_float, KERNEL_F32)
 FORMAT_CHECK(f16, check_float, KERNEL_F16)
 FORMAT_CHECK(bf16, check_float, KERNEL_BF16)
+FORMAT_CHECK(f8, check_float, KERNEL_F8)
 FORMAT_CHECK(affine8, check_float, KERNEL_AFFINE8)
 FORMAT_CHECK(affine4, check_float, KERNEL_AFFINE4)
 FORMAT_CHECK(int8, check_q8, KERNEL_INT8)
 FORMAT_CHECK(int4, check_q8, KERNEL_INT4)
 
 const check_entry matmul_checks[] = {
-    {"matmul_f32", check_f32},         {"matmul_f16", check_f16},
-    {"matmul_bf16", check_bf16},       {"matmul_affine8", check_affine8},
-    {"matmul_affine4", check_affine4}, {"matmul_int8", check_int8},
-    {"matmul_int4", check_int4},       {NULL, NULL},
+    {"matmul_f32", check_f32},   {"matmul_f16", check_f16},         {"matmul_bf16", check_bf16},
+    {"matmul_f8", check_f8},     {"matmul_affine8", check_affine8}, {"matmul_affine4", check_affine4},
+    {"matmul_int8", check_int8}, {"matmul_int4", check_int4},       {NULL, NULL},
 };

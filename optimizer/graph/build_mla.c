@@ -65,6 +65,17 @@ static void build_cache_write(builder *b, int first, int second, size_t heads)
     if (graph_add_op(b->g, &write) == GRAPH_NONE) b->failed = true;
 }
 
+/* Absorption reads a head's keys and values apart: runs of so many rows of kv_b. */
+static size_t common_divisor(size_t a, size_t b)
+{
+    while (b != 0) {
+        const size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
 int build_attention_mla(builder *b, int x)
 {
     const model_config *c = b->config;
@@ -87,8 +98,9 @@ int build_attention_mla(builder *b, int x)
         c_kv = build_cache_read(b, 0, rank, "cached_latent");
         k_pe = build_cache_read(b, 1, pe, "cached_k_pe");
     }
-    const int kv =
-        build_matmul(b, c_kv, build_matrix(b, "self_attn.kv_b_proj", heads * (nope + v_dim), rank, false), "kv");
+    const int kv_b = build_matrix(b, "self_attn.kv_b_proj", heads * (nope + v_dim), rank, false);
+    if (kv_b != GRAPH_NONE) b->g->weights[kv_b].slice = common_divisor(nope, v_dim);
+    const int kv = build_matmul(b, c_kv, kv_b, "kv");
     const int k_nope = build_slice(b, kv, heads, nope + v_dim, 0, nope, "k_nope");
     const int values = build_slice(b, kv, heads, nope + v_dim, nope, v_dim, "values");
     const int keys = build_concat(b, k_nope, nope, k_pe, 0, pe, "keys");

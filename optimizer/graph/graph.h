@@ -48,6 +48,7 @@ typedef struct graph_weight {
     size_t rows[GRAPH_MAX_PARTS], columns; /* of a vector: columns */
     size_t experts;                        /* of GRAPH_EXPERTS */
     bool exact;                            /* FP32 and never quantised: the router */
+    size_t slice;                          /* operations also read runs of this many rows; 0: only all of them */
     char fold[GRAPH_NAME];                 /* norm whose weight is multiplied into the columns; "" for none */
 } graph_weight;
 
@@ -86,6 +87,7 @@ typedef struct graph_op {
     size_t head_width, tail_width;
     size_t kv_heads, key_width, value_width; /* attention; the absorb operations: kv_heads unused */
     float scale;                             /* attention: of the scores; rms_norm: eps */
+    size_t group;                            /* quantize: values that share a scale, 0: a whole row */
     int half;                                /* cache read */
 } graph_op;
 
@@ -169,8 +171,14 @@ ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, b
 /* Runs all passes and validates after each. */
 ciuic_status graph_optimize(graph *g, const graph_pass_options *options);
 
+/* Whether a weight's matmuls read quantised activations, and in which groups. */
+typedef struct graph_q8_need {
+    bool quantised;
+    size_t group; /* 0: whole rows */
+} graph_q8_need;
+
 /* Puts GRAPH_QUANTIZE before every matmul whose weight is stored in a format that needs quantised activations
- * (`needs_q8[weight]`); with `share`, matmuls of the same operand read the same quantised value. */
-ciuic_status graph_insert_quantize(graph *g, const bool *needs_q8, bool share);
+ * (`needs[weight]`); with `share`, matmuls that read the same operand in the same groups read the same quantised value. */
+ciuic_status graph_insert_quantize(graph *g, const graph_q8_need *needs, bool share);
 
 #endif

@@ -5,10 +5,10 @@
 #include "optimizer/error.h"
 #include "optimizer/graph/graph.h"
 
-static bool reads_q8(const graph_op *op, const bool *needs_q8)
+static bool reads_q8(const graph_op *op, const graph_q8_need *needs)
 {
     return (op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL || op->kind == GRAPH_ABSORB_VALUE) &&
-           needs_q8[op->weight];
+           needs[op->weight].quantised;
 }
 
 /* The quantised copy that an earlier operation made of the same operand, if nothing rewrote it since. */
@@ -18,7 +18,7 @@ static int find_shared(const graph *g, const graph_op *like)
         const graph_op *op = &g->ops[i];
         if (op->kind == GRAPH_QUANTIZE && op->in[0].value == like->in[0].value &&
             op->in[0].offset == like->in[0].offset && op->head_width == like->head_width && op->heads == like->heads &&
-            op->last == like->last)
+            op->group == like->group && op->last == like->last)
             return op->out.value;
         if (op->out.value == like->in[0].value) return GRAPH_NONE;
     }
@@ -26,7 +26,7 @@ static int find_shared(const graph *g, const graph_op *like)
 }
 
 /* Appends `op` to g, reading a quantised copy of its input. */
-static int append_quantized(graph *g, const graph_op *op, bool share)
+static int append_quantized(graph *g, const graph_op *op, size_t group, bool share)
 {
     const bool absorb = op->kind == GRAPH_ABSORB_VALUE;
     const size_t heads = absorb ? op->heads : 1;
@@ -37,6 +37,7 @@ static int append_quantized(graph *g, const graph_op *op, bool share)
                          .last = op->last,
                          .heads = heads,
                          .head_width = width,
+                         .group = group,
                          .in = {op->in[0], {.value = GRAPH_NONE}, {.value = GRAPH_NONE}},
                          .out = {.stride = width}};
     int q8 = share ? find_shared(g, &quantize) : GRAPH_NONE;
@@ -53,7 +54,7 @@ static int append_quantized(graph *g, const graph_op *op, bool share)
     return graph_add_op(g, &reader);
 }
 
-ciuic_status graph_insert_quantize(graph *g, const bool *needs_q8, bool share)
+ciuic_status graph_insert_quantize(graph *g, const graph_q8_need *needs, bool share)
 {
     graph_op *old = g->ops;
     const int count = g->op_count;
@@ -61,7 +62,8 @@ ciuic_status graph_insert_quantize(graph *g, const bool *needs_q8, bool share)
     g->op_count = g->op_capacity = 0;
     ciuic_status status = CIUIC_OK;
     for (int i = 0; i < count && status == CIUIC_OK; i++) {
-        const int index = reads_q8(&old[i], needs_q8) ? append_quantized(g, &old[i], share) : graph_add_op(g, &old[i]);
+        const int index = reads_q8(&old[i], needs) ? append_quantized(g, &old[i], needs[old[i].weight].group, share)
+                                                   : graph_add_op(g, &old[i]);
         if (index == GRAPH_NONE) status = ciuic_fail_memory("a graph", (size_t)count * sizeof *old);
     }
     free(old);

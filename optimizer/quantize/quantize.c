@@ -118,11 +118,11 @@ static void store_int8_group(unsigned char *codes, const float *x, size_t n, flo
 static void store_int4_group(unsigned char *codes, const float *x, size_t n, float scale)
 {
     enum { HALF = KERNEL_GROUP / 2, ZERO = 8 };
-    memset(codes, ZERO | ZERO << 4, HALF);
+    for (size_t block = 0; block < n; block += KERNEL_GROUP) memset(codes + block / 2, ZERO | ZERO << 4, HALF);
     for (size_t k = 0; k < n; k++) {
         const int code = scale == 0 ? ZERO : clamp(nearbyintf(x[k] / scale) + ZERO, 0, 15);
-        const unsigned shift = k < HALF ? 0 : 4;
-        unsigned char *byte = &codes[k % HALF];
+        const unsigned shift = k % KERNEL_GROUP < HALF ? 0 : 4;
+        unsigned char *byte = &codes[k / KERNEL_GROUP * HALF + k % HALF];
         *byte = (unsigned char)((*byte & (0xf0u >> shift)) | (unsigned)code << shift);
     }
 }
@@ -132,14 +132,15 @@ static ciuic_status store_groups(const destination *d, const float *x)
     const size_t columns = d->w->columns;
     const bool int8 = d->w->format == KERNEL_INT8;
     memset(d->values, 0, kernel_row_bytes(d->w->format, columns)); /* INT8's padding; INT4 fills its own */
-    for (size_t first = 0; first < columns; first += KERNEL_GROUP) {
-        const size_t n = columns - first < KERNEL_GROUP ? columns - first : KERNEL_GROUP;
-        const size_t at = extreme(x, first, n), group = first / KERNEL_GROUP;
+    const size_t group = d->w->group > 0 ? d->w->group : columns;
+    for (size_t first = 0; first < columns; first += group) {
+        const size_t n = columns - first < group ? columns - first : group;
+        const size_t at = extreme(x, first, n);
         const uint16_t stored = float_to_f16(int8 ? fabsf(x[at]) / 127 : x[at] / -8);
         const float scale = float_from_f16(stored);
         if (!isfinite(scale))
             return refuse(d, at, x[at], int8 ? "a magnitude below 127 * 65520" : "a magnitude below 8 * 65520");
-        d->scales[group] = scale == 0 ? 0 : stored; /* no negative zero */
+        d->scales[first / group] = scale == 0 ? 0 : stored; /* no negative zero */
         if (int8)
             store_int8_group(d->values + first, x + first, n, scale);
         else
@@ -165,6 +166,7 @@ static ciuic_status store_row(const destination *d, const float *x)
     case KERNEL_INT8:
     case KERNEL_INT4:
         return store_groups(d, x);
+    case KERNEL_F8: /* made by those who train in it, and only read here */
     case KERNEL_FORMATS:
         break;
     }
@@ -178,8 +180,7 @@ ciuic_status quantize_rows(const kernel_matrix *w, void *values, uint16_t *scale
     if (first > w->rows || count > w->rows - first)
         return ciuic_fail(CIUIC_ERROR_USAGE, "rows [%zu, %zu) of a matrix of %zu asked for", first, first + count,
                           w->rows);
-    const size_t row_bytes = kernel_row_bytes(w->format, w->columns),
-                 row_scales = kernel_row_scales(w->format, w->columns);
+    const size_t row_bytes = kernel_row_bytes(w->format, w->columns), row_scales = kernel_row_scales(w);
     for (size_t i = 0; i < count; i++) {
         const destination d = {
             .w = w,

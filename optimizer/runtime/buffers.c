@@ -59,12 +59,14 @@ static const graph_op *quantizer(const graph *g, int value)
     return &g->ops[graph_producer(g, value)];
 }
 
-/* Rows and padded width of the int8 part of a quantised value. */
-static void q8_shape(const graph *g, int value, size_t tokens, size_t context, size_t *rows, size_t *groups)
+/* Rows, groups and bytes of a row of a quantised value. */
+static void q8_shape(const graph *g, int value, size_t tokens, size_t context, size_t *rows, size_t *groups,
+                     size_t *row_bytes)
 {
     const graph_op *op = quantizer(g, value);
     *rows = value_rows(g, &g->values[value], tokens, context) * op->heads;
-    *groups = kernel_row_scales(KERNEL_INT8, op->head_width);
+    *groups = kernel_groups(op->head_width, op->group);
+    *row_bytes = kernel_row_bytes(KERNEL_INT8, op->head_width);
 }
 
 /* Bytes of a value; overflow gives SIZE_MAX, which no allocator grants. */
@@ -74,8 +76,9 @@ static size_t value_bytes(const graph *g, int value, size_t tokens, size_t conte
     size_t rows = 0, width = 0, bytes = 0;
     if (v->dtype == GRAPH_ROUTING || graph_producer(g, value) == GRAPH_NONE) return 0;
     if (v->dtype == GRAPH_Q8) {
-        q8_shape(g, value, tokens, context, &rows, &width);
-        width *= KERNEL_GROUP + 2 * sizeof(float);
+        size_t groups = 0;
+        q8_shape(g, value, tokens, context, &rows, &groups, &width);
+        width += groups * (sizeof(float) + sizeof(int32_t));
     } else {
         rows = value_rows(g, v, tokens, context);
         width = v->width * sizeof(float);
@@ -176,11 +179,11 @@ static void bind_values(buffers *b, const arena_block *arena, const routing *rou
             b->end[v] = (const char *)(route + 1);
         }
         if (g->values[v].dtype == GRAPH_Q8 && bytes > 0) {
-            size_t rows = 0, groups = 0;
-            q8_shape(g, v, b->tokens, b->context, &rows, &groups);
+            size_t rows = 0, groups = 0, row_bytes = 0;
+            q8_shape(g, v, b->tokens, b->context, &rows, &groups, &row_bytes);
             /* Scales and sums first: they need the alignment of float, which the block has. */
             b->q8[v] = (kernel_q8){.scales = (float *)(void *)at,
-                                   .sums = (float *)(void *)at + rows * groups,
+                                   .sums = (int32_t *)(void *)((float *)(void *)at + rows * groups),
                                    .values = (int8_t *)((float *)(void *)at + 2 * rows * groups)};
         }
     }

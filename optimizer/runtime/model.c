@@ -133,26 +133,28 @@ ciuic_status ciuic_model_load(const char *path, ciuic_model **model)
 }
 
 /* Whether a weight's matmuls read quantised activations. */
-static bool needs_q8(const bound_weight *w)
+static graph_q8_need q8_need(const bound_weight *w)
 {
-    return w->parts != NULL && (w->parts[0].format == KERNEL_INT8 || w->parts[0].format == KERNEL_INT4);
+    if (w->parts == NULL || kernel_row_scales(&w->parts[0]) == 0) return (graph_q8_need){0};
+    return (graph_q8_need){.quantised = true, .group = w->parts[0].group};
 }
 
 static ciuic_status bind_weights(ciuic_model *model, plan *p)
 {
     const size_t count = (size_t)p->g->weight_count;
-    bool *quantised = calloc(count + 1, sizeof *quantised), *used = calloc(count + 1, sizeof *used);
+    graph_q8_need *needs = calloc(count + 1, sizeof *needs);
+    bool *used = calloc(count + 1, sizeof *used);
     p->weights = calloc(count + 1, sizeof *p->weights);
-    ciuic_status status = quantised && used && p->weights ? CIUIC_OK : ciuic_fail_memory("binding weights", count);
+    ciuic_status status = needs && used && p->weights ? CIUIC_OK : ciuic_fail_memory("binding weights", count);
     for (int i = 0; i < p->g->op_count && status == CIUIC_OK; i++)
         if (p->g->ops[i].weight != GRAPH_NONE) used[p->g->ops[i].weight] = true;
     for (size_t i = 0; i < count && status == CIUIC_OK;
          i++) { /* fused and dead operations leave unused weights behind */
         if (used[i]) status = weight_store_bind(model->weights, &p->g->weights[i], &p->weights[i]);
-        quantised[i] = status == CIUIC_OK && used[i] && needs_q8(&p->weights[i]);
+        if (status == CIUIC_OK && used[i]) needs[i] = q8_need(&p->weights[i]);
     }
-    if (status == CIUIC_OK) status = graph_insert_quantize(p->g, quantised, model->options.graph);
-    free(quantised);
+    if (status == CIUIC_OK) status = graph_insert_quantize(p->g, needs, model->options.graph);
+    free(needs);
     free(used);
     return status;
 }
@@ -172,7 +174,7 @@ ciuic_status model_prepare(ciuic_model *model)
     pthread_mutex_lock(&lock);
     ciuic_status status = CIUIC_OK;
     if (!model->ready) {
-        status = weight_store_create(model->source, &model->options, &model->weights);
+        status = weight_store_create(model->source, &model->options, model->kernels.interleave, &model->weights);
         for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++)
             status = make_plan(model, (graph_phase)phase);
         if (status == CIUIC_OK)

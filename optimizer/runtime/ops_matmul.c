@@ -18,14 +18,14 @@ static bool is_q8(const execution *e, const graph_operand *operand)
     return e->p->g->values[operand->value].dtype == GRAPH_Q8;
 }
 
-/* Row r on of the input, for weights of `columns` columns. */
-static matmul_input input_from(const execution *e, const graph_op *op, size_t r, size_t columns)
+/* Row r on of the input of weights like `w`. */
+static matmul_input input_from(const execution *e, const graph_op *op, size_t r, const kernel_matrix *w)
 {
     const graph_operand *in = &op->in[0];
     if (!is_q8(e, in)) return (matmul_input){.x = operand_row(e, op, in, r), .stride = operand_stride(e, in)};
-    const size_t groups = kernel_row_scales(KERNEL_INT8, columns);
+    const size_t groups = kernel_groups(w->columns, w->group);
     const kernel_q8 *all = &e->q8[in->value];
-    return (matmul_input){.q8 = {.values = all->values + r * groups * KERNEL_GROUP,
+    return (matmul_input){.q8 = {.values = all->values + r * kernel_row_bytes(KERNEL_INT8, w->columns),
                                  .scales = all->scales + r * groups,
                                  .sums = all->sums + r * groups}};
 }
@@ -38,48 +38,63 @@ static void multiply(const execution *e, const kernel_matrix *w, size_t m, const
         e->kernels->matmul_q8[w->format](w, m, &in->q8, y, ldy);
 }
 
-/* The outputs [s.first, s.end) of a stack of matrices. */
-static void multiply_parts(const execution *e, const kernel_matrix *parts, int count, share s, size_t m,
+static size_t units_of(size_t outputs)
+{
+    return outputs / OUTPUT_UNIT + (outputs % OUTPUT_UNIT != 0);
+}
+
+/* The thread's share of a stack of matrices: runs of units, which begin anew in every matrix, so that a slice begins where
+ * the kernels' panels do. */
+static void multiply_parts(const execution *e, const kernel_matrix *parts, int count, share units, size_t m,
                            const matmul_input *in, float *y, size_t ldy)
 {
-    size_t base = 0; /* first output of the part */
+    size_t base = 0, output = 0; /* first unit and first output of the part */
     for (int i = 0; i < count; i++) {
-        const size_t end = base + parts[i].rows;
-        const size_t from = s.first > base ? s.first : base, to = s.end < end ? s.end : end;
-        if (from < to) {
-            const kernel_matrix rows = kernel_matrix_rows(&parts[i], from - base, to - from);
-            multiply(e, &rows, m, in, y + from, ldy);
+        const size_t end = base + units_of(parts[i].rows);
+        const size_t first = units.first > base ? units.first : base, last = units.end < end ? units.end : end;
+        if (first < last) {
+            const size_t from = (first - base) * OUTPUT_UNIT, to = (last - base) * OUTPUT_UNIT;
+            const size_t rows = (to < parts[i].rows ? to : parts[i].rows) - from;
+            const kernel_matrix slice = kernel_matrix_rows(&parts[i], from, rows);
+            multiply(e, &slice, m, in, y + output + from, ldy);
         }
         base = end;
+        output += parts[i].rows;
     }
 }
 
-static share share_outputs(const execution *e, const graph_op *op, size_t outputs, int thread, int threads)
+static share share_units(const execution *e, const graph_op *op, const kernel_matrix *parts, int count, int thread,
+                         int threads)
 {
+    size_t units = 0;
+    for (int i = 0; i < count; i++) units += units_of(parts[i].rows);
     if (operation_split(e->p->g, op, e->tokens, e->position + e->tokens) == SPLIT_SERIAL)
-        return (share){.first = 0, .end = thread == 0 ? outputs : 0};
-    return share_of(outputs, OUTPUT_UNIT, thread, threads);
+        return (share){.first = 0, .end = thread == 0 ? units : 0};
+    return share_of(units, 1, thread, threads);
 }
 
 void run_matmul(const execution *e, const graph_op *op, int thread, int threads)
 {
     const graph_weight *w = &e->p->g->weights[op->weight];
-    const share s = share_outputs(e, op, graph_weight_rows(w), thread, threads);
-    const matmul_input in = input_from(e, op, 0, w->columns);
-    multiply_parts(e, e->p->weights[op->weight].parts, w->parts, s, operation_rows(e, op), &in,
-                   operand_row(e, op, &op->out, 0), operand_stride(e, &op->out));
+    const kernel_matrix *parts = e->p->weights[op->weight].parts;
+    const share units = share_units(e, op, parts, w->parts, thread, threads);
+    const matmul_input in = input_from(e, op, 0, parts);
+    multiply_parts(e, parts, w->parts, units, operation_rows(e, op), &in, operand_row(e, op, &op->out, 0),
+                   operand_stride(e, &op->out));
 }
 
 void run_expert_matmul(const execution *e, const graph_op *op, int thread, int threads)
 {
     const graph_weight *w = &e->p->g->weights[op->weight];
-    const share s = share_outputs(e, op, graph_weight_rows(w), thread, threads);
+    const kernel_matrix *all = e->p->weights[op->weight].parts;
+    const share units = share_units(e, op, all, w->parts, thread, threads);
     for (size_t expert = 0; expert < w->experts; expert++) {
         const size_t first = e->route->first[expert], rows = e->route->first[expert + 1] - first;
         if (rows == 0) continue;
-        const matmul_input in = input_from(e, op, first, w->columns);
-        multiply_parts(e, e->p->weights[op->weight].parts + expert * (size_t)w->parts, w->parts, s, rows, &in,
-                       operand_row(e, op, &op->out, first), operand_stride(e, &op->out));
+        const kernel_matrix *parts = all + expert * (size_t)w->parts;
+        const matmul_input in = input_from(e, op, first, parts);
+        multiply_parts(e, parts, w->parts, units, rows, &in, operand_row(e, op, &op->out, first),
+                       operand_stride(e, &op->out));
     }
 }
 
@@ -119,7 +134,7 @@ void run_absorb_value(const execution *e, const graph_op *op, int thread, int th
             const kernel_matrix values = head_rows(kv_b, h, op->key_width, op->value_width, true);
             matmul_input in;
             if (quantised)
-                in = input_from(e, op, r * op->heads + h, op->head_width);
+                in = input_from(e, op, r * op->heads + h, &values);
             else
                 in = (matmul_input){.x = operand_row(e, op, &op->in[0], r) + h * op->in[0].stride};
             multiply(e, &values, 1, &in, y + h * op->out.stride, op->value_width);

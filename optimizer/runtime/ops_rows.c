@@ -97,15 +97,15 @@ void run_last_row(const execution *e, const graph_op *op, int thread, int thread
 
 void run_quantize(const execution *e, const graph_op *op, int thread, int threads)
 {
-    const size_t groups = kernel_row_scales(KERNEL_INT8, op->head_width);
+    const size_t groups = kernel_groups(op->head_width, op->group);
     const share s = share_rows(e, op, thread, threads);
     for (size_t r = s.first; r < s.end; r++) {
         const float *x = operand_row(e, op, &op->in[0], r);
         const size_t first = r * op->heads;
         const kernel_q8 *all = &e->q8[op->out.value];
-        kernel_q8 q = {.values = all->values + first * groups * KERNEL_GROUP,
+        kernel_q8 q = {.values = all->values + first * kernel_row_bytes(KERNEL_INT8, op->head_width),
                        .scales = all->scales + first * groups,
                        .sums = all->sums + first * groups};
-        e->kernels->quantize_q8(op->heads, op->head_width, x, op->in[0].stride, &q);
+        e->kernels->quantize_q8(op->heads, op->head_width, op->group, x, op->in[0].stride, &q);
     }
 }

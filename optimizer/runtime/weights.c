@@ -29,22 +29,26 @@ typedef struct bound_parts {
     kernel_matrix parts[];
 } bound_parts;
 
+enum { CACHE_LINE = 64 };
 enum { BUCKETS = 4096 }; /* a mixture of experts has tens of thousands of tensors */
 
 struct weight_store {
     const checkpoint *source;
     ciuic_options options;
+    size_t interleave;
     entry *entries[BUCKETS]; /* by hash of the name */
     bound_parts *bound;
     size_t heap_bytes, mapped_bytes;
 };
 
-ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, weight_store **store)
+ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, size_t interleave,
+                                 weight_store **store)
 {
     weight_store *s = calloc(1, sizeof *s);
     if (s == NULL) return ciuic_fail_memory("the weight store", sizeof *s);
     s->source = c;
     s->options = *options;
+    s->interleave = interleave;
     *store = s;
     return CIUIC_OK;
 }
@@ -86,8 +90,9 @@ size_t weight_store_mapped_bytes(const weight_store *store)
 
 size_t weight_matrix_bytes(const kernel_matrix *w)
 {
-    return w->rows * (kernel_row_bytes(w->format, w->columns) +
-                      kernel_row_scales(w->format, w->columns) * sizeof(uint16_t) + (w->bias ? sizeof(float) : 0));
+    const size_t scales = kernel_row_scales(w) * sizeof(uint16_t) * (w->minimums ? 2 : 1);
+    return kernel_stored_rows(w) * (kernel_row_bytes(w->format, w->columns) + scales) +
+           w->rows * (w->bias ? sizeof(float) : 0);
 }
 
 /* "name.weight", or "name" itself where a tensor has no such suffix (e_score_correction_bias). */
@@ -199,12 +204,35 @@ static ciuic_status convert_rows(const row_reader *r, entry *e, float *block)
     return CIUIC_OK;
 }
 
+/* Replaces the entry's values and scales by interleaved ones. */
+static ciuic_status interleave(entry *e, size_t rows)
+{
+    kernel_matrix to = e->matrix;
+    to.interleave = rows;
+    const size_t stored = kernel_stored_rows(&to), scales = stored * kernel_row_scales(&to) * sizeof *e->scales;
+    const size_t bytes = stored * kernel_row_bytes(to.format, to.columns);
+    void *values = aligned_alloc(CACHE_LINE, (bytes + CACHE_LINE) / CACHE_LINE * CACHE_LINE);
+    uint16_t *panels = aligned_alloc(CACHE_LINE, (scales + CACHE_LINE) / CACHE_LINE * CACHE_LINE);
+    if (values == NULL || panels == NULL) {
+        free(values);
+        free(panels);
+        return ciuic_fail_memory(e->name, bytes + scales);
+    }
+    kernel_interleave(&e->matrix, rows, values, panels, NULL);
+    free(e->values);
+    free(e->scales);
+    to.values = e->values = values;
+    to.scales = e->scales = panels;
+    e->matrix = to;
+    return CIUIC_OK;
+}
+
 /* Fills a heap copy of the tensor in the entry's format. */
-static ciuic_status load_copy(weight_store *store, const tensor *t, entry *e)
+static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice, entry *e)
 {
     kernel_matrix *m = &e->matrix;
     const size_t bytes = m->rows * kernel_row_bytes(m->format, m->columns);
-    const size_t scales = m->rows * kernel_row_scales(m->format, m->columns);
+    const size_t scales = m->rows * kernel_row_scales(m);
     e->values = malloc(bytes > 0 ? bytes : 1);
     e->scales = scales > 0 ? malloc(scales * sizeof *e->scales) : NULL;
     float *block = malloc(BLOCK_ROWS * m->columns * sizeof *block);
@@ -225,18 +253,22 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, entry *e)
     free(fold);
     free(block);
     drop_source_pages(t);
-    store->heap_bytes += bytes + scales * sizeof *e->scales;
+    const bool panels = scales > 0 && store->interleave > 0 && slice % store->interleave == 0;
+    if (status == CIUIC_OK && panels) status = interleave(e, store->interleave);
+    if (status == CIUIC_OK) store->heap_bytes += weight_matrix_bytes(m);
     return status;
 }
 
-static ciuic_status load_matrix(weight_store *store, entry *e, size_t rows, size_t columns, bool bias)
+static ciuic_status load_matrix(weight_store *store, entry *e, const graph_weight *w, int part)
 {
+    const size_t rows = w->rows[part], columns = w->columns;
     const tensor *t = find_tensor(store->source, e->name);
     if (t == NULL || t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s.weight: expected shape [%zu, %zu]",
                           checkpoint_path(store->source), e->name, rows, columns);
     e->matrix =
         (kernel_matrix){.format = storage_format(&store->options, t, e->exact), .rows = rows, .columns = columns};
+    if (e->matrix.format == KERNEL_INT8 || e->matrix.format == KERNEL_INT4) e->matrix.group = KERNEL_GROUP;
     const bool readable = (t->dtype == TENSOR_BF16 && e->matrix.format == KERNEL_BF16) ||
                           (t->dtype == TENSOR_F16 && e->matrix.format == KERNEL_F16) ||
                           (t->dtype == TENSOR_F32 && e->matrix.format == KERNEL_F32);
@@ -245,9 +277,9 @@ static ciuic_status load_matrix(weight_store *store, entry *e, size_t rows, size
         e->matrix.values = t->data;
         store->mapped_bytes += t->bytes;
     } else {
-        CIUIC_TRY(load_copy(store, t, e));
+        CIUIC_TRY(load_copy(store, t, w->slice, e));
     }
-    if (!bias) return CIUIC_OK;
+    if (!w->bias[part]) return CIUIC_OK;
     char name[sizeof e->name + 8];
     snprintf(name, sizeof name, "%s.bias", e->name);
     CIUIC_TRY(read_vector(store->source, name, rows, &e->bias));
@@ -293,7 +325,7 @@ static ciuic_status get_entry(weight_store *store, const graph_weight *w, int pa
         status = read_vector(store->source, name, w->columns, &e->vector);
         store->heap_bytes += w->columns * sizeof(float);
     } else {
-        status = load_matrix(store, e, w->rows[part], w->columns, w->bias[part]);
+        status = load_matrix(store, e, w, part);
     }
     if (status != CIUIC_OK) {
         free_entry(e);

@@ -15,7 +15,9 @@ typedef struct bound_weight {
     const float *vector;        /* [columns]; NULL for a matrix */
 } bound_weight;
 
-ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, weight_store **store);
+/* `interleave`: how INT8 and INT4 matrices are to be stored for the kernels in use (kernel_table). */
+ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, size_t interleave,
+                                 weight_store **store);
 void weight_store_free(weight_store *store); /* NULL is allowed */
 
 /* Loads what `w` names, unless it is there already, and binds it. */
