@@ -10,10 +10,12 @@
 #include <string.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define VECTOR_REGISTER "v" /* in the words of inline assembly */
 #define RUNG(name) name##_avx2
 
 typedef __m256 vf;
 typedef __m256i vi;
+typedef __m128 v4;
 
 /* Tiles, in registers: 16 of them. */
 enum {
@@ -26,6 +28,7 @@ enum {
         4, /* integer products: rows of x by panels of w; the sums in float leave the registers between groups */
     Q8_MOST_V = 2,
     VALUE_VECTORS = 2, /* attention: 4 rows x 2 vectors of the output */
+    CHAINS = 12,       /* peaks: more than latency times units, fewer than registers */
 };
 
 /* All ones in the first `count` lanes. */
@@ -117,7 +120,7 @@ static ALWAYS_INLINE vf vf_round(vf a)
     return _mm256_round_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
 /* The sums of four vectors' lanes. */
-static ALWAYS_INLINE __m128 vf_sum4(vf a, vf b, vf c, vf d)
+static ALWAYS_INLINE v4 vf_sum4(vf a, vf b, vf c, vf d)
 {
     const vf all = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
     return _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1));
@@ -133,6 +136,25 @@ static ALWAYS_INLINE float vf_largest(vf a)
     __m128 half = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
     half = _mm_max_ps(half, _mm_movehl_ps(half, half));
     return _mm_cvtss_f32(_mm_max_ss(half, _mm_movehdup_ps(half)));
+}
+
+/* ---- four floats: the sums of as many vectors ---- */
+
+static ALWAYS_INLINE v4 v4_zero(void)
+{
+    return _mm_setzero_ps();
+}
+static ALWAYS_INLINE v4 v4_load(const float *p)
+{
+    return _mm_loadu_ps(p);
+}
+static ALWAYS_INLINE void v4_store(float *p, v4 a)
+{
+    _mm_storeu_ps(p, a);
+}
+static ALWAYS_INLINE v4 v4_add(v4 a, v4 b)
+{
+    return _mm_add_ps(a, b);
 }
 
 /* ---- other formats as floats ---- */

@@ -10,10 +10,12 @@
 #include <string.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define VECTOR_REGISTER "v" /* in the words of inline assembly */
 #define RUNG(name) name##_avx512
 
 typedef __m512 vf;
 typedef __m512i vi;
+typedef __m128 v4;
 
 /* Tiles, in registers: 32 of them. */
 enum {
@@ -25,6 +27,7 @@ enum {
     Q8_MOST_M = 6,   /* integer products: rows of x by panels of w, 12 sums in int32, 12 in float, 2 weights */
     Q8_MOST_V = 2,
     VALUE_VECTORS = 4, /* attention: 4 rows x 4 vectors of the output */
+    CHAINS = 12,       /* peaks: more than latency times units, fewer than registers */
 };
 
 static ALWAYS_INLINE __mmask16 lanes16(size_t count)
@@ -118,13 +121,32 @@ static ALWAYS_INLINE float vf_largest(vf a)
     return _mm512_reduce_max_ps(a);
 }
 /* The sums of four vectors' lanes. */
-static ALWAYS_INLINE __m128 vf_sum4(vf a, vf b, vf c, vf d)
+static ALWAYS_INLINE v4 vf_sum4(vf a, vf b, vf c, vf d)
 {
     const vf ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
     const vf cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
     const vf all = _mm512_add_ps(_mm512_shuffle_ps(ab, cd, 0x44), _mm512_shuffle_ps(ab, cd, 0xee));
     const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
     return _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1));
+}
+
+/* ---- four floats: the sums of as many vectors ---- */
+
+static ALWAYS_INLINE v4 v4_zero(void)
+{
+    return _mm_setzero_ps();
+}
+static ALWAYS_INLINE v4 v4_load(const float *p)
+{
+    return _mm_loadu_ps(p);
+}
+static ALWAYS_INLINE void v4_store(float *p, v4 a)
+{
+    _mm_storeu_ps(p, a);
+}
+static ALWAYS_INLINE v4 v4_add(v4 a, v4 b)
+{
+    return _mm_add_ps(a, b);
 }
 
 /* ---- other formats as floats ---- */

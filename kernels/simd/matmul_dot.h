@@ -9,7 +9,7 @@
 
 /* sums[i][r / 4] = the products of rows [row, row + R) of w with M rows of x over k columns; R is a multiple of 4. */
 static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int M, const weight_rows *w, size_t row,
-                                   size_t k, const float *x, size_t ldx, __m128 sums[][DOT_ROWS / 4])
+                                   size_t k, const float *x, size_t ldx, v4 sums[][DOT_ROWS / 4])
 {
     const size_t ahead = prefetch_distance((size_t)R, w->stride);
     vf acc[DOT_X][DOT_ROWS];
@@ -27,7 +27,7 @@ static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int 
 #pragma GCC unroll 8
             for (int r = 0; r < R; r++) {
                 const void *p = weight_at(format, w, row + (size_t)r, c);
-                if (ahead) _mm_prefetch((const char *)p + ahead, _MM_HINT_T0);
+                if (ahead) prefetch((const char *)p + ahead);
                 vf even, odd;
                 vf_load_bf16_pairs(p, &even, &odd);
                 acc[0][r] = vf_fma(odd, x_odd, vf_fma(even, x_even, acc[0][r]));
@@ -40,8 +40,7 @@ static ALWAYS_INLINE void dot_tile(kernel_format format, const int R, const int 
         for (int i = 0; i < M; i++) xs[i] = vf_load(x + (size_t)i * ldx + c);
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            if (M == 1 && ahead)
-                _mm_prefetch((const char *)weight_at(format, w, row + (size_t)r, c) + ahead, _MM_HINT_T0);
+            if (M == 1 && ahead) prefetch((const char *)weight_at(format, w, row + (size_t)r, c) + ahead);
             const vf weights = load_weights(format, w, row + (size_t)r, c);
 #pragma GCC unroll 8
             for (int i = 0; i < M; i++) acc[i][r] = vf_fma(weights, xs[i], acc[i][r]);
@@ -81,14 +80,14 @@ static ALWAYS_INLINE void dot_block(kernel_format format, const int R, const int
                                     const float *bias, size_t row, size_t k, const float *x, size_t ldx, float *y,
                                     size_t ldy)
 {
-    __m128 sums[DOT_X][DOT_ROWS / 4];
+    v4 sums[DOT_X][DOT_ROWS / 4];
     dot_tile(format, R, M, w, row, k, x, ldx, sums);
 #pragma GCC unroll 8
     for (int r = 0; r < R; r += 4) {
-        const __m128 offset = bias ? _mm_loadu_ps(bias + row + (size_t)r) : _mm_setzero_ps();
+        const v4 offset = bias ? v4_load(bias + row + (size_t)r) : v4_zero();
 #pragma GCC unroll 8
         for (int i = 0; i < M; i++) {
-            _mm_storeu_ps(y + (size_t)i * ldy + row + (size_t)r, _mm_add_ps(sums[i][r / 4], offset));
+            v4_store(y + (size_t)i * ldy + row + (size_t)r, v4_add(sums[i][r / 4], offset));
         }
     }
 }

@@ -1,23 +1,21 @@
-/* peak.h (simd) - the ceilings of a wide rung. More chains than latency times units, fewer than registers. */
+/* peak.h (simd) - the ceilings of a wide rung, by CHAINS independent chains (vector.h). */
 #ifndef CIUIC_KERNELS_SIMD_PEAK_H
 #define CIUIC_KERNELS_SIMD_PEAK_H
 
 #include "kernels/peak.h"
 
-enum { CHAINS = 12 };
-
 /* Ties a value to a register at this point, so that no chain is merged, moved or folded. */
-#define PIN(value) __asm__ volatile("" : "+v"(value))
+#define PIN(value) __asm__ volatile("" : "+" VECTOR_REGISTER(value))
 
 static ALWAYS_INLINE double fma_rounds(size_t rounds)
 {
     vf acc[CHAINS];
     vf factor = vf_set1(0.5f);
     PIN(factor);
-#pragma GCC unroll 12
+#pragma GCC unroll 24
     for (int i = 0; i < CHAINS; i++) acc[i] = vf_set1((float)i);
     for (size_t n = 0; n < rounds; n++) {
-#pragma GCC unroll 12
+#pragma GCC unroll 24
         for (int i = 0; i < CHAINS; i++) {
             acc[i] = vf_fma(acc[i], factor, factor);
             PIN(acc[i]);

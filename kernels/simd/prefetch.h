@@ -15,4 +15,9 @@ static ALWAYS_INLINE size_t prefetch_distance(size_t rows, size_t row_bytes)
     return (NEAR + block - 1) / block * block;
 }
 
+static ALWAYS_INLINE void prefetch(const void *p)
+{
+    __builtin_prefetch(p);
+}
+
 #endif
