@@ -16,6 +16,10 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->matvec_transposed = matvec_transposed_avx2;
     table->quantize_q8 = quantize_q8_avx2;
     table->rms_norm = rms_norm_avx2;
+    table->layer_norm = layer_norm_avx2;
+    table->softmax = softmax_avx2;
+    table->rope_halves = rope_halves_avx2;
+    table->rope_interleaved = rope_interleaved_avx2;
     table->silu = silu_avx2;
     table->swiglu = swiglu_avx2;
     table->add = add_avx2;
@@ -25,4 +29,5 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->from_f16 = from_f16_avx2;
     table->attention[KERNEL_CACHE_F32] = attention_f32_avx2;
     table->attention[KERNEL_CACHE_F16] = attention_f16_avx2;
+    table->attention[KERNEL_CACHE_INT8] = attention_int8_avx2;
 }

@@ -10,6 +10,9 @@ kernel_dequantize_row_fn dequantize_row_avx2;
 kernel_matvec_transposed_fn matvec_transposed_avx2;
 kernel_quantize_q8_fn quantize_q8_avx2;
 kernel_rms_norm_fn rms_norm_avx2;
+kernel_layer_norm_fn layer_norm_avx2;
+kernel_softmax_fn softmax_avx2;
+kernel_rope_fn rope_halves_avx2, rope_interleaved_avx2;
 kernel_silu_fn silu_avx2;
 kernel_swiglu_fn swiglu_avx2;
 kernel_add_fn add_avx2;
@@ -17,6 +20,6 @@ kernel_mul_fn mul_avx2;
 kernel_axpy_fn axpy_avx2;
 kernel_to_f16_fn to_f16_avx2;
 kernel_from_f16_fn from_f16_avx2;
-kernel_attention_fn attention_f32_avx2, attention_f16_avx2;
+kernel_attention_fn attention_f32_avx2, attention_f16_avx2, attention_int8_avx2;
 
 #endif

@@ -20,6 +20,10 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     table->matvec_transposed = matvec_transposed_avx512;
     table->quantize_q8 = quantize_q8_avx512;
     table->rms_norm = rms_norm_avx512;
+    table->layer_norm = layer_norm_avx512;
+    table->softmax = softmax_avx512;
+    table->rope_halves = rope_halves_avx512;
+    table->rope_interleaved = rope_interleaved_avx512;
     table->silu = silu_avx512;
     table->swiglu = swiglu_avx512;
     table->add = add_avx512;
@@ -29,4 +33,5 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     table->from_f16 = from_f16_avx512;
     table->attention[KERNEL_CACHE_F32] = attention_f32_avx512;
     table->attention[KERNEL_CACHE_F16] = attention_f16_avx512;
+    table->attention[KERNEL_CACHE_INT8] = attention_int8_avx512;
 }

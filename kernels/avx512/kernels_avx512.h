@@ -12,6 +12,9 @@ kernel_dequantize_row_fn dequantize_row_avx512;
 kernel_matvec_transposed_fn matvec_transposed_avx512;
 kernel_quantize_q8_fn quantize_q8_avx512;
 kernel_rms_norm_fn rms_norm_avx512;
+kernel_layer_norm_fn layer_norm_avx512;
+kernel_softmax_fn softmax_avx512;
+kernel_rope_fn rope_halves_avx512, rope_interleaved_avx512;
 kernel_silu_fn silu_avx512;
 kernel_swiglu_fn swiglu_avx512;
 kernel_add_fn add_avx512;
@@ -19,6 +22,6 @@ kernel_mul_fn mul_avx512;
 kernel_axpy_fn axpy_avx512;
 kernel_to_f16_fn to_f16_avx512;
 kernel_from_f16_fn from_f16_avx512;
-kernel_attention_fn attention_f32_avx512, attention_f16_avx512;
+kernel_attention_fn attention_f32_avx512, attention_f16_avx512, attention_int8_avx512;
 
 #endif

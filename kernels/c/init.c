@@ -15,6 +15,11 @@ void kernel_table_init_c(kernel_table *table)
     table->matvec_transposed = matvec_transposed_c;
     table->quantize_q8 = quantize_q8_c;
     table->rms_norm = rms_norm_c;
+    table->layer_norm = layer_norm_c;
+    table->softmax = softmax_c;
+    table->top_k = top_k_c;
+    table->route = route_c;
+    table->conv2d = conv2d_c;
     table->rope_halves = rope_halves_c;
     table->rope_interleaved = rope_interleaved_c;
     table->silu = silu_c;
@@ -26,4 +31,7 @@ void kernel_table_init_c(kernel_table *table)
     table->from_f16 = from_f16_c;
     table->attention[KERNEL_CACHE_F32] = attention_f32_c;
     table->attention[KERNEL_CACHE_F16] = attention_f16_c;
+    table->attention[KERNEL_CACHE_INT8] = attention_int8_c;
+    table->attention_merge = attention_merge_c;
+    table->cache_int8 = cache_int8_c;
 }
