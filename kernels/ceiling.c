@@ -57,6 +57,8 @@ double ceiling_load_bandwidth(int threads, size_t bytes, double seconds)
 #if defined(__x86_64__)
     if (kernel_isa_available(KERNEL_ISA_AVX2)) job.load = peak_load_avx2;
     if (kernel_isa_available(KERNEL_ISA_AVX512)) job.load = peak_load_avx512;
+#elif defined(__aarch64__)
+    if (kernel_isa_available(KERNEL_ISA_NEON)) job.load = peak_load_neon;
 #endif
     if (threads < 1) return 0;
     enum { STREAMS = 8, UNIT = 512 * STREAMS };
@@ -92,6 +94,8 @@ double ceiling_fma_peak(kernel_isa isa, int threads, double seconds)
 #if defined(__x86_64__)
     if (isa == KERNEL_ISA_AVX2) loop = peak_fma_avx2;
     if (isa == KERNEL_ISA_AVX512) loop = peak_fma_avx512;
+#elif defined(__aarch64__)
+    if (isa == KERNEL_ISA_NEON) loop = peak_fma_neon;
 #endif
     return loop ? best_rate(arithmetic_pass, &loop, threads, seconds) : 0;
 }
@@ -103,6 +107,9 @@ double ceiling_dot_peak(kernel_isa isa, int threads, double seconds)
 #if defined(__x86_64__)
     if (isa == KERNEL_ISA_AVX2) loop = peak_dot_avx2;
     if (isa == KERNEL_ISA_AVX512) loop = cpu_flags() & CPU_AVX512_VNNI ? peak_dot_vnni : peak_dot_avx512;
+#elif defined(__aarch64__)
+    const bool dotprod = cpu_flags() & CPU_NEON_DOTPROD, i8mm = dotprod && cpu_flags() & CPU_NEON_I8MM;
+    if (isa == KERNEL_ISA_NEON) loop = i8mm ? peak_dot_i8mm : dotprod ? peak_dot_dotprod : peak_dot_neon;
 #endif
     return loop ? best_rate(arithmetic_pass, &loop, threads, seconds) : 0;
 }

@@ -1,5 +1,6 @@
-/* cpu.c - what this machine can run. The OS is asked through XGETBV whether it saves the wide registers before CPUID's
- * AVX bits are believed: a CPU may have AVX-512 and a kernel (or hypervisor) that does not preserve it. */
+/* cpu.c - what this machine can run. On x86-64 the OS is asked through XGETBV whether it saves the wide registers before
+ * CPUID's AVX bits are believed: a CPU may have AVX-512 and a kernel (or hypervisor) that does not preserve it. On aarch64
+ * Linux says what it allows programs to use, in the auxiliary vector. */
 #include "kernels/kernels.h"
 
 #include <stdatomic.h>
@@ -55,6 +56,21 @@ static uint32_t detect(void)
         if (bit(edx, 25)) flags |= CPU_AMX_INT8;
         if (bit(edx, 22)) flags |= CPU_AMX_BF16;
     }
+    return flags;
+}
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+
+static uint32_t detect(void)
+{
+    const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+    if (!(first & HWCAP_ASIMD)) return 0;
+    uint32_t flags = CPU_NEON;
+    if (first & HWCAP_ASIMDDP) flags |= CPU_NEON_DOTPROD;
+    if (first & HWCAP_FPHP && first & HWCAP_ASIMDHP) flags |= CPU_NEON_FP16; /* scalars and vectors */
+    if (second & HWCAP2_I8MM) flags |= CPU_NEON_I8MM;
+    if (second & HWCAP2_BF16) flags |= CPU_NEON_BF16;
     return flags;
 }
 #else
