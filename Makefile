@@ -50,7 +50,10 @@ CFLAGS := -std=c11 -Wstrict-prototypes -Wmissing-prototypes $(COMMON)
 CXXFLAGS := -std=c++17 $(COMMON)
 LDLIBS := -lcjson -lopenblas -lmd -lm -lpthread -ldl
 
-KERNEL_SOURCES := $(filter-out kernels/tests/%,$(wildcard kernels/*.c kernels/*/*.c))
+# The folders of instruction sets that the compiler's machine does not have are left out.
+MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
+ELSEWHERE := $(if $(filter x86_64,$(MACHINE)),,avx2 avx512 amx) $(if $(filter aarch64,$(MACHINE)),,neon)
+KERNEL_SOURCES := $(filter-out kernels/tests/% $(ELSEWHERE:%=kernels/%/%),$(wildcard kernels/*.c kernels/*/*.c))
 OPTIMIZER_SOURCES := $(filter-out optimizer/tests/%,$(wildcard optimizer/*.c optimizer/*/*.c))
 HARNESS_SOURCES := $(filter-out harness/tests/% harness/main.c,$(wildcard harness/*.c harness/*/*.c harness/*/*.cc))
 LIBRARY_SOURCES := $(KERNEL_SOURCES) $(OPTIMIZER_SOURCES)
