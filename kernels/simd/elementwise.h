@@ -1,4 +1,4 @@
-/* elementwise.h - the operations that see one element at a time, RMSNorm and RoPE. Each vector is loaded whole before
+/* elementwise.h - the operations that see one element at a time, and RMSNorm. Each vector is loaded whole before
  * its result is stored, so an output may be one of its inputs. */
 #ifndef CIUIC_KERNELS_SIMD_ELEMENTWISE_H
 #define CIUIC_KERNELS_SIMD_ELEMENTWISE_H
@@ -59,23 +59,29 @@ static ALWAYS_INLINE void each_from_f16(size_t n, const uint16_t *x, float *y)
     EACH_VECTOR(n, vf_store(y + i, vf_load_f16(x + i)), vf_store_part(y + i, count, vf_load_f16_part(x + i, count)));
 }
 
-static ALWAYS_INLINE void normalise(size_t n, const float *x, const float *weight, float eps, float *y)
+/* The sum of x, or of its squares, in four independent chains. */
+static ALWAYS_INLINE float sum_of(size_t n, const float *x, bool squares)
 {
-    if (n == 0) return;
     vf sums[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
     size_t at = 0;
     for (; at + 4 * LANES <= n; at += 4 * LANES) {
 #pragma GCC unroll 4
         for (size_t v = 0; v < 4; v++) {
             const vf value = vf_load(x + at + v * LANES);
-            sums[v] = vf_fma(value, value, sums[v]);
+            sums[v] = squares ? vf_fma(value, value, sums[v]) : vf_add(value, sums[v]);
         }
     }
     for (; at < n; at += LANES) {
         const vf value = n - at < LANES ? vf_load_part(x + at, n - at) : vf_load(x + at);
-        sums[0] = vf_fma(value, value, sums[0]);
+        sums[0] = squares ? vf_fma(value, value, sums[0]) : vf_add(value, sums[0]);
     }
-    const float sum = vf_sum(vf_add(vf_add(sums[0], sums[1]), vf_add(sums[2], sums[3])));
+    return vf_sum(vf_add(vf_add(sums[0], sums[1]), vf_add(sums[2], sums[3])));
+}
+
+static ALWAYS_INLINE void normalise(size_t n, const float *x, const float *weight, float eps, float *y)
+{
+    if (n == 0) return;
+    const float sum = sum_of(n, x, true);
     const vf factor = vf_set1(1.0f / sqrtf(sum / (float)n + eps));
     if (weight) {
         EACH_VECTOR(n, vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), factor), vf_load(weight + i))),
