@@ -146,6 +146,20 @@ float check_awkward(check *c, bool wild)
     }
 }
 
+float *check_floats(check *c, size_t n, bool wild)
+{
+    float *x = check_alloc(c, n * sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = check_awkward(c, wild);
+    return x;
+}
+
+float *check_copy(check *c, size_t n, const float *x)
+{
+    float *y = check_output(c, n * sizeof *y);
+    if (x && n) memcpy(y, x, n * sizeof *y);
+    return y;
+}
+
 /* ---- crashes ---- */
 
 sigjmp_buf check_jump;

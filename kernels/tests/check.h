@@ -63,6 +63,10 @@ double check_uniform(check *c); /* [-1, 1) */
 float check_normal(check *c);   /* roughly normal, deviation 1 */
 /* Floats of which some are zero, subnormal, huge or tiny; with `wild` also infinite and NaN. */
 float check_awkward(check *c, bool wild);
+/* A buffer of n such floats. */
+float *check_floats(check *c, size_t n, bool wild);
+/* An output that starts as a copy of x (for what works in place or adds to y), or untouched when x is NULL. */
+float *check_copy(check *c, size_t n, const float *x);
 
 /* ---- calls and comparisons ---- */
 
@@ -93,8 +97,8 @@ typedef struct check_entry {
     void (*run)(check *c);
 } check_entry;
 
-extern const check_entry matmul_checks[], weight_checks[], elementwise_checks[],
-    attention_checks[]; /* NULL at the end */
+extern const check_entry matmul_checks[], weight_checks[], elementwise_checks[], norm_checks[], routing_checks[],
+    conv2d_checks[], attention_checks[]; /* NULL at the end */
 
 /* ---- inputs of the weight kernels, for matmul and bench alike ---- */
 

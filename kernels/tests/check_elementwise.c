@@ -6,21 +6,6 @@ static const size_t lengths[] = {0,  1,  2,  3,  5,   7,   8,   9,   15,  16,  1
                                  33, 63, 64, 65, 100, 127, 128, 256, 257, 576, 1000, 1536};
 enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
 
-static float *random_floats(check *c, size_t n, bool wild)
-{
-    float *x = check_alloc(c, n * sizeof *x);
-    for (size_t i = 0; i < n; i++) x[i] = check_awkward(c, wild);
-    return x;
-}
-
-/* An output that starts as a copy of x (for what works in place or adds to y), or untouched when x is NULL. */
-static float *output_like(check *c, size_t n, const float *x)
-{
-    float *y = check_output(c, n * sizeof *y);
-    if (x && n) memcpy(y, x, n * sizeof *y);
-    return y;
-}
-
 /* The sum of n squares is within gamma_n of itself, all terms being positive; its root halves that; the mean, eps, the
  * root, the reciprocal and the two products round six times more. */
 static void check_rms_norm(check *c)
@@ -30,9 +15,9 @@ static void check_rms_norm(check *c)
         const bool in_place = s % 2;
         check_shape(c, "n=%zu%s", n, in_place ? ", in place" : "");
         const bool weighted = s % 3 != 0, wild = s % 7 == 6;
-        const float *x = random_floats(c, n, wild), *weight = weighted ? random_floats(c, n, false) : NULL;
+        const float *x = check_floats(c, n, wild), *weight = weighted ? check_floats(c, n, false) : NULL;
         check_freeze(c);
-        float *y = output_like(c, n, in_place ? x : NULL);
+        float *y = check_copy(c, n, in_place ? x : NULL);
         CHECK_CALL(c->table->rms_norm(n, in_place ? y : x, weight, 1e-6f, y));
         double sum = 0;
         for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
@@ -53,14 +38,14 @@ static void check_rope(check *c, kernel_rope_fn *rope, bool halves)
         const size_t half = lengths[s / 2] / 2, dim = 2 * half;
         const bool in_place = s % 2;
         check_shape(c, "dim=%zu%s", dim, in_place ? ", in place" : "");
-        const float *x = random_floats(c, dim, s % 7 == 6);
+        const float *x = check_floats(c, dim, s % 7 == 6);
         float *cosine = check_alloc(c, half * sizeof *cosine), *sine = check_alloc(c, half * sizeof *sine);
         for (size_t i = 0; i < half; i++) {
             const double angle = 3 * check_uniform(c);
             cosine[i] = (float)cos(angle), sine[i] = (float)sin(angle);
         }
         check_freeze(c);
-        float *y = output_like(c, dim, in_place ? x : NULL);
+        float *y = check_copy(c, dim, in_place ? x : NULL);
         CHECK_CALL(rope(dim, in_place ? y : x, cosine, sine, y));
         for (size_t i = 0; i < half; i++) {
             const size_t first = halves ? i : 2 * i, second = halves ? i + half : 2 * i + 1;
@@ -99,10 +84,10 @@ static void check_silu(check *c)
         const size_t n = lengths[s / 2];
         const bool in_place = s % 2;
         check_shape(c, "n=%zu%s", n, in_place ? ", in place" : "");
-        float *x = random_floats(c, n, s % 3 == 2);
+        float *x = check_floats(c, n, s % 3 == 2);
         for (size_t i = 0; i < n; i += 3) x[i] = (float)(check_uniform(c) * 110);
         check_freeze(c);
-        float *y = output_like(c, n, in_place ? x : NULL);
+        float *y = check_copy(c, n, in_place ? x : NULL);
         CHECK_CALL(c->table->silu(n, in_place ? y : x, y));
         for (size_t i = 0; i < n; i++) {
             const double want = silu((double)x[i]);
@@ -117,9 +102,9 @@ static void check_swiglu(check *c)
     for (size_t s = 0; s < LENGTHS * 3; s++) {
         const size_t n = lengths[s / 3];
         check_shape(c, "n=%zu%s", n, s % 3 == 1 ? ", y is gate" : s % 3 == 2 ? ", y is up" : "");
-        const float *gate = random_floats(c, n, s % 5 == 4), *up = random_floats(c, n, s % 5 == 4);
+        const float *gate = check_floats(c, n, s % 5 == 4), *up = check_floats(c, n, s % 5 == 4);
         check_freeze(c);
-        float *y = output_like(c, n, s % 3 == 1 ? gate : s % 3 == 2 ? up : NULL);
+        float *y = check_copy(c, n, s % 3 == 1 ? gate : s % 3 == 2 ? up : NULL);
         CHECK_CALL(c->table->swiglu(n, s % 3 == 1 ? y : gate, s % 3 == 2 ? y : up, y));
         for (size_t i = 0; i < n; i++) {
             const double want = silu((double)gate[i]) * (double)up[i];
@@ -139,12 +124,12 @@ static void check_binary(check *c, bool product)
     for (size_t s = 0; s < LENGTHS * 3; s++) {
         const size_t n = lengths[s / 3];
         check_shape(c, "n=%zu%s", n, s % 3 == 1 ? ", y is a" : s % 3 == 2 ? ", y is b" : "");
-        const float *a = random_floats(c, n, true), *b = random_floats(c, n, true);
+        const float *a = check_floats(c, n, true), *b = check_floats(c, n, true);
         float *want = check_output(c, n * sizeof *want);
         for (size_t i = 0; i < n; i++)
             want[i] = (float)(product ? (double)a[i] * (double)b[i] : (double)a[i] + (double)b[i]);
         check_freeze(c);
-        float *y = output_like(c, n, s % 3 == 1 ? a : s % 3 == 2 ? b : NULL);
+        float *y = check_copy(c, n, s % 3 == 1 ? a : s % 3 == 2 ? b : NULL);
         CHECK_CALL(kernel(n, s % 3 == 1 ? y : a, s % 3 == 2 ? y : b, y));
         check_same(c, "y", n, y, want);
     }
@@ -166,10 +151,9 @@ static void check_axpy(check *c)
     for (size_t s = 0; s < LENGTHS; s++) {
         const size_t n = lengths[s];
         check_shape(c, "n=%zu", n);
-        const float a = check_normal(c), *x = random_floats(c, n, s % 3 == 2),
-                    *before = random_floats(c, n, s % 3 == 2);
+        const float a = check_normal(c), *x = check_floats(c, n, s % 3 == 2), *before = check_floats(c, n, s % 3 == 2);
         check_freeze(c);
-        float *y = output_like(c, n, before);
+        float *y = check_copy(c, n, before);
         CHECK_CALL(c->table->axpy(n, a, x, y));
         for (size_t i = 0; i < n; i++) {
             const double ax = (double)a * (double)x[i], b = (double)before[i];
