@@ -8,7 +8,8 @@ static const char usage[] = "usage: check-kernels [--isa LIST] [--kernel PATTERN
                             "  --isa LIST        rungs to check, comma-separated: c,avx2,avx512 (default: all; one "
                             "that this CPU lacks is skipped)\n"
                             "  --kernel PATTERN  only kernels whose name contains PATTERN\n"
-                            "  --bench           time them afterwards, if every check passed\n"
+                            "  --bench           time them afterwards, if every check passed; under an emulator such as "
+                            "qemu times mean nothing\n"
                             "  --seed S          seed of the random inputs (default: the clock)\n"
                             "  --json            one JSON object on stdout and nothing else\n"
                             "example: check-kernels --isa avx512 --kernel matmul --bench\n";
@@ -127,6 +128,16 @@ static void check_rung(kernel_isa isa, const settings *s, totals *t)
     if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_VNNI) {
         kernel_table_init_avx512(&table, cpu_flags() & ~(uint32_t)CPU_AVX512_VNNI);
         check_table(&table, "no-vnni", "matmul_int", s, t);
+    }
+#elif defined(__aarch64__)
+    /* Likewise what CPUs without its newer instructions would run. */
+    if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_I8MM) {
+        kernel_table_fill_for(&table, isa, cpu_flags() & ~(uint32_t)CPU_NEON_I8MM);
+        check_table(&table, "neon-dotprod", "matmul_int", s, t);
+    }
+    if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_DOTPROD) {
+        kernel_table_fill_for(&table, isa, CPU_NEON);
+        check_table(&table, "neon-plain", "matmul_int", s, t);
     }
 #endif
 }
