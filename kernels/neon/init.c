@@ -1,0 +1,42 @@
+/* init.c - the neon rung: overrides what it does better. Arithmetic on binary16 (CPU_NEON_FP16) goes unused: its sums would
+ * have to stay FP32 (kernels.h), and then it saves only a widening that a load does beside it. */
+#include "kernels/neon/kernels_neon.h"
+
+void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
+{
+    if (!(cpu & CPU_NEON)) return;
+    table->interleave = 4;
+    table->matmul[KERNEL_F32] = matmul_f32_neon;
+    table->matmul[KERNEL_F16] = matmul_f16_neon;
+    table->matmul[KERNEL_BF16] = matmul_bf16_neon;
+    table->matmul[KERNEL_AFFINE8] = matmul_affine8_neon;
+    table->matmul[KERNEL_AFFINE4] = matmul_affine4_neon;
+    table->matmul_q8[KERNEL_INT8] = matmul_int8_neon;
+    table->matmul_q8[KERNEL_INT4] = matmul_int4_neon;
+    if (cpu & CPU_NEON_DOTPROD) {
+        table->matmul_q8[KERNEL_INT8] = matmul_int8_dotprod;
+        table->matmul_q8[KERNEL_INT4] = matmul_int4_dotprod;
+        if (cpu & CPU_NEON_I8MM) {
+            table->matmul_q8[KERNEL_INT8] = matmul_int8_i8mm;
+            table->matmul_q8[KERNEL_INT4] = matmul_int4_i8mm;
+        }
+    }
+    table->dequantize_row = dequantize_row_neon;
+    table->matvec_transposed = matvec_transposed_neon;
+    table->quantize_q8 = quantize_q8_neon;
+    table->rms_norm = rms_norm_neon;
+    table->layer_norm = layer_norm_neon;
+    table->softmax = softmax_neon;
+    table->rope_halves = rope_halves_neon;
+    table->rope_interleaved = rope_interleaved_neon;
+    table->silu = silu_neon;
+    table->swiglu = swiglu_neon;
+    table->add = add_neon;
+    table->mul = mul_neon;
+    table->axpy = axpy_neon;
+    table->to_f16 = to_f16_neon;
+    table->from_f16 = from_f16_neon;
+    table->attention[KERNEL_CACHE_F32] = attention_f32_neon;
+    table->attention[KERNEL_CACHE_F16] = attention_f16_neon;
+    table->attention[KERNEL_CACHE_INT8] = attention_int8_neon;
+}
