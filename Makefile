@@ -59,6 +59,8 @@ HARNESS_SOURCES := $(filter-out harness/tests/% harness/main.c,$(wildcard harnes
 LIBRARY_SOURCES := $(KERNEL_SOURCES) $(OPTIMIZER_SOURCES)
 PROGRAM_SOURCES := harness/main.c $(HARNESS_SOURCES)
 KERNEL_TESTS := $(wildcard kernels/tests/*.c)
+# Compiled once more for check-kernels, with the tile instructions modelled in C: kernels/amx/tile.h.
+MODELLED := $(if $(filter amx,$(ELSEWHERE)),,$(addprefix modelled/kernels/amx/,init.c matmul_bf16.c matmul_q8.c))
 OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
 HARNESS_TESTS := $(wildcard harness/tests/*.c) optimizer/tests/runner.c
 SOURCES := $(sort $(LIBRARY_SOURCES) $(PROGRAM_SOURCES) $(KERNEL_TESTS) $(OPTIMIZER_TESTS) $(HARNESS_TESTS))
@@ -74,9 +76,12 @@ all: $(LIBRARY) $(PROGRAMS)
 
 # One folder per instruction set: only its files are compiled for it, so that nothing else can run into SIGILL.
 AVX2 := -mavx2 -mfma -mf16c
+AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 $(BUILD)/obj/kernels/c/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) -ffp-contract=off
 $(BUILD)/obj/kernels/avx2/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2)
-$(BUILD)/obj/kernels/avx512/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
+$(BUILD)/obj/kernels/avx512/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512)
+$(BUILD)/obj/kernels/amx/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -mamx-tile -mamx-int8 -mamx-bf16
+$(BUILD)/obj/modelled/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -DCIUIC_TILES_MODELLED
 
 # What a result records about the program that made it. The revision changes more often than the flags: it has its own
 # stamp, so that a commit recompiles one file.
@@ -102,7 +107,12 @@ $(BUILD)/obj/%.cc.o: %.cc $(BUILD)/obj/flags
 	@echo '  CXX  $<'
 	@$(CXX) $(CXXFLAGS) -MMD -MP -c -o $@ $<
 
--include $(patsubst %,$(BUILD)/obj/%.d,$(SOURCES))
+$(BUILD)/obj/modelled/%.c.o: %.c $(BUILD)/obj/flags
+	@mkdir -p $(@D)
+	@echo '  CC   $< (modelled)'
+	@$(CC) $(CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
+
+-include $(patsubst %,$(BUILD)/obj/%.d,$(SOURCES) $(MODELLED))
 
 # The page's template, the plots' scripts and the schema are carried inside the program.
 $(BUILD)/obj/harness/report/embedded.c.o: $(wildcard reports/*.in reports/*.json reports/*.gnuplot)
@@ -118,7 +128,7 @@ $(BUILD)/ciuic: $(call objects,$(PROGRAM_SOURCES)) $(LIBRARY) $(BUILD)/obj/sourc
 	@echo '  LD   $@'
 	@$(CXX) $(CXXFLAGS) -o $@ $(inputs) -lbenchmark $(LDLIBS)
 
-$(BUILD)/check-kernels: $(call objects,$(KERNEL_TESTS)) $(LIBRARY) $(BUILD)/obj/sources
+$(BUILD)/check-kernels: $(call objects,$(KERNEL_TESTS) $(MODELLED)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
 	@$(CC) $(CFLAGS) -o $@ $(inputs) -lm
 

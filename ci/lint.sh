@@ -17,6 +17,8 @@ isa_flags() {
     case $1 in
     kernels/avx2/*) echo -mavx2 -mfma -mf16c ;;
     kernels/avx512/*) echo -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl ;;
+    kernels/amx/tile_model.h) echo -DCIUIC_TILES_MODELLED ;;
+    kernels/amx/*) echo -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mamx-tile -mamx-int8 -mamx-bf16 ;;
     esac
 }
 

@@ -93,7 +93,7 @@ double ceiling_fma_peak(kernel_isa isa, int threads, double seconds)
     if (isa == KERNEL_ISA_C) loop = peak_multiply_add_c;
 #if defined(__x86_64__)
     if (isa == KERNEL_ISA_AVX2) loop = peak_fma_avx2;
-    if (isa == KERNEL_ISA_AVX512) loop = peak_fma_avx512;
+    if (isa == KERNEL_ISA_AVX512 || isa == KERNEL_ISA_AMX) loop = peak_fma_avx512; /* tiles take no FP32 */
 #elif defined(__aarch64__)
     if (isa == KERNEL_ISA_NEON) loop = peak_fma_neon;
 #endif
@@ -107,6 +107,7 @@ double ceiling_dot_peak(kernel_isa isa, int threads, double seconds)
 #if defined(__x86_64__)
     if (isa == KERNEL_ISA_AVX2) loop = peak_dot_avx2;
     if (isa == KERNEL_ISA_AVX512) loop = cpu_flags() & CPU_AVX512_VNNI ? peak_dot_vnni : peak_dot_avx512;
+    if (isa == KERNEL_ISA_AMX) loop = peak_dot_amx;
 #elif defined(__aarch64__)
     const bool dotprod = cpu_flags() & CPU_NEON_DOTPROD, i8mm = dotprod && cpu_flags() & CPU_NEON_I8MM;
     if (isa == KERNEL_ISA_NEON) loop = i8mm ? peak_dot_i8mm : dotprod ? peak_dot_dotprod : peak_dot_neon;

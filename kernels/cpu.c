@@ -9,6 +9,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum {
     XCR0_SSE_AVX = 0x6,   /* xmm and the upper halves of ymm */
@@ -27,6 +29,14 @@ static uint32_t read_xcr0(void)
     uint32_t low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low;
+}
+
+/* Linux lets a process use tile data, 8 KiB more in every signal frame, only after it has asked; the permission holds for
+ * all its threads (Documentation/arch/x86/xstate.rst). */
+static bool permit_tiles(void)
+{
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
 static uint32_t detect(void)
@@ -51,7 +61,7 @@ static uint32_t detect(void)
         if (bit(edx, 23)) flags |= CPU_AVX512_FP16;
         if (bit(extended, 5)) flags |= CPU_AVX512_BF16;
     }
-    if ((xcr0 & XCR0_AMX) == XCR0_AMX && bit(edx, 24)) {
+    if ((xcr0 & XCR0_AMX) == XCR0_AMX && bit(edx, 24) && permit_tiles()) {
         flags |= CPU_AMX_TILE;
         if (bit(edx, 25)) flags |= CPU_AMX_INT8;
         if (bit(edx, 22)) flags |= CPU_AMX_BF16;
@@ -105,9 +115,14 @@ static const struct {
                                    CPU_AMX_BF16},
 };
 
+uint32_t kernel_isa_missing(kernel_isa isa)
+{
+    return (unsigned)isa < KERNEL_ISAS ? rungs[isa].needs & ~cpu_flags() : 0;
+}
+
 bool kernel_isa_available(kernel_isa isa)
 {
-    return (unsigned)isa < KERNEL_ISAS && (cpu_flags() & rungs[isa].needs) == rungs[isa].needs;
+    return (unsigned)isa < KERNEL_ISAS && kernel_isa_missing(isa) == 0;
 }
 
 const char *kernel_isa_name(kernel_isa isa)

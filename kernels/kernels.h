@@ -272,7 +272,7 @@ enum {
     CPU_AVX512_BF16 = 1u << 4,
     CPU_AVX512_VBMI = 1u << 5,
     CPU_AVX512_FP16 = 1u << 6,
-    CPU_AMX_TILE = 1u << 7, /* AMX tiles, enabled by the OS */
+    CPU_AMX_TILE = 1u << 7, /* AMX tiles, enabled by the OS and permitted to this process */
     CPU_AMX_INT8 = 1u << 8,
     CPU_AMX_BF16 = 1u << 9,
     CPU_NEON = 1u << 10, /* aarch64's Advanced SIMD */
@@ -282,10 +282,13 @@ enum {
     CPU_NEON_BF16 = 1u << 14,
 };
 
-/* What CPUID and XGETBV say, before any mask. Computed once, thread-safe. */
+/* What CPUID and XGETBV say, before any mask; where they tell of AMX, Linux is asked to permit it. Computed once,
+ * thread-safe. */
 uint32_t cpu_flags(void);
 /* Whether every instruction of the rung runs here. */
 bool kernel_isa_available(kernel_isa isa);
+/* Those of the CPU_* flags that the rung needs and cpu_flags() lacks. */
+uint32_t kernel_isa_missing(kernel_isa isa);
 /* The highest available rung, not above CIUIC_ISA when that is set to a rung's name. */
 kernel_isa kernel_isa_best(void);
 /* "c", "neon", "avx2", "avx512", "amx". */

@@ -1,7 +1,12 @@
 /* init.c - the amx rung: overrides what it does better. */
-#include "kernels/kernels.h"
+#include "kernels/amx/kernels_amx.h"
 
-void kernel_table_init_amx(kernel_table *table, uint32_t cpu)
+void AMX(kernel_table_init)(kernel_table *table, uint32_t cpu)
 {
-    (void)table, (void)cpu;
+    if (!(cpu & CPU_AVX512) || !(cpu & CPU_AMX_TILE)) return;
+    if (cpu & CPU_AMX_BF16) table->matmul[KERNEL_BF16] = AMX(matmul_bf16);
+    if (cpu & CPU_AMX_INT8) {
+        table->matmul_q8[KERNEL_INT8] = AMX(matmul_int8);
+        table->matmul_q8[KERNEL_INT4] = AMX(matmul_int4);
+    }
 }

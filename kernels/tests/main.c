@@ -1,12 +1,17 @@
 /* check-kernels - every kernel of every rung against its definition in double and against the portable rung; only when
  * all of that passed, and with --bench, their speed. */
 #include "kernels/tests/check.h"
+#if defined(__x86_64__)
+#include "kernels/amx/kernels_amx.h"
+#endif
 
 #include <time.h>
 
 static const char usage[] = "usage: check-kernels [--isa LIST] [--kernel PATTERN] [--bench] [--seed S] [--json]\n"
-                            "  --isa LIST        rungs to check, comma-separated: c,avx2,avx512 (default: all; one "
-                            "that this CPU lacks is skipped)\n"
+                            "  --isa LIST        rungs to check, comma-separated: c,neon,avx2,avx512,amx (default: "
+                            "all; one that this CPU lacks is skipped);\n"
+                            "                    amx-modelled: amx with its tile instructions modelled in C, wherever "
+                            "avx512 runs\n"
                             "  --kernel PATTERN  only kernels whose name contains PATTERN\n"
                             "  --bench           time them afterwards, if every check passed; under an emulator such as "
                             "qemu times mean nothing\n"
@@ -16,22 +21,28 @@ static const char usage[] = "usage: check-kernels [--isa LIST] [--kernel PATTERN
 
 typedef struct settings {
     bool isa[KERNEL_ISAS];
+    bool amx_modelled;
     const char *pattern;
     uint64_t seed;
     bool bench, json;
 } settings;
 
-static bool parse_isas(const char *list, bool isa[KERNEL_ISAS])
+static bool parse_isas(const char *list, settings *s)
 {
     char copy[64];
     if (strlen(list) >= sizeof copy) return false;
     strcpy(copy, list);
-    memset(isa, 0, KERNEL_ISAS * sizeof *isa);
+    memset(s->isa, 0, sizeof s->isa);
+    s->amx_modelled = false;
     char *rest = copy;
     for (const char *name; (name = strsep(&rest, ","));) {
         kernel_isa rung;
-        if (!kernel_isa_parse(name, &rung)) return false;
-        isa[rung] = true;
+        if (strcmp(name, "amx-modelled") == 0)
+            s->amx_modelled = true;
+        else if (kernel_isa_parse(name, &rung))
+            s->isa[rung] = true;
+        else
+            return false;
     }
     return true;
 }
@@ -53,7 +64,7 @@ static bool parse_arguments(int argc, char **argv, settings *s)
         else if (strcmp(option, "--json") == 0)
             s->json = true;
         else if (strcmp(option, "--isa") == 0)
-            good = value && parse_isas(value, s->isa), i++;
+            good = value && parse_isas(value, s), i++;
         else if (strcmp(option, "--kernel") == 0)
             good = value != NULL, s->pattern = value, i++;
         else if (strcmp(option, "--seed") == 0)
@@ -84,7 +95,7 @@ static void report(const check *c, bool json, bool first)
                c->complaint);
         return;
     }
-    printf("%-18s %-7s %4zu shapes  error/tolerance %-8.3g %-44s %s\n", c->kernel, c->rung, c->calls, c->worst,
+    printf("%-18s %-12s %4zu shapes  error/tolerance %-8.3g %-44s %s\n", c->kernel, c->rung, c->calls, c->worst,
            c->worst_shape, failed ? "FAIL" : "PASS");
     if (failed) printf("    %s: %s (%zu failures)\n", c->worst_shape, c->complaint, c->failures);
     fflush(stdout);
@@ -142,9 +153,49 @@ static void check_rung(kernel_isa isa, const settings *s, totals *t)
 #endif
 }
 
+/* The flags in words, comma-separated. */
+static void name_flags(uint32_t flags, char *out, size_t size)
+{
+    size_t used = 0;
+    *out = 0;
+    for (uint32_t flag = 1; flag; flag <<= 1) {
+        if (!(flags & flag) || !cpu_flag_name(flag) || used >= size) continue;
+        used += (size_t)snprintf(out + used, size - used, "%s%s", used ? ", " : "", cpu_flag_name(flag));
+    }
+}
+
+static void skip_rung(const char *rung, uint32_t missing, totals *t)
+{
+    char names[160];
+    name_flags(missing, names, sizeof names);
+    fprintf(stderr, "check-kernels: SKIPPED rung %s: this CPU or its operating system lacks %s\n", rung, names);
+    t->skipped++;
+}
+
+/* The amx rung's own kernels over a model of its instructions. */
+static void check_amx_modelled(const settings *s, totals *t)
+{
+    static const char rung[] = "amx-modelled";
+    if (!kernel_isa_available(KERNEL_ISA_AVX512)) {
+        skip_rung(rung, kernel_isa_missing(KERNEL_ISA_AVX512), t);
+        return;
+    }
+#if defined(__x86_64__)
+    kernel_table table;
+    kernel_table_fill(&table, KERNEL_ISA_AVX512);
+    kernel_table_init_amx_modelled(&table, CPU_AVX512 | CPU_AMX_TILE | CPU_AMX_INT8 | CPU_AMX_BF16);
+    fprintf(stderr,
+            "check-kernels: %s: tile instructions modelled in C: this proves what the amx kernels compute and how "
+            "they pack, not the instructions themselves, nor any speed\n",
+            rung);
+    static const char *const kernels[] = {"matmul_bf16", "matmul_int8", "matmul_int4"};
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) check_table(&table, rung, kernels[i], s, t);
+#endif
+}
+
 int main(int argc, char **argv)
 {
-    settings s = {.pattern = "", .seed = (uint64_t)time(NULL)};
+    settings s = {.pattern = "", .amx_modelled = true, .seed = (uint64_t)time(NULL)};
     memset(s.isa, 1, sizeof s.isa);
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
@@ -162,10 +213,9 @@ int main(int argc, char **argv)
             check_rung((kernel_isa)isa, &s, &t);
             continue;
         }
-        t.skipped++;
-        fprintf(stderr, "check-kernels: SKIPPED rung %s: this CPU or its operating system lacks it\n",
-                kernel_isa_name((kernel_isa)isa));
+        skip_rung(kernel_isa_name((kernel_isa)isa), kernel_isa_missing((kernel_isa)isa), &t);
     }
+    if (s.amx_modelled) check_amx_modelled(&s, &t);
     if (t.passed + t.failed + t.skipped == 0) {
         fprintf(stderr, "check-kernels: no kernel's name contains '%s'; try --kernel matmul\n", s.pattern);
         return 2;
