@@ -5,7 +5,8 @@
 
 #include "kernels/kernels.h"
 
-kernel_matmul_fn matmul_f32_avx512, matmul_f16_avx512, matmul_bf16_avx512, matmul_affine8_avx512, matmul_affine4_avx512;
+kernel_matmul_fn matmul_f32_avx512, matmul_f16_avx512, matmul_bf16_avx512, matmul_bf16_dot, matmul_affine8_avx512,
+    matmul_affine4_avx512;
 kernel_matmul_q8_fn matmul_int8_avx512, matmul_int4_avx512;
 kernel_matmul_q8_fn matmul_int8_vnni, matmul_int4_vnni; /* need CPU_AVX512_VNNI too */
 kernel_dequantize_row_fn dequantize_row_avx512;

@@ -28,9 +28,9 @@ enum {
     Q8_FEW = 8,         /* rows of x that count as few */
     Q8_FEW_SPAN = 8192, /* columns at once for few rows */
     Q8_BLOCK = 96,      /* rows of x at once for many */
-    Q8_SPAN = 512,      /* columns at once for many: 16 KiB of two panels of INT8 in 512-bit vectors */
+    Q8_SPAN = 1024,     /* columns at once for many: 32 KiB of two panels of INT8 in 512-bit vectors */
     Q8_X_STRIDE = Q8_SPAN + 64,
-    Q8_BLOCK_GROUPS = 2048 /* Q8_FEW * Q8_FEW_SPAN / 32; more than Q8_BLOCK * Q8_SPAN / 32 */
+    Q8_BLOCK_GROUPS = 3072 /* Q8_FEW * Q8_FEW_SPAN / 32; more than Q8_BLOCK * Q8_SPAN / 32 */
 };
 
 /* Some rows of x, some columns. */
@@ -48,6 +48,11 @@ typedef struct q8_panel {
     const uint8_t *values;
     const uint16_t *scales, *minimums;
 } q8_panel;
+
+/* Harmless anywhere, also past the end of what is there. */
+#ifndef prefetch
+#define prefetch(p) __builtin_prefetch(p)
+#endif
 
 static Q8_INLINE size_t q8_block_bytes(kernel_format format)
 {
@@ -80,8 +85,10 @@ static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V,
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             const uint8_t *at = w[v] + (int4 ? q : 2 * q) * Q8_VECTOR;
-            one[v] = int4 ? vi_and(vi_load(at), vi_set1(0x0f0f0f0f)) : q8_int8(vi_load(at));
-            two[v] = int4 ? vi_high_nibbles(vi_load(at)) : q8_int8(vi_load(at + Q8_VECTOR));
+            one[v] = vi_load(at);
+            two[v] = int4 ? vi_high_nibbles(one[v]) : vi_load(at + Q8_VECTOR);
+            if (int4) one[v] = vi_and(one[v], vi_set1(0x0f0f0f0f));
+            if (format == KERNEL_INT8) one[v] = q8_int8(one[v]), two[v] = q8_int8(two[v]);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
@@ -129,6 +136,14 @@ static Q8_INLINE void q8_tile(kernel_format format, const int M, const int V, co
     for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) acc[i][v] = vf_zero();
+    }
+    /* What the tile will be added to may be far away by now. */
+    if (!out->bias) {
+#pragma GCC unroll 16
+        for (int i = 0; i < M; i++) {
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) prefetch(out->y + (size_t)i * out->ldy + (size_t)v * LANES);
+        }
     }
     const size_t step = q8_block_bytes(format);
     const int8_t *values = x->values + row * x->stride;
