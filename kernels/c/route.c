@@ -1,4 +1,4 @@
-/* route.c - the gates of a mixture of experts (DeepSeek-V2 section 2.1.2; DeepSeek-V3 section 2.1.2). Portable on every
+/* route.c - the gates of a mixture of experts (DeepSeek-V2 section 2.2; DeepSeek-V3 section 2.1.2). Portable on every
  * rung: a token has at most some hundred experts to choose from.
  *
  * A NaN counts as minus infinity when experts are chosen, so that a closed group may be marked by NaN: top_k_c then takes

@@ -1,25 +1,38 @@
-/* routing.c - softmax and sigmoid gates, group limits, and the counting sort by expert. */
+/* routing.c - the router of a configuration, and the counting sort by expert. */
 #include "optimizer/runtime/routing.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #include "optimizer/error.h"
 
-ciuic_status routing_create(routing *r, size_t experts, size_t per_token, size_t capacity)
+/* token, row, weight and chosen. */
+enum { ROW_BYTES = 2 * sizeof(size_t) + sizeof(float) + sizeof(uint32_t) };
+
+static kernel_router router_of(const model_config *c)
 {
-    const size_t rows = capacity * per_token;
-    *r = (routing){.experts = experts, .per_token = per_token, .capacity = capacity};
+    return (kernel_router){.experts = c->experts,
+                           .experts_per_token = c->experts_per_token,
+                           .groups = c->route == ROUTE_GREEDY ? 1 : c->groups,
+                           .groups_per_token = c->route == ROUTE_GREEDY ? 1 : c->top_groups,
+                           .sigmoid = c->route == ROUTE_NOAUX_TC,
+                           .group_by_two = c->route == ROUTE_NOAUX_TC,
+                           .normalize = c->norm_topk_prob,
+                           .scale = (float)c->routed_scaling_factor};
+}
+
+ciuic_status routing_create(routing *r, const model_config *config, size_t capacity)
+{
+    const size_t experts = config->experts, per_token = config->experts_per_token, rows = capacity * per_token;
+    *r = (routing){.router = router_of(config), .experts = experts, .per_token = per_token, .capacity = capacity};
     r->first = malloc((experts + 1) * sizeof *r->first);
     r->token = malloc(rows * sizeof *r->token);
     r->row = malloc(rows * sizeof *r->row);
     r->weight = malloc(rows * sizeof *r->weight);
     r->chosen = malloc(rows * sizeof *r->chosen);
-    r->scores = malloc(experts * sizeof *r->scores);
-    r->open = malloc(experts * sizeof *r->open);
-    if (r->first && r->token && r->row && r->weight && r->chosen && r->scores && r->open) return CIUIC_OK;
+    r->workspace = malloc(2 * experts * sizeof *r->workspace);
+    if (r->first && r->token && r->row && r->weight && r->chosen && r->workspace) return CIUIC_OK;
     routing_free(r);
-    return ciuic_fail_memory("expert routing", rows * (3 * sizeof(size_t) + sizeof(float)));
+    return ciuic_fail_memory("expert routing", rows * ROW_BYTES);
 }
 
 void routing_free(routing *r)
@@ -29,98 +42,13 @@ void routing_free(routing *r)
     free(r->row);
     free(r->weight);
     free(r->chosen);
-    free(r->scores);
-    free(r->open);
+    free(r->workspace);
     *r = (routing){0};
 }
 
 size_t routing_bytes(const routing *r)
 {
-    return r->capacity * r->per_token * (3 * sizeof(size_t) + sizeof(float)) + (r->experts + 1) * sizeof(size_t) +
-           r->experts * (sizeof(float) + sizeof(bool));
-}
-
-static void softmax(size_t n, const float *logits, float *out)
-{
-    float max = -INFINITY, sum = 0.0f;
-    for (size_t i = 0; i < n; i++) max = fmaxf(max, logits[i]);
-    for (size_t i = 0; i < n; i++) sum += out[i] = expf(logits[i] - max);
-    for (size_t i = 0; i < n; i++) out[i] /= sum;
-}
-
-/* What an expert is chosen by: its score, plus the bias where there is one. */
-static float choice_score(const routing *r, const float *bias, size_t expert)
-{
-    return bias != NULL ? r->scores[expert] + bias[expert] : r->scores[expert];
-}
-
-/* V2 ranks a group by its best expert, V3 by the sum of its two best. */
-static float group_score(const routing *r, const float *bias, size_t first, size_t size, bool two)
-{
-    float best = -INFINITY, second = -INFINITY;
-    for (size_t i = first; i < first + size; i++) {
-        const float score = choice_score(r, bias, i);
-        if (score > best) {
-            second = best;
-            best = score;
-        } else if (score > second) {
-            second = score;
-        }
-    }
-    return two && size > 1 ? best + second : best;
-}
-
-/* Leaves only the experts of the best groups open. */
-static void open_groups(routing *r, const model_config *c, const float *bias)
-{
-    const size_t size = r->experts / c->groups;
-    for (size_t i = 0; i < r->experts; i++) r->open[i] = false;
-    for (size_t chosen = 0; chosen < c->top_groups; chosen++) {
-        size_t best = c->groups;
-        float best_score = -INFINITY;
-        for (size_t i = 0; i < c->groups; i++) {
-            if (r->open[i * size]) continue;
-            const float score = group_score(r, bias, i * size, size, c->route == ROUTE_NOAUX_TC);
-            if (best == c->groups || score > best_score) {
-                best = i;
-                best_score = score;
-            }
-        }
-        for (size_t i = 0; i < size; i++) r->open[best * size + i] = true;
-    }
-}
-
-static void choose_for_token(routing *r, const model_config *c, const float *logits, const float *bias, size_t *chosen,
-                             float *weight)
-{
-    if (c->route == ROUTE_NOAUX_TC)
-        for (size_t i = 0; i < r->experts; i++) r->scores[i] = 1.0f / (1.0f + expf(-logits[i]));
-    else
-        softmax(r->experts, logits, r->scores);
-    if (c->route == ROUTE_GREEDY)
-        for (size_t i = 0; i < r->experts; i++) r->open[i] = true;
-    else
-        open_groups(r, c, bias);
-
-    float sum = 0.0f;
-    for (size_t k = 0; k < r->per_token; k++) {
-        size_t best = r->experts;
-        float best_score = -INFINITY;
-        for (size_t i = 0; i < r->experts; i++) {
-            if (!r->open[i]) continue;
-            const float score = choice_score(r, bias, i);
-            if (best == r->experts || score > best_score) {
-                best = i;
-                best_score = score;
-            }
-        }
-        r->open[best] = false;
-        chosen[k] = best;
-        weight[k] = r->scores[best];
-        sum += weight[k];
-    }
-    const float scale = (float)c->routed_scaling_factor / (c->norm_topk_prob ? sum + 1e-20f : 1.0f);
-    for (size_t k = 0; k < r->per_token; k++) weight[k] *= scale;
+    return r->capacity * r->per_token * ROW_BYTES + (r->experts + 1) * sizeof(size_t) + 2 * r->experts * sizeof(float);
 }
 
 /* Counting sort: rows of expert 0 first, each expert's in token order. */
@@ -139,12 +67,13 @@ static void sort_by_expert(routing *r)
     r->first[0] = 0;
 }
 
-void routing_choose(routing *r, const model_config *config, size_t tokens, const float *logits, size_t stride,
+void routing_choose(routing *r, kernel_route_fn *route, size_t tokens, const float *logits, size_t stride,
                     const float *bias)
 {
     r->tokens = tokens;
+    r->router.bias = bias;
     for (size_t t = 0; t < tokens; t++)
-        choose_for_token(r, config, logits + t * stride, bias, r->chosen + t * r->per_token,
-                         r->weight + t * r->per_token);
+        route(&r->router, logits + t * stride, r->workspace, r->chosen + t * r->per_token,
+              r->weight + t * r->per_token);
     sort_by_expert(r);
 }

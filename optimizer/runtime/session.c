@@ -88,7 +88,7 @@ static ciuic_status prepare_routing(ciuic_session *s, size_t tokens)
     const model_config *c = s->model->config;
     if (c->experts == 0 || tokens <= s->route.capacity) return CIUIC_OK;
     routing_free(&s->route);
-    return routing_create(&s->route, c->experts, c->experts_per_token, tokens);
+    return routing_create(&s->route, c, tokens);
 }
 
 static ciuic_status prepare_scratch(ciuic_session *s, const graph *g, size_t tokens)

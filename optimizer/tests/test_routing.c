@@ -28,11 +28,13 @@ static void check_example(const example *e)
                                  .route = e->method,
                                  .norm_topk_prob = e->norm,
                                  .routed_scaling_factor = 2.0};
+    kernel_table table;
+    kernel_table_fill(&table, kernel_isa_best());
     routing r;
-    CU_ASSERT_EQUAL_FATAL(routing_create(&r, 8, 2, 1), CIUIC_OK);
-    routing_choose(&r, &config, 1, e->logits, 8, e->method == ROUTE_NOAUX_TC ? e->bias : NULL);
+    CU_ASSERT_EQUAL_FATAL(routing_create(&r, &config, 1), CIUIC_OK);
+    routing_choose(&r, table.route, 1, e->logits, 8, e->method == ROUTE_NOAUX_TC ? e->bias : NULL);
     for (size_t k = 0; k < 2; k++) {
-        CHECK(r.chosen[k] == e->chosen[k], "%s: choice %zu is expert %zu, expected %zu", e->name, k, r.chosen[k],
+        CHECK(r.chosen[k] == e->chosen[k], "%s: choice %zu is expert %u, expected %zu", e->name, k, r.chosen[k],
               e->chosen[k]);
         CHECK(fabs((double)r.weight[k] - e->weight[k]) < 1e-6, "%s: weight %zu is %g, expected %g", e->name, k,
               (double)r.weight[k], e->weight[k]);
@@ -101,6 +103,8 @@ static void test_invariants(void)
 {
     unsigned long long state = test_seed();
     static float logits[16 * 32];
+    kernel_table table;
+    kernel_table_fill(&table, kernel_isa_best());
     const route_method methods[] = {ROUTE_GREEDY, ROUTE_GROUP_LIMITED_GREEDY, ROUTE_NOAUX_TC};
     for (int round = 0; round < 300; round++) {
         const model_config config = {.experts = 32,
@@ -119,8 +123,8 @@ static void test_invariants(void)
         }
         const float zero[32] = {0};
         routing r;
-        CU_ASSERT_EQUAL_FATAL(routing_create(&r, 32, 4, 16), CIUIC_OK);
-        routing_choose(&r, &config, 16, logits, 32, config.route == ROUTE_NOAUX_TC ? zero : NULL);
+        CU_ASSERT_EQUAL_FATAL(routing_create(&r, &config, 16), CIUIC_OK);
+        routing_choose(&r, table.route, 16, logits, 32, config.route == ROUTE_NOAUX_TC ? zero : NULL);
         check_invariants(&r, 16);
         routing_free(&r);
     }
