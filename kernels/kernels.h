@@ -123,7 +123,7 @@ typedef void kernel_top_k_fn(size_t n, const float *x, size_t k, uint32_t *index
  * halves: pairs (i, i + dim/2), as Llama and Qwen; interleaved: pairs (2i, 2i + 1), as MLA. */
 typedef void kernel_rope_fn(size_t dim, const float *x, const float *cos_table, const float *sin_table, float *y);
 
-/* How a mixture-of-experts layer chooses (DeepSeek-V2 section 2.1.2; DeepSeek-V3 section 2.1.2). */
+/* How a mixture-of-experts layer chooses (DeepSeek-V2 section 2.2; DeepSeek-V3 section 2.1.2). */
 typedef struct kernel_router {
     size_t experts, experts_per_token;
     size_t groups, groups_per_token; /* groups = 0 or 1: no limit by groups; else experts is a multiple of groups */
