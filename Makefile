@@ -50,6 +50,14 @@ CFLAGS := -std=c11 -Wstrict-prototypes -Wmissing-prototypes $(COMMON)
 CXXFLAGS := -std=c++17 $(COMMON)
 LDLIBS := -lcjson -lopenblas -lmd -lm -lpthread -ldl
 
+# Peers, compared with where they are there. ciuic loads oneDNN (2: its matmul descriptors) when asked for it and links
+# OpenBLAS; check-kernels links what there is.
+has = $(shell echo 'int main(void) { return sizeof $(2) == 0; }' | \
+    $(CC) -include $(1) -x c - -o /dev/null $(3) 2>/dev/null && echo $(4))
+DNNL := $(call has,dnnl.h,(dnnl_matmul_desc_t),-ldnnl,-DHAVE_DNNL)
+CBLAS := $(call has,cblas.h,(blasint),-lopenblas,-DHAVE_CBLAS)
+PEER_LDLIBS := $(if $(DNNL),-ldnnl) $(if $(CBLAS),-lopenblas)
+
 # The folders of instruction sets that the compiler's machine does not have are left out.
 MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ELSEWHERE := $(if $(filter x86_64,$(MACHINE)),,avx2 avx512 amx) $(if $(filter aarch64,$(MACHINE)),,neon)
@@ -88,10 +96,11 @@ $(BUILD)/obj/modelled/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -DCIUIC_TILES
 REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)
 $(BUILD)/obj/harness/version.c.o: ISA_FLAGS = '-DCIUIC_GIT="$(REVISION)"' '-DCIUIC_FLAGS="$(CFLAGS)"'
 $(BUILD)/obj/harness/version.c.o: $(BUILD)/obj/revision
+$(BUILD)/obj/harness/worker/onednn.c.o $(BUILD)/obj/kernels/tests/peers.c.o: ISA_FLAGS := $(DNNL) $(CBLAS)
 
 # A stamp is rewritten when its words have changed, and what depends on it is then made again.
 $(BUILD)/obj/revision: WORDS = $(REVISION)
-$(BUILD)/obj/flags: WORDS = $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(AVX2)
+$(BUILD)/obj/flags: WORDS = $(CC) $(CFLAGS) $(CXX) $(CXXFLAGS) $(AVX2) $(DNNL) $(CBLAS)
 $(BUILD)/obj/sources: WORDS = $(SOURCES) $(LDLIBS)
 $(BUILD)/obj/revision $(BUILD)/obj/flags $(BUILD)/obj/sources: always
 	@mkdir -p $(@D)
@@ -130,7 +139,7 @@ $(BUILD)/ciuic: $(call objects,$(PROGRAM_SOURCES)) $(LIBRARY) $(BUILD)/obj/sourc
 
 $(BUILD)/check-kernels: $(call objects,$(KERNEL_TESTS) $(MODELLED)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
-	@$(CC) $(CFLAGS) -o $@ $(inputs) -lm
+	@$(CC) $(CFLAGS) -o $@ $(inputs) $(PEER_LDLIBS) -lm
 
 $(BUILD)/test-optimizer: $(call objects,$(OPTIMIZER_TESTS)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'

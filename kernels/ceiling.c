@@ -114,3 +114,14 @@ double ceiling_dot_peak(kernel_isa isa, int threads, double seconds)
 #endif
     return loop ? best_rate(arithmetic_pass, &loop, threads, seconds) : 0;
 }
+
+double ceiling_bf16_peak(kernel_isa isa, int threads, double seconds)
+{
+    peak_arithmetic_fn *loop = NULL;
+    if (threads < 1 || !kernel_isa_available(isa)) return 0;
+#if defined(__x86_64__)
+    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_BF16) loop = peak_bf16_avx512;
+    if (isa == KERNEL_ISA_AMX) loop = peak_bf16_amx;
+#endif
+    return loop ? best_rate(arithmetic_pass, &loop, threads, seconds) : 0;
+}

@@ -18,4 +18,8 @@ double ceiling_fma_peak(kernel_isa isa, int threads, double seconds);
  * may use here; 0 when the rung has none or this machine cannot run it. */
 double ceiling_dot_peak(kernel_isa isa, int threads, double seconds);
 
+/* bfloat16 operations per second (a multiply and an add count as two) of the rung's bfloat16 dot product, over all
+ * threads; 0 when the rung has none or this machine cannot run it. */
+double ceiling_bf16_peak(kernel_isa isa, int threads, double seconds);
+
 #endif

@@ -48,3 +48,21 @@ __attribute__((target("avx512vnni"))) double peak_dot_vnni(size_t rounds)
     }
     return 8.0 * LANES * CHAINS * (double)rounds;
 }
+
+__attribute__((target("avx512bf16"))) double peak_bf16_avx512(size_t rounds)
+{
+    vf acc[CHAINS];
+    __m512bh a = (__m512bh)vi_set1(0x3f003f00), b = a; /* pairs of 0.5 */
+    PIN(a);
+    PIN(b);
+#pragma GCC unroll 24
+    for (int i = 0; i < CHAINS; i++) acc[i] = vf_set1((float)i);
+    for (size_t n = 0; n < rounds; n++) {
+#pragma GCC unroll 24
+        for (int i = 0; i < CHAINS; i++) {
+            acc[i] = _mm512_dpbf16_ps(acc[i], a, b);
+            PIN(acc[i]);
+        }
+    }
+    return 4.0 * LANES * CHAINS * (double)rounds;
+}
