@@ -304,6 +304,15 @@ static ALWAYS_INLINE vi vi_add32(vi a, vi b)
 {
     return _mm256_add_epi32(a, b);
 }
+/* By lane of 32 bits, the sign shifted in from the left. */
+static ALWAYS_INLINE vi vi_shift_left(vi a, int bits)
+{
+    return _mm256_slli_epi32(a, bits);
+}
+static ALWAYS_INLINE vi vi_shift_right(vi a, int bits)
+{
+    return _mm256_srai_epi32(a, bits);
+}
 static ALWAYS_INLINE vi vi_sub32(vi a, vi b)
 {
     return _mm256_sub_epi32(a, b);

@@ -1,5 +1,5 @@
 /* matmul_bf16_dot.c - bfloat16 weights against many rows of x by vdpbf16ps, where the machine has it: two multiply-adds a
- * lane. x is rounded to bfloat16, 2^-9 of each value at most; products are exact, sums are FP32, subnormals count as zero.
+ * lane. x is rounded to bfloat16, 2^-8 of each value at most; products are exact, sums are FP32, subnormals count as zero.
  *
  * As kernels/simd/matmul_panel.h, with pairs of columns for columns: rows of w are transposed into panels [pair][row] once
  * for all rows of x; the rows of x, copied as they are rounded, serve PANELS panels at a time. */

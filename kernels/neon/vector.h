@@ -277,6 +277,15 @@ static ALWAYS_INLINE vi vi_high_nibbles(vi a)
 {
     return vreinterpretq_s32_u8(vshrq_n_u8(vreinterpretq_u8_s32(a), 4));
 }
+/* By lane of 32 bits, the sign shifted in from the left. */
+static ALWAYS_INLINE vi vi_shift_left(vi a, int bits)
+{
+    return vshlq_s32(a, vdupq_n_s32(bits));
+}
+static ALWAYS_INLINE vi vi_shift_right(vi a, int bits)
+{
+    return vshlq_s32(a, vdupq_n_s32(-bits));
+}
 static ALWAYS_INLINE vi vi_add32(vi a, vi b)
 {
     return vaddq_s32(a, b);

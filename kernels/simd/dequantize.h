@@ -66,8 +66,75 @@ static ALWAYS_INLINE void add_scaled_rows(const int R, size_t width, float rows[
     }
 }
 
+enum { TRANSPOSED_PANELS = 16 /* of an interleaved matrix, at once */ };
+
+/* Column `column` of four of a unit of each lane's row, as floats. */
+static ALWAYS_INLINE vf unit_column(kernel_format format, vi unit, int column, bool high, int zero)
+{
+    if (format == KERNEL_INT8) return vf_of_vi(vi_shift_right(vi_shift_left(unit, 24 - 8 * column), 24));
+    const vi code = vi_and(vi_shift_right(unit, 8 * column + (high ? 4 : 0)), vi_set1(15));
+    return vf_of_vi(vi_sub32(code, vi_set1(zero)));
+}
+
+/* y[0..3] += over panels: unit columns times factors (a, scaled); `count` of the four are there. */
+static ALWAYS_INLINE void add_unit(kernel_format format, const unsigned char *const *units, const vf *factors,
+                                   size_t panels, bool high, int zero, float base, size_t count, float *y)
+{
+    vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
+    for (size_t p = 0; p < panels; p++) {
+        const vi unit = vi_load(units[p]);
+#pragma GCC unroll 4
+        for (int c = 0; c < 4; c++) sum[c] = vf_fma(unit_column(format, unit, c, high, zero), factors[p], sum[c]);
+    }
+    float four[4];
+    v4_store(four, vf_sum4(sum[0], sum[1], sum[2], sum[3]));
+    for (size_t c = 0; c < count; c++) y[c] += four[c] + base;
+}
+
+/* Up to TRANSPOSED_PANELS panels of an interleaved matrix: each lane multiplies its row, and four columns at a time are
+ * summed across lanes. */
+static ALWAYS_INLINE void add_panels(kernel_format format, const kernel_matrix *w, size_t first, const float *a,
+                                     float *y)
+{
+    const size_t rest = w->rows - first, rows = rest < TRANSPOSED_PANELS * LANES ? rest : TRANSPOSED_PANELS * LANES;
+    const size_t panels = (rows + LANES - 1) / LANES, groups = kernel_row_scales(w);
+    const size_t panel_bytes = kernel_row_bytes(format, w->columns) * LANES;
+    const size_t step = w->group ? w->group : w->columns;
+    const unsigned char *values = (const unsigned char *)w->values + first / LANES * panel_bytes;
+    for (size_t g = 0; g < groups; g++) {
+        vf factors[TRANSPOSED_PANELS], base = vf_zero();
+        for (size_t p = 0; p < panels; p++) {
+            const size_t at = p * LANES, count = rows - at, scale = ((first / LANES + p) * groups + g) * LANES;
+            const vf lanes = count >= LANES ? vf_load(a + at) : vf_load_part(a + at, count);
+            factors[p] = vf_mul(lanes, vf_load_f16(w->scales + scale));
+            if (w->minimums) base = vf_fma(lanes, vf_load_f16(w->minimums + scale), base);
+        }
+        const float minimums = w->minimums ? vf_sum(base) : 0;
+        const size_t end = (g + 1) * step < w->columns ? (g + 1) * step : w->columns;
+        for (size_t k = g * step; k < end; k += 4) {
+            /* INT4: the unit of column k of 32 holds column k + 16 in its high halves. */
+            const bool high = format == KERNEL_INT4 && k % KERNEL_GROUP >= KERNEL_GROUP / 2;
+            const size_t unit =
+                format == KERNEL_INT4 ? k / KERNEL_GROUP * (KERNEL_GROUP / 2) + k % (KERNEL_GROUP / 2) : k;
+            const unsigned char *units[TRANSPOSED_PANELS];
+            for (size_t p = 0; p < panels; p++) units[p] = values + p * panel_bytes + unit * LANES;
+            add_unit(format, units, factors, panels, high, w->minimums ? 0 : 8, minimums, end - k < 4 ? end - k : 4,
+                     y + k);
+        }
+    }
+}
+
 static ALWAYS_INLINE void matvec_transposed(const kernel_matrix *w, const float *a, float *y)
 {
+    if (w->interleave == LANES && (w->format == KERNEL_INT8 || w->format == KERNEL_INT4)) {
+        for (size_t r = 0; r < w->rows; r += TRANSPOSED_PANELS * LANES) {
+            if (w->format == KERNEL_INT8)
+                add_panels(KERNEL_INT8, w, r, a + r, y);
+            else
+                add_panels(KERNEL_INT4, w, r, a + r, y);
+        }
+        return;
+    }
     float rows[TRANSPOSED_ROWS][TRANSPOSED_SPAN] = {{0}}; /* lanes past the width are read, though not used */
     for (size_t k = 0; k < w->columns; k += TRANSPOSED_SPAN) {
         const size_t width = w->columns - k < TRANSPOSED_SPAN ? w->columns - k : TRANSPOSED_SPAN;

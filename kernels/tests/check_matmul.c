@@ -55,6 +55,7 @@ static const matmul_shape shapes[] = {
     {61, 1, 64, 0},
     {1, 40, 4160, 0},
     {18, 33, 4200, 1},
+    {273, 37, 70, 1}, /* more rows of x than any rung takes at once */
     /* deepseek-v3-tiny's projections and a slice of V3's: query, latent, expert up and down, head */
     {1, 288, 256, 0},
     {40, 96, 256, 0},
@@ -94,11 +95,11 @@ static void check_gaps(check *c, const float *y, size_t m, size_t rows, size_t g
 /* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
  * the weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal
  * floats. */
-/* With BF16 weights and many rows a rung may round x to bfloat16: 2^-9 of every product, a little more with the roundings of
+/* With BF16 weights and many rows a rung may round x to bfloat16: 2^-8 of every product, a little more with the roundings of
  * the sum. */
 static double rounded_x(kernel_format format, size_t m)
 {
-    return format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS ? 0x1p-9 * (1 + 0x1p-8) : 0;
+    return format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS ? 0x1p-8 * (1 + 0x1p-8) : 0;
 }
 
 /* What underflow costs: a smallest float an operation; where subnormals count as zero, a smallest normal float an operation,
@@ -113,6 +114,16 @@ static double flushed(kernel_format format, size_t m, double columns, const kern
         if ((a < (double)FLT_MIN || b < (double)FLT_MIN) && isfinite(a) && isfinite(b)) lost += a * b;
     }
     return lost;
+}
+
+/* Infinity times a subnormal is infinite, or NaN where a subnormal counts as zero: both are right. */
+static bool infinity_meets_subnormal(const kernel_matrix *w, size_t row, const float *x)
+{
+    for (size_t k = 0; k < w->columns; k++) {
+        const double a = fabs((double)x[k]), b = weight_magnitude(w, row, k), tiny = (double)FLT_MIN;
+        if ((isinf(a) && b > 0 && b < tiny) || (isinf(b) && a > 0 && a < tiny)) return true;
+    }
+    return false;
 }
 
 static void check_float(check *c, kernel_format format)
@@ -138,6 +149,8 @@ static void check_float(check *c, kernel_format format)
             }
             const double tolerance = gamma_of((double)columns + 3) * magnitude + rounded_x(format, m) * magnitude +
                                      flushed(format, m, (double)columns, &w, n, x + i * ldx);
+            if (rounded_x(format, m) > 0 && isnan(y[i * ldy + n]) && infinity_meets_subnormal(&w, n, x + i * ldx))
+                continue;
             check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
             check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
                         2 * tolerance);
