@@ -164,12 +164,20 @@ static float random_logit(check *c, logit_kind kind)
     }
 }
 
-static void run_route(check *c, const kernel_router *r, const float *logits, uint32_t *expert, float *weight)
+/* Logits, and biases if any, on which the definition does not hang by a rounding, with what it makes of them. Equal scores without a bias are
+ * equal on every rung, and saturated ones exact: they are taken as they come. */
+static choice draw_logits(check *c, const kernel_router *r, logit_kind kind, float *logits, float *bias)
 {
-    float *workspace = check_output(c, 2 * r->experts * sizeof *workspace);
-    check_freeze(c);
-    CHECK_CALL(c->table->route(r, logits, workspace, expert, weight));
-    check_valid(c, r, expert);
+    const bool exact = !r->bias && (kind == EQUAL_LOGITS || kind == SATURATED);
+    choice want = {.margin = 0};
+    for (int draws = 0; draws < 1000; draws++) {
+        for (size_t i = 0; i < r->experts; i++) logits[i] = random_logit(c, kind);
+        for (size_t i = 0; i < r->experts; i++) bias[i] = (float)check_uniform(c) * 0.5f;
+        want = choose(r, logits);
+        if (exact || want.margin > undecided(r)) return want;
+    }
+    check_fail(c, "no logits of 1000 draws decide by more than %g", undecided(r));
+    return want;
 }
 
 static const kernel_router routers[] = {
@@ -198,23 +206,21 @@ static void check_route(check *c)
         check_shape(c, "%zu of %zu, %zu of %zu groups%s, kind %d%s", r.experts_per_token, r.experts, r.groups_per_token,
                     r.groups, r.sigmoid ? ", sigmoid" : "", kind, s % 2 ? ", bias" : "");
         float *logits = check_alloc(c, r.experts * sizeof *logits), *bias = check_alloc(c, r.experts * sizeof *bias);
-        for (size_t i = 0; i < r.experts; i++) logits[i] = random_logit(c, kind);
-        for (size_t i = 0; i < r.experts; i++) bias[i] = (float)check_uniform(c) * 0.5f;
-        if (s % 2 && kind != EQUAL_LOGITS) r.bias = bias;
+        if (s % 2) r.bias = bias;
+        const choice want = draw_logits(c, &r, kind, logits, bias);
+        check_freeze(c);
+        float *workspace = check_output(c, 2 * r.experts * sizeof *workspace);
         uint32_t *expert = check_output(c, r.experts_per_token * sizeof *expert);
         float *weight = check_output(c, r.experts_per_token * sizeof *weight);
-        run_route(c, &r, logits, expert, weight);
-        const choice want = choose(&r, logits);
-        /* A softmax with a NaN has no score at all: what was chosen must show it, and be valid. Equal scores are equal on
-         * every rung; others that differ by less than rounding decide nothing. */
+        CHECK_CALL(c->table->route(&r, logits, workspace, expert, weight));
+        check_valid(c, &r, expert);
+        /* A softmax with a NaN, or of nothing but infinities, has no score at all: what was chosen is to show it. */
         const bool numbers = r.sigmoid || kind == LOGITS || kind == EQUAL_LOGITS;
-        const bool decided = kind != LOGITS || want.margin > undecided(&r);
         for (size_t k = 0; k < r.experts_per_token; k++) {
-            const size_t e = expert[k] < r.experts ? expert[k] : 0;
             if (!numbers) {
-                const double score = want.scores[e];
+                const double score = want.scores[expert[k] < r.experts ? expert[k] : 0];
                 if (isnan(score) && !isnan(weight[k])) check_fail(c, "weight[%zu] is %g", k, (double)weight[k]);
-            } else if (decided) {
+            } else {
                 if (expert[k] != want.expert[k])
                     check_fail(c, "expert[%zu] is %u, expected %zu", k, expert[k], want.expert[k]);
                 check_value(c, "weight", k, (double)weight[k], want.weight[k],
