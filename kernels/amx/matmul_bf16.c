@@ -6,7 +6,6 @@
  * at a time, on its way into y. */
 #include "kernels/amx/kernels_amx.h"
 #include "kernels/amx/tile_products.h"
-#include "kernels/avx512/kernels_avx512.h"
 
 #include <string.h>
 
@@ -137,7 +136,7 @@ static void multiply_block(const kernel_matrix *w, size_t k, size_t width, const
 void AMX(matmul_bf16)(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
     if (m < AMX_LEAST_ROWS || w->columns == 0) {
-        matmul_bf16_avx512(w, m, x, ldx, y, ldy);
+        FEW_BF16(w, m, x, ldx, y, ldy);
         return;
     }
     _Alignas(64) uint8_t packed[BLOCK_TILES * SPAN_STEPS * TILE_BYTES];

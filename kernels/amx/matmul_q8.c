@@ -8,7 +8,6 @@
  * through memory to vectors, where they are converted, multiplied by the scales of both sides and added up. */
 #include "kernels/amx/kernels_amx.h"
 #include "kernels/amx/tile_products.h"
-#include "kernels/avx512/kernels_avx512.h"
 #include "kernels/c/kernels_c.h"
 
 #include <string.h>
@@ -213,19 +212,12 @@ static bool pays(const kernel_matrix *w, size_t m)
     return m >= AMX_LEAST_ROWS && w->interleave == TILE_ROWS && w->columns > 0;
 }
 
-/* The model has to run on a Skylake, too. */
-#ifdef CIUIC_TILES_MODELLED
-#define FEW(name) name##_avx512
-#else
-#define FEW(name) name##_vnni
-#endif
-
 void AMX(matmul_int8)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
     if (pays(w, m))
         matmul_tiles(KERNEL_INT8, w, m, x, y, ldy);
     else
-        FEW(matmul_int8)(w, m, x, y, ldy);
+        FEW_INT8(w, m, x, y, ldy);
 }
 
 void AMX(matmul_int4)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
@@ -233,5 +225,5 @@ void AMX(matmul_int4)(const kernel_matrix *w, size_t m, const kernel_q8 *x, floa
     if (pays(w, m))
         matmul_tiles(KERNEL_INT4, w, m, x, y, ldy);
     else
-        FEW(matmul_int4)(w, m, x, y, ldy);
+        FEW_INT4(w, m, x, y, ldy);
 }
