@@ -3,8 +3,6 @@
 
 #include <omp.h>
 
-#include "optimizer/runtime/meeting.h"
-
 static operation_fn *const operations[GRAPH_OP_KINDS] = {
     [GRAPH_EMBED] = run_embed,
     [GRAPH_RMS_NORM] = run_rms_norm,
@@ -29,16 +27,18 @@ static operation_fn *const operations[GRAPH_OP_KINDS] = {
     [GRAPH_QUANTIZE] = run_quantize,
 };
 
-void execute(const execution *e)
+void execute(const execution *call)
 {
     meeting place = {0};
-#pragma omp parallel num_threads(e->threads)
+    execution e = *call;
+    e.place = &place;
+#pragma omp parallel num_threads(e.threads)
     {
         const int thread = omp_get_thread_num(), threads = omp_get_num_threads();
-        const graph *g = e->p->g;
+        const graph *g = e.p->g;
         for (int i = 0; i < g->op_count; i++) {
-            if (e->barrier[i]) meeting_wait(&place, threads);
-            operations[g->ops[i].kind](e, &g->ops[i], thread, threads);
+            if (e.barrier[i]) meeting_wait(&place, threads);
+            operations[g->ops[i].kind](&e, &g->ops[i], thread, threads);
         }
     }
 }

@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "optimizer/graph/graph.h"
 #include "optimizer/memory/kv_cache.h"
+#include "optimizer/runtime/meeting.h"
 #include "optimizer/runtime/rope_table.h"
 #include "optimizer/runtime/routing.h"
 #include "optimizer/runtime/weights.h"
@@ -30,13 +31,15 @@ typedef struct execution {
     const rope_table *rope;
     routing *route;          /* NULL without experts */
     float *const *scratch;   /* [threads]: attention workspace of each thread */
+    float *partials;         /* attention_partials() floats, shared by the threads; NULL when that is 0 */
+    meeting *place;          /* where the threads of this call meet; set by execute */
     const int32_t *ids;      /* [tokens] */
     size_t tokens, position; /* tokens of this call; positions in the cache before it */
     int threads;
 } execution;
 
-/* Runs the graph on e->threads OpenMP threads. */
-void execute(const execution *e);
+/* Runs the graph on call->threads OpenMP threads. */
+void execute(const execution *call);
 
 /* How an operation is split over threads; two operations of one class give each row to the same thread. */
 typedef enum split_class {
@@ -53,6 +56,11 @@ void plan_barriers(const graph *g, const char *const *begin, const char *const *
 
 /* Floats of workspace that a thread needs for any attention of the graph. */
 size_t attention_scratch(const graph *g, size_t tokens, size_t context);
+/* Into how many parts `threads` threads cut `positions` positions of the cache when one query row attends to them; 1: they
+ * share out heads instead. position_bytes: what one key head holds for a position, keys and values. */
+size_t attention_parts(const graph_op *op, size_t position_bytes, size_t positions, int threads);
+/* Floats that the parts of any attention of the graph need between them, for up to `context` positions. */
+size_t attention_partials(const graph *g, size_t context, int threads);
 /* Queries that one attention call takes at most: bounds its workspace. */
 enum { ATTENTION_BLOCK = 64 };
 

@@ -1,4 +1,6 @@
-/* ops_attention.c - the cache, and attention split into tasks of one key head and a block of queries. */
+/* ops_attention.c - the cache, and attention split into tasks: of one key head and a block of queries, or, where one query
+ * row attends to a long cache, of one key head and a part of its positions, which are merged afterwards (flash-decoding:
+ * Dao, Haziza, Massa and Sizov 2023). */
 #include <string.h>
 
 #include "optimizer/runtime/execute.h"
@@ -35,6 +37,17 @@ void run_cache_read(const execution *e, const graph_op *op, int thread, int thre
     }
 }
 
+static size_t element_bytes(kernel_cache format)
+{
+    return format == KERNEL_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
+}
+
+/* The value is the first part of the key: absorbed MLA attends to the latent itself. */
+static bool attends_latent(const graph *g, const graph_op *op)
+{
+    return op->in[1].value == GRAPH_NONE && g->cache == GRAPH_CACHE_LATENT;
+}
+
 /* Keys and values of one key head: from expanded values, or from the cache. */
 static kernel_cache bind_keys(const execution *e, const graph_op *op, size_t kv_head, kernel_attention *a)
 {
@@ -45,10 +58,9 @@ static kernel_cache bind_keys(const execution *e, const graph_op *op, size_t kv_
         a->value_stride = operand_stride(e, &op->in[2]);
         return KERNEL_CACHE_F32;
     }
-    const bool latent = e->p->g->cache == GRAPH_CACHE_LATENT; /* the value is the first part of the key */
-    const size_t element = e->cache->format == KERNEL_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
+    const size_t element = element_bytes(e->cache->format);
     const char *keys = kv_cache_at(e->cache, (size_t)op->layer, 0, 0);
-    const char *values = latent ? keys : kv_cache_at(e->cache, (size_t)op->layer, 0, 1);
+    const char *values = attends_latent(e->p->g, op) ? keys : kv_cache_at(e->cache, (size_t)op->layer, 0, 1);
     a->key = keys + kv_head * op->key_width * element;
     a->value = values + kv_head * op->value_width * element;
     a->key_stride = a->value_stride = kv_cache_stride(e->cache);
@@ -69,14 +81,10 @@ static attention_tasks cut(const graph_op *op, size_t tokens, int threads)
     return (attention_tasks){.head_parts = parts, .blocks = blocks};
 }
 
-void run_attention(const execution *e, const graph_op *op, int thread, int threads)
+/* What every task of the operation has in common; scratch is the thread's own. */
+static kernel_attention common_call(const execution *e, const graph_op *op, int thread)
 {
-    const size_t tokens = op->last ? 1 : e->tokens, first_position = e->position + e->tokens - tokens;
-    const attention_tasks tasks = cut(op, tokens, threads);
-    const size_t heads = op->heads / op->kv_heads / tasks.head_parts;
-    for (size_t kv_head = 0; kv_head < op->kv_heads; kv_head++) {
-        kernel_attention a = {.heads = heads,
-                              .key_width = op->key_width,
+    return (kernel_attention){.key_width = op->key_width,
                               .value_width = op->value_width,
                               .query_token_stride = operand_stride(e, &op->in[0]),
                               .query_head_stride = op->in[0].stride,
@@ -84,12 +92,21 @@ void run_attention(const execution *e, const graph_op *op, int thread, int threa
                               .out_token_stride = operand_stride(e, &op->out),
                               .out_head_stride = op->out.stride,
                               .workspace = e->scratch[thread]};
+}
+
+static void attend_by_heads(const execution *e, const graph_op *op, size_t tokens, int thread, int threads)
+{
+    const size_t first_position = e->position + e->tokens - tokens;
+    const attention_tasks tasks = cut(op, tokens, threads);
+    kernel_attention a = common_call(e, op, thread);
+    a.heads = op->heads / op->kv_heads / tasks.head_parts;
+    for (size_t kv_head = 0; kv_head < op->kv_heads; kv_head++) {
         const kernel_cache format = bind_keys(e, op, kv_head, &a);
         for (size_t task = 0; task < tasks.blocks * tasks.head_parts; task++) {
             /* Later blocks see more keys: the sum spreads them, whatever the numbers of heads and blocks. */
             if ((kv_head + task) % (size_t)threads != (size_t)thread) continue;
             const size_t part = task / tasks.blocks, block = task % tasks.blocks, first = block * ATTENTION_BLOCK;
-            const size_t head = (kv_head * tasks.head_parts + part) * heads;
+            const size_t head = (kv_head * tasks.head_parts + part) * a.heads;
             a.tokens = tokens - first < ATTENTION_BLOCK ? tokens - first : ATTENTION_BLOCK;
             a.keys = first_position + first + 1;
             a.query = operand_row(e, op, &op->in[0], first) + head * op->in[0].stride;
@@ -97,6 +114,110 @@ void run_attention(const execution *e, const graph_op *op, int thread, int threa
             e->kernels->attention[format](&a);
         }
     }
+}
+
+/* A cache shorter than this is shared out by heads; and no part is shorter than the block of keys that kernels take at a
+ * time. */
+enum { SPLIT_POSITIONS = 256, PART_POSITIONS = 64 };
+
+/* The fewest parts of each key head's positions that make tasks for all threads alike. */
+static size_t most_parts(const graph_op *op, size_t positions, int threads)
+{
+    size_t a = op->kv_heads, b = (size_t)threads;
+    while (b != 0) {
+        const size_t rest = a % b;
+        a = b;
+        b = rest;
+    }
+    const size_t even = (size_t)threads / a, room = positions / PART_POSITIONS;
+    return positions < SPLIT_POSITIONS ? 1 : even < room ? even : room;
+}
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* By bytes, since the arithmetic is the same: what the thread with most to do reads and writes, counting what meets a
+ * query's partial outputs as well as keys and values.
+ * - By heads, it reads all positions for each of its tasks; two tasks that share a key head both read it.
+ * - By positions, it reads its part of each of them once, writes a partial output for each query head of a task, and reads
+ *   the partial outputs of the heads that it merges.
+ * With key heads enough for the threads, positions gain nothing but evenness; with one key head for many threads (absorbed
+ * MLA), they win as soon as the cache outweighs the partial outputs: many wide heads over a short cache do not. */
+size_t attention_parts(const graph_op *op, size_t position_bytes, size_t positions, int threads)
+{
+    const size_t parts = most_parts(op, positions, threads), all = (size_t)threads;
+    if (parts <= 1) return 1;
+    const size_t head_bytes = op->value_width * sizeof(float);
+    const size_t head_tasks = op->kv_heads * cut(op, 1, threads).head_parts;
+    const size_t by_heads = divide_up(head_tasks, all) * positions * position_bytes;
+    const size_t read = divide_up(positions, parts) * position_bytes;
+    const size_t written = op->heads / op->kv_heads * head_bytes;
+    const size_t merged = divide_up(op->heads, all) * parts * head_bytes;
+    const size_t by_positions = divide_up(op->kv_heads * parts, all) * (read + written) + merged;
+    return by_positions < by_heads ? parts : 1;
+}
+
+/* Bytes of one key head's key and value at a position. */
+static size_t position_bytes(const graph *g, const graph_op *op, kernel_cache cache)
+{
+    const size_t values = op->key_width + (attends_latent(g, op) ? 0 : op->value_width);
+    return values * element_bytes(op->in[1].value != GRAPH_NONE ? KERNEL_CACHE_F32 : cache);
+}
+
+size_t attention_partials(const graph *g, size_t context, int threads)
+{
+    size_t most = 0;
+    for (int i = 0; i < g->op_count; i++) {
+        const graph_op *op = &g->ops[i];
+        if (op->kind != GRAPH_ATTENTION) continue;
+        const size_t parts = most_parts(op, context, threads), floats = op->heads * parts * (op->value_width + 2);
+        if (parts > 1 && floats > most) most = floats;
+    }
+    return most;
+}
+
+/* partials: first [heads][parts][value_width], then [key heads][parts][heads of a key head][2]. */
+static void attend_by_positions(const execution *e, const graph_op *op, size_t parts, int thread, int threads)
+{
+    const size_t positions = e->position + 1, width = op->value_width, group = op->heads / op->kv_heads;
+    float *const outs = e->partials, *const pairs = outs + op->heads * parts * width;
+    for (size_t task = 0; task < op->kv_heads * parts; task++) {
+        if (task % (size_t)threads != (size_t)thread) continue;
+        const size_t kv_head = task / parts, part = task % parts;
+        const share s = share_of(positions, 1, (int)part, (int)parts);
+        kernel_attention a = common_call(e, op, thread);
+        const kernel_cache format = bind_keys(e, op, kv_head, &a);
+        a.heads = group, a.tokens = 1, a.keys = s.end - s.first;
+        a.key = (const char *)a.key + s.first * a.key_stride * element_bytes(format);
+        a.value = (const char *)a.value + s.first * a.value_stride * element_bytes(format);
+        a.query = operand_row(e, op, &op->in[0], 0) + kv_head * group * op->in[0].stride;
+        a.out = outs + (kv_head * group * parts + part) * width;
+        a.out_head_stride = parts * width;
+        a.partial = pairs + task * group * 2;
+        e->kernels->attention[format](&a);
+    }
+    meeting_wait(e->place, threads);
+    const share mine = share_of(op->heads, 1, thread, threads);
+    for (size_t head = mine.first; head < mine.end; head++) {
+        const float *pair = pairs + (head / group * parts * group + head % group) * 2;
+        float *y = operand_row(e, op, &op->out, 0) + head * op->out.stride;
+        e->kernels->attention_merge(parts, width, outs + head * parts * width, width, pair, 2 * group, y);
+    }
+}
+
+void run_attention(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const size_t tokens = op->last ? 1 : e->tokens;
+    /* The room for partial outputs is that of a decoded token and of the threads that were asked for. */
+    const bool may_split = e->tokens == 1 && threads == e->threads;
+    const size_t bytes = position_bytes(e->p->g, op, e->cache->format);
+    const size_t parts = may_split ? attention_parts(op, bytes, e->position + 1, threads) : 1;
+    if (parts > 1)
+        attend_by_positions(e, op, parts, thread, threads);
+    else
+        attend_by_heads(e, op, tokens, thread, threads);
 }
 
 size_t attention_scratch(const graph *g, size_t tokens, size_t context)

@@ -18,6 +18,8 @@ struct ciuic_session {
     buffers phase[GRAPH_PHASES];
     float **scratch; /* [threads] */
     size_t scratch_floats;
+    float *partials; /* attention over parts of the cache, see attention_partials() */
+    size_t partial_floats;
 };
 
 static ciuic_status check_options(const ciuic_model *model, const ciuic_session_options *options)
@@ -74,6 +76,7 @@ void ciuic_session_free(ciuic_session *session)
     if (session == NULL) return;
     for (int i = 0; session->scratch != NULL && i < session->threads; i++) free(session->scratch[i]);
     free(session->scratch);
+    free(session->partials);
     for (int i = 0; i < GRAPH_PHASES; i++) buffers_free(&session->phase[i]);
     free(session->arena.data);
     routing_free(&session->route);
@@ -105,6 +108,18 @@ static ciuic_status prepare_scratch(ciuic_session *s, const graph *g, size_t tok
     return CIUIC_OK;
 }
 
+static ciuic_status prepare_partials(ciuic_session *s, const graph *g)
+{
+    const size_t floats = attention_partials(g, s->context, s->threads);
+    if (floats <= s->partial_floats) return CIUIC_OK;
+    free(s->partials);
+    s->partial_floats = 0;
+    s->partials = malloc(floats * sizeof *s->partials);
+    if (s->partials == NULL) return ciuic_fail_memory("attention over parts", floats * sizeof *s->partials);
+    s->partial_floats = floats;
+    return CIUIC_OK;
+}
+
 /* One pass over `tokens` tokens; the logits of the phase stay in the phase's output value. */
 static ciuic_status run_phase(ciuic_session *s, graph_phase phase, const int32_t *ids, size_t tokens)
 {
@@ -114,6 +129,7 @@ static ciuic_status run_phase(ciuic_session *s, graph_phase phase, const int32_t
     CIUIC_TRY(buffers_prepare(b, tokens, s->context, arena));
     CIUIC_TRY(prepare_routing(s, tokens));
     CIUIC_TRY(prepare_scratch(s, p->g, tokens));
+    if (tokens == 1) CIUIC_TRY(prepare_partials(s, p->g));
     buffers_bind(b, tokens, s->length + tokens, arena, &s->route);
     const execution e = {.p = p,
                          .kernels = &s->model->kernels,
@@ -125,6 +141,7 @@ static ciuic_status run_phase(ciuic_session *s, graph_phase phase, const int32_t
                          .rope = &s->rope,
                          .route = &s->route,
                          .scratch = s->scratch,
+                         .partials = s->partials,
                          .ids = ids,
                          .tokens = tokens,
                          .position = s->length,
@@ -216,7 +233,7 @@ void ciuic_session_memory(const ciuic_session *session, ciuic_memory_use *use)
         .mapped = weight_store_mapped_bytes(w),
         .kv_cache = session->cache.bytes,
         .activations = session->arena.bytes,
-        .workspace = (size_t)session->threads * session->scratch_floats * sizeof(float) +
+        .workspace = ((size_t)session->threads * session->scratch_floats + session->partial_floats) * sizeof(float) +
                      2 * session->rope.positions * session->rope.half * sizeof(float) + routing_bytes(&session->route),
     };
     for (int i = 0; i < GRAPH_PHASES && !on; i++) use->activations += session->phase[i].bytes;
