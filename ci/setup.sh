@@ -7,7 +7,7 @@
 set -eu
 
 # A package, or alternatives of which any one will do; the first is the one to install.
-packages='gcc g++ libc6-dev libbenchmark-dev libcjson-dev libcunit1-dev libmd-dev likwid gnuplot-nox
+packages='gcc g++ libc6-dev libbenchmark-dev libcjson-dev libcunit1-dev libmd-dev libdnnl-dev likwid gnuplot-nox
           libopenblas-pthread-dev|libopenblas-openmp-dev|libopenblas-serial-dev'
 case ${CC:-cc} in *clang*) packages="$packages clang libomp-dev" ;; esac
 case ${1:-} in

@@ -216,10 +216,12 @@ static void print_text(const cJSON *object)
     if (kernel_isa_override() != NULL) printf("  %-20s %s\n", "CIUIC_ISA", kernel_isa_override());
     print_by_threads("load bandwidth", json_find(machine, "bandwidth_bytes_per_s"), "(GB/s)");
     print_by_isa("FP32 peak, ", json_find(machine, "peak_flops_per_s"), "(GFLOP/s)");
+    print_by_isa("BF16 peak, ", json_find(machine, "peak_bf16_ops_per_s"), "(GFLOP/s)");
     print_by_isa("INT8 peak, ", json_find(machine, "peak_int8_ops_per_s"), "(GOP/s)");
     printf("  %-20s %s\n", "hardware counters", text_of(counters, "source", "none"));
     printf("  %-20s %s\n", "plots", text_of(machine, "gnuplot", "none"));
     command_print_wrapped("  OpenBLAS             ", text_of(machine, "openblas", "none"));
+    printf("  %-20s %s\n", "oneDNN", text_of(machine, "onednn", "none"));
     print_findings(json_find(object, "findings"));
 }
 

@@ -23,7 +23,8 @@ static const claim_metric metrics[] = {
 enum { METRICS = sizeof metrics / sizeof metrics[0] };
 
 static const char *const phases[] = {"prefill", "decode"};
-static const char *const measured_baselines[] = {"naive", "tuned", "openblas"};
+static const char *const measured_baselines[] = {"naive", "tuned", "openblas", "onednn"};
+enum { MEASURED = sizeof measured_baselines / sizeof measured_baselines[0] };
 static const char *const reference_only[] = {"reference"};
 static const char *const variant_keys[] = {"quantize", "graph", "memory", "kernels"};
 
@@ -121,8 +122,8 @@ ciuic_status claim_parse(const cJSON *item, const char *name, size_t position, c
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: band_top %g; expected a number above min", where, c.band_top);
     CIUIC_TRY(get_names(item, where, "phases", phases, 2, &c.phases));
     const bool error = c.metric->kind == METRIC_ERROR;
-    CIUIC_TRY(
-        get_names(item, where, "baselines", error ? reference_only : measured_baselines, error ? 1 : 3, &c.baselines));
+    CIUIC_TRY(get_names(item, where, "baselines", error ? reference_only : measured_baselines, error ? 1 : MEASURED,
+                        &c.baselines));
     CIUIC_TRY(json_get_object(item, where, "variant", &c.variant));
     CIUIC_TRY(check_variant(c.variant, where));
     *out = c;

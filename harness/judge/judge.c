@@ -78,7 +78,8 @@ static ciuic_status judge_ratios(const result_set *r, const result_case *c)
     const result_group *group = &r->groups[c->group];
     CIUIC_TRY(add_ratio(r, group->naive, c, "naive", ratios));
     CIUIC_TRY(add_ratio(r, group->tuned, c, "tuned", ratios));
-    return add_ratio(r, group->openblas, c, "openblas", ratios);
+    CIUIC_TRY(add_ratio(r, group->openblas, c, "openblas", ratios));
+    return add_ratio(r, group->onednn, c, "onednn", ratios);
 }
 
 /* ---- noise ------------------------------------------------------------------------------------------------------ */

@@ -80,6 +80,7 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     if (strcmp(c.baseline, "naive") == 0) group->naive = stored;
     if (strcmp(c.baseline, "tuned") == 0) group->tuned = stored;
     if (strcmp(c.baseline, "openblas") == 0) group->openblas = stored;
+    if (strcmp(c.baseline, "onednn") == 0) group->onednn = stored;
     return CIUIC_OK;
 }
 
@@ -138,6 +139,7 @@ const result_case *group_baseline(const result_group *group, const char *name)
     if (strcmp(name, "naive") == 0) return group->naive;
     if (strcmp(name, "tuned") == 0) return group->tuned;
     if (strcmp(name, "openblas") == 0) return group->openblas;
+    if (strcmp(name, "onednn") == 0) return group->onednn;
     return NULL;
 }
 
@@ -147,8 +149,8 @@ const result_case *find_variant(const result_set *r, size_t group, const char *q
     for (size_t i = 0; i < r->case_count; i++) {
         const result_case *c = &r->cases[i];
         if (c->group != group || c->twin || c->graph != graph) continue;
-        if (c->baseline != NULL && strcmp(c->baseline, "openblas") == 0)
-            continue; /* FP32: not a point of the lattice */
+        const result_group *of = &r->groups[group];
+        if (c == of->openblas || c == of->onednn) continue; /* a library's matmuls: not a point of the lattice */
         if (strcmp(c->quantize, quantize) == 0 && strcmp(c->memory, memory) == 0 && strcmp(c->kernels, kernels) == 0)
             return c;
     }

@@ -18,7 +18,7 @@ typedef struct result_case {
     const char *status;                      /* "ok", "failed", "skipped" */
     const char *reason;                      /* one line; "" when ok */
     const char *quantize, *memory, *kernels; /* quantize "none" is 16-bit weights */
-    const char *baseline;                    /* "naive", "tuned", "openblas" or NULL */
+    const char *baseline;                    /* "naive", "tuned", "openblas", "onednn" or NULL */
     bool graph;
     bool twin;    /* the A/A twin of `tuned`: nothing but a measure of noise */
     size_t group; /* index into results.groups */
@@ -31,7 +31,7 @@ typedef struct result_group {
     const char *id;   /* of its first case; */
     size_t id_length; /* the group is the first id_length characters of it */
     size_t tokens, depth, batch, threads;
-    const result_case *naive, *tuned, *openblas; /* NULL when absent */
+    const result_case *naive, *tuned, *openblas, *onednn; /* NULL when absent */
 } result_group;
 
 /* One entry of blocks[]: what ran together. */

@@ -171,8 +171,9 @@ static cJSON *claim_answer(const result_set *r, const summary_state *s, const cl
             count(&t, about, v);
     snprintf(text, sizeof text, "%.64s, %s", variant != NULL ? variant : "no variant with every stage on",
              about->metric->label);
-    static const char *const baselines[] = {"tuned", "naive", "openblas", "reference"};
-    for (size_t b = 0; b < 4 && variant != NULL; b++) append_baseline(r, s, about, variant, baselines[b], text);
+    static const char *const baselines[] = {"tuned", "naive", "openblas", "onednn", "reference"};
+    for (size_t b = 0; b < sizeof baselines / sizeof baselines[0] && variant != NULL; b++)
+        append_baseline(r, s, about, variant, baselines[b], text);
     cJSON *o = cJSON_CreateObject();
     bool ok = o != NULL && cJSON_AddStringToObject(o, "claim", about->id) != NULL;
     ok = ok && cJSON_AddStringToObject(o, "answer", answer_names[answer_of(t)]) != NULL;

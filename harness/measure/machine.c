@@ -14,6 +14,7 @@
 #include "harness/measure/memory.h"
 #include "harness/suite/matrix.h"
 #include "harness/version.h"
+#include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
 #include "kernels/ceiling.h"
 #include "kernels/kernels.h"
@@ -230,6 +231,7 @@ cJSON *machine_describe(void)
     add_first_line(machine, "hugepages", "/sys/kernel/mm/transparent_hugepage/enabled");
     add_text(machine, "hypervisor", hypervisor);
     add_text(machine, "openblas", openblas_describe());
+    add_text(machine, "onednn", onednn_describe());
     add_counters(machine);
     cJSON *warnings = cJSON_AddArrayToObject(machine, "warnings");
     warn_about_speed(warnings, machine);
@@ -287,6 +289,7 @@ ciuic_status machine_measure(cJSON *machine, int threads)
     cJSON_DeleteItemFromObjectCaseSensitive(machine, "bandwidth_buffer_bytes");
     json_add_size(machine, "bandwidth_buffer_bytes", buffer);
     add_peaks(machine, "peak_flops_per_s", ceiling_fma_peak, threads);
+    add_peaks(machine, "peak_bf16_ops_per_s", ceiling_bf16_peak, threads);
     add_peaks(machine, "peak_int8_ops_per_s", ceiling_dot_peak, threads);
     return CIUIC_OK;
 }

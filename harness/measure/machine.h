@@ -7,11 +7,11 @@
 #include "optimizer/ciuic.h"
 
 /* Describes this machine: cpu, cores, threads, memory_bytes, kernel, compiler, flags, isa, caches, governor,
- * load_average, hugepages, hypervisor, openblas, counters and warnings. Measures nothing. NULL when out of memory. */
+ * load_average, hugepages, hypervisor, openblas, onednn, counters and warnings. Measures nothing. NULL when out of memory. */
 cJSON *machine_describe(void);
 
 /* Measures what physics allows here, for one thread and for `threads`: adds bandwidth_bytes_per_s (over a buffer of
- * bandwidth_buffer_bytes, four times the last-level cache), peak_flops_per_s and peak_int8_ops_per_s by rung. Measured
+ * bandwidth_buffer_bytes, four times the last-level cache), peak_flops_per_s, peak_bf16_ops_per_s and peak_int8_ops_per_s by rung. Measured
  * again, the higher figures stay. About a second. */
 ciuic_status machine_measure(cJSON *machine, int threads);
 

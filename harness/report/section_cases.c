@@ -45,10 +45,10 @@ static double comparable_speed(const report_view *v, const result_case *c)
 
 static void put_speed_group(page *p, const report_view *v, size_t group)
 {
-    static const page_column columns[] = {
-        {"Variant", false},          {"Tokens/s", true},       {"Time, ms", true},
-        {"Over tuned", true},        {"Over naive", true},     {"Over openblas", true},
-        {"Ceiling, tokens/s", true}, {"Of the ceiling", true}, {"Bound by", false}};
+    static const page_column columns[] = {{"Variant", false},    {"Tokens/s", true},          {"Time, ms", true},
+                                          {"Over tuned", true},  {"Over naive", true},        {"Over openblas", true},
+                                          {"Over onednn", true}, {"Ceiling, tokens/s", true}, {"Of the ceiling", true},
+                                          {"Bound by", false}};
     char speed[NUMBER], time[NUMBER], ceiling[NUMBER], share[NUMBER];
     view_group_heading(p, v, group);
     view_plot(p, v, "speedup", group,
@@ -79,6 +79,7 @@ static void put_speed_group(page *p, const report_view *v, size_t group)
         put_ratio(p, c, "tuned");
         put_ratio(p, c, "naive");
         put_ratio(p, c, "openblas");
+        put_ratio(p, c, "onednn");
         page_cell(p, TONE_PLAIN, "%s", ceiling);
         page_cell(p, TONE_PLAIN, "%s", share);
         page_cell(p, TONE_PLAIN, "%s", view_text(json_find(c->json, "ceiling"), "bound", "-"));

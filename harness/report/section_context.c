@@ -105,6 +105,7 @@ static void put_ceilings(page *p, const cJSON *machine)
     static const struct {
         const char *key, *label, *unit_name;
     } peaks[] = {{"peak_flops_per_s", "FP32 multiply-add", "GFLOP/s"},
+                 {"peak_bf16_ops_per_s", "bfloat16 dot product", "GFLOP/s"},
                  {"peak_int8_ops_per_s", "int8 dot product", "GOP/s"}};
     page_table_begin(p, "Ceilings of this machine, measured just before the run", columns, COUNT(columns), false);
     put_by_threads(p, "Memory, reading", json_find(machine, "bandwidth_bytes_per_s"), 1e9, "GB/s");
@@ -127,8 +128,9 @@ void section_machine(page *p, const report_view *v)
     put_ceilings(p, machine);
     page_table_begin(p, "Machine record", columns, COUNT(columns), false);
     for (const cJSON *entry = machine->child; entry != NULL; entry = entry->next) {
-        static const char *const elsewhere[] = {"warnings", "counters", "bandwidth_bytes_per_s", "peak_flops_per_s",
-                                                "peak_int8_ops_per_s"};
+        static const char *const elsewhere[] = {
+            "warnings",           "counters", "bandwidth_bytes_per_s", "peak_flops_per_s", "peak_bf16_ops_per_s",
+            "peak_int8_ops_per_s"};
         bool skip = false;
         for (size_t k = 0; k < COUNT(elsewhere); k++) skip = skip || strcmp(entry->string, elsewhere[k]) == 0;
         if (skip) continue;

@@ -75,8 +75,8 @@ void section_verdicts(page *p, const report_view *v)
                   view_text(item, "source", ""));
     page_list_end(p);
     put_verdicts(p, v, "Headline verdicts: against tuned, and against the FP16 reference", true);
-    page_fold_begin(p, "Verdicts against naive and openblas");
-    put_verdicts(p, v, "Against the weaker baselines", false);
+    page_fold_begin(p, "Verdicts against the other baselines");
+    put_verdicts(p, v, "Against the other baselines", false);
     page_fold_end(p);
 }
 

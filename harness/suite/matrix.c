@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "harness/suite/suite_lists.h"
+#include "harness/worker/onednn.h"
 #include "optimizer/error.h"
 
 int machine_threads(void)
@@ -20,10 +21,16 @@ int machine_threads(void)
 
 /* ---- variants --------------------------------------------------------------------------------------------------- */
 
+/* Somebody else's matmuls: no setting of the four stages gives them. */
+static bool is_library(const bench_variant *v)
+{
+    return v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
+}
+
 static void name_variant(bench_variant *v)
 {
-    if (v->baseline == BASELINE_OPENBLAS) {
-        snprintf(v->name, sizeof v->name, "openblas");
+    if (is_library(v)) {
+        snprintf(v->name, sizeof v->name, "%s", suite_baseline_name(v->baseline));
         return;
     }
     snprintf(v->name, sizeof v->name, "%s%s%s+%s",
@@ -62,7 +69,7 @@ static ciuic_status add_variant(variant_list *list, ciuic_quantize quantize, boo
         return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels are called \"%s\"; 'ciuic doctor' lists what there is",
                           kernels);
     for (size_t i = 0; i < list->count; i++)
-        if (list->items[i].baseline != BASELINE_OPENBLAS && same_settings(&list->items[i], &v)) return CIUIC_OK;
+        if (!is_library(&list->items[i]) && same_settings(&list->items[i], &v)) return CIUIC_OK;
     name_variant(&v);
     list->items[list->count++] = v;
     return CIUIC_OK;
@@ -115,6 +122,8 @@ static void fill_case(bench_case *c, const suite *s, size_t workload, int thread
                  machine_threads(), threads);
     else if (!kernel_isa_available(v->isa))
         snprintf(c->skip, sizeof c->skip, "this machine cannot run %s", kernel_isa_name(v->isa));
+    else if (v->baseline == BASELINE_ONEDNN && !onednn_available())
+        snprintf(c->skip, sizeof c->skip, "no oneDNN: install libdnnl-dev and build again");
 }
 
 /* ---- blocks ----------------------------------------------------------------------------------------------------- */

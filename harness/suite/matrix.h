@@ -12,7 +12,7 @@
 enum { CASE_ID_MAX = 192, SLOT_ID_MAX = CASE_ID_MAX + 8, VARIANT_NAME_MAX = 64, CASE_REASON_MAX = 96 };
 
 typedef struct bench_variant {
-    char name[VARIANT_NAME_MAX]; /* "int4+graph+memory+avx512"; "openblas" */
+    char name[VARIANT_NAME_MAX]; /* "int4+graph+memory+avx512"; "openblas", "onednn" */
     ciuic_quantize quantize;
     bool graph;
     ciuic_memory memory;

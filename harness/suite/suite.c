@@ -20,7 +20,7 @@ enum { WHERE_MAX = 512, SUITE_BYTES_MAX = 1 << 20 };
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const char *const phase_names[] = {"prefill", "decode"};
-static const char *const baseline_names[] = {"naive", "tuned", "openblas"};
+static const char *const baseline_names[] = {"naive", "tuned", "openblas", "onednn"};
 
 const char *suite_phase_name(suite_phase phase)
 {
@@ -341,9 +341,11 @@ static ciuic_status read_limits(suite *s)
     snprintf(where, sizeof where, "%s: limits", s->file);
     CIUIC_TRY(json_get_object(s->json, s->file, "limits", &limits));
     CIUIC_TRY(json_only_keys(limits, where, keys, COUNT(keys)));
-    /* Four baselines (tuned counts twice) and at least one variant to compare with them. */
+    /* The baselines, of which tuned counts twice, and at least one variant to compare with them. */
+    size_t least = 2;
+    for (int b = 0; b < BASELINE_COUNT; b++) least += s->baselines[b];
     if (json_find(limits, "workers") != NULL)
-        CIUIC_TRY(json_get_size(limits, where, "workers", 5, 256, &s->worker_limit));
+        CIUIC_TRY(json_get_size(limits, where, "workers", least, 256, &s->worker_limit));
     if (json_find(limits, "timeout_s") != NULL)
         CIUIC_TRY(json_get_double(limits, where, "timeout_s", 0.1, 86400, &s->timeout_s));
     if (json_find(limits, "memory_bytes") != NULL)

@@ -15,11 +15,13 @@ enum { SUITE_LIST_MAX = 16, SUITE_NAME_MAX = 63 };
 typedef enum suite_phase { PHASE_PREFILL, PHASE_DECODE } suite_phase;
 
 /* What users compare with. NAIVE = all stages off; TUNED = graph, memory and the best kernels, FP16 weights;
- * OPENBLAS = as TUNED with FP32 weights and every matmul by OpenBLAS. */
+ * OPENBLAS = as TUNED with FP32 weights and every matmul by OpenBLAS; ONEDNN = as TUNED with every matmul by oneDNN, in
+ * bfloat16 where the CPU multiplies that, else in FP32. */
 typedef enum suite_baseline {
     BASELINE_NAIVE,
     BASELINE_TUNED,
     BASELINE_OPENBLAS,
+    BASELINE_ONEDNN,
     BASELINE_COUNT,
     BASELINE_NONE = BASELINE_COUNT
 } suite_baseline;
@@ -85,6 +87,6 @@ ciuic_status suite_read(const char *path, suite **out);
 void suite_free(suite *s); /* NULL is allowed */
 
 const char *suite_phase_name(suite_phase phase);          /* "prefill", "decode" */
-const char *suite_baseline_name(suite_baseline baseline); /* "naive", "tuned", "openblas"; NULL for none */
+const char *suite_baseline_name(suite_baseline baseline); /* "naive", "tuned", "openblas", "onednn"; NULL for none */
 
 #endif

@@ -83,6 +83,23 @@ static void ratios_recover_the_truth(void)
     cJSON_Delete(results);
 }
 
+/* The fixture's openblas, renamed, is an onednn; without one there is no verdict against it, and without openblas there
+ * is one that says so. */
+static void onednn_is_judged_where_it_was_measured(void)
+{
+    cJSON *results = judged(&fixture_usual);
+    CU_ASSERT_PTR_NULL(fixture_verdict(results, "speedup-3x", INT4_DECODE, "onednn"));
+    cJSON *openblas = fixture_case(results, "decode64@256/b1/t2/openblas");
+    cJSON *variant = cJSON_GetObjectItemCaseSensitive(openblas, "variant");
+    cJSON_ReplaceItemInObject(variant, "baseline", cJSON_CreateString("onednn"));
+    judge(results);
+    expect(results, "speedup-3x", INT4_DECODE, "onednn", "supported");
+    expect(results, "speedup-3x", INT4_DECODE, "openblas", "inconclusive");
+    const cJSON *tuned = fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned");
+    CHECK(strstr(text(tuned, "reason"), "holds against naive and onednn only") != NULL, "%s", text(tuned, "reason"));
+    cJSON_Delete(results);
+}
+
 static void verdicts_name_the_baseline(void)
 {
     cJSON *results = judged(&fixture_usual);
@@ -585,6 +602,7 @@ static void spoilt_results(void)
 
 static const test_case cases[] = {
     {"ratios recover the truth", ratios_recover_the_truth},
+    {"onednn is judged where it was measured", onednn_is_judged_where_it_was_measured},
     {"verdicts name the baseline against which a claim holds", verdicts_name_the_baseline},
     {"a ceiling below the bound is said", a_ceiling_below_the_bound_is_said},
     {"the bound itself is too close to tell", the_bound_itself_is_too_close_to_tell},

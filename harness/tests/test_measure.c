@@ -145,9 +145,9 @@ static void forbidden_counters_say_what_would_allow_them(void)
 
 static void the_machine_is_described(void)
 {
-    static const char *const keys[] = {
-        "cpu",    "cores",    "threads",      "memory_bytes", "kernel",     "compiler", "flags",    "isa",
-        "caches", "governor", "load_average", "hugepages",    "hypervisor", "openblas", "counters", "warnings"};
+    static const char *const keys[] = {"cpu",        "cores",    "threads", "memory_bytes", "kernel",       "compiler",
+                                       "flags",      "isa",      "caches",  "governor",     "load_average", "hugepages",
+                                       "hypervisor", "openblas", "onednn",  "counters",     "warnings"};
     cJSON *machine = machine_describe();
     for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
         CHECK(cJSON_GetObjectItemCaseSensitive(machine, keys[i]) != NULL, "no %s", keys[i]);
@@ -172,6 +172,7 @@ static void ceilings_are_what_bytes_and_operations_allow(void)
     cJSON *loaded = parsed("{\"decode_bytes\":1000000,\"decode_flops\":4000000,\"head_flops\":1000000,"
                            "\"kv_cache\":30000}");
     cJSON *machine = parsed("{\"peak_flops_per_s\":{\"c\":{\"1\":1e9,\"2\":2e9},\"avx2\":{\"1\":5e10,\"2\":1e11}},"
+                            "\"peak_bf16_ops_per_s\":{\"avx512\":{\"1\":8e10,\"2\":1.5e11}},"
                             "\"peak_int8_ops_per_s\":{\"avx2\":{\"1\":1e11,\"2\":2e11}}}");
     const suite_workload decode = {.phase = PHASE_DECODE, .tokens = 50, .depth = 100};
     const suite_workload prefill = {.phase = PHASE_PREFILL, .tokens = 50};
@@ -181,6 +182,11 @@ static void ceilings_are_what_bytes_and_operations_allow(void)
     c = ceiling_of_case(loaded, machine, &prefill, CIUIC_QUANTIZE_NONE, 2, 1e10);
     CHECK(!c.memory_bound && fabs(c.flops_per_token - 3020000) < 1e-6, "%g operations", c.flops_per_token);
     CHECK(fabs(c.tokens_per_s - 1e11 / 3020000) < 1e-6, "%g tokens/s", c.tokens_per_s);
+    cJSON *bf16 = parsed("{\"decode_bytes\":1000000,\"decode_flops\":4000000,\"head_flops\":1000000,"
+                         "\"kv_cache\":30000,\"bfloat16\":true}");
+    c = ceiling_of_case(bf16, machine, &prefill, CIUIC_QUANTIZE_NONE, 2, 1e10);
+    CHECK(fabs(c.peak - 1.5e11) < 1, "bfloat16 has the peak %g", c.peak);
+    cJSON_Delete(bf16);
     c = ceiling_of_case(loaded, machine, &prefill, CIUIC_QUANTIZE_INT4, 2, 1e10);
     CHECK(fabs(c.peak - 2e11) < 1, "int4 has the peak %g", c.peak);
     c = ceiling_of_case(loaded, machine, &prefill, CIUIC_QUANTIZE_AFFINE4, 2, 1e10);

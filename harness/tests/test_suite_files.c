@@ -8,6 +8,7 @@
 #include "harness/suite/suite.h"
 #include "harness/tests/program.h"
 #include "harness/tests/suite_fixture.h"
+#include "harness/worker/onednn.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
@@ -75,7 +76,7 @@ static const struct {
     {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1, \"tokens\": 4000", {"accuracy", "tokens"}},
     {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1", {"accuracy", "tokens"}},
     {"\"time_budget_s\": 1", "\"time_budget_s\": 0", {"time_budget_s", NULL}},
-    {"\"workers\": 12", "\"workers\": 4", {"limits", "workers"}},
+    {"\"workers\": 12", "\"workers\": 4", {"limits", "workers"}}, /* a block: three baselines, a twin, a variant */
     {"\"workers\": 12", "\"worker\": 12", {"limits", "did you mean \"workers\""}},
     {"\"@ROOT@/suites/claims.json\"", "3", {"claims", NULL}},
     {"\"claims\": ", "\"claim\": ", {"claim", "did you mean \"claims\""}},
@@ -187,7 +188,7 @@ static void check_blocks(const suite *s, const bench_matrix *m)
                 baselines[c->variant.baseline]++;
         }
         CHECK(baselines[BASELINE_NAIVE] == 1 && baselines[BASELINE_TUNED] == 1 && baselines[BASELINE_OPENBLAS] == 1 &&
-                  twins == 1,
+                  baselines[BASELINE_ONEDNN] == onednn_available() && twins == 1,
               "block %zu lacks a baseline", b);
         CHECK(m->blocks[b].slot_count <= s->worker_limit, "block %zu has %zu slots", b, m->blocks[b].slot_count);
     }
@@ -220,9 +221,9 @@ static void suites_of_real_shapes_say_how_to_make_them(void)
         CHECK(system(command) == 0, "%s", command);
         CHECK(suite_read(path, &s) == CIUIC_OK && matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
         if (m != NULL) check_blocks(s, m);
-        /* Naive, tuned, openblas, int8 and int4, together in one block of each workload. */
+        /* Naive, tuned, openblas, onednn, int8 and int4, together in one block of each workload. */
         if (m != NULL && kernel_isa_best() != KERNEL_ISA_C)
-            CHECK(m->case_count == 2 * 5 && m->block_count == 2, "%zu cases, %zu blocks", m->case_count,
+            CHECK(m->case_count == 2 * 6 && m->block_count == 2, "%zu cases, %zu blocks", m->case_count,
                   m->block_count);
         matrix_free(m);
         suite_free(s);
@@ -239,17 +240,18 @@ static void the_quick_suite_has_its_variants(void)
     const matrix_filter all = {0};
     CHECK(suite_read("suites/quick.json", &s) == CIUIC_OK, "%s", ciuic_last_error());
     CHECK(matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
-    /* 24 of the product, of which two are the baselines naive and tuned; two of the article's formula; openblas. On a
+    /* 24 of the product, of which two are the baselines naive and tuned; two of the article's formula; openblas and onednn. On a
      * machine whose best kernels are c, half of the product is the same as the other half. */
-    const size_t variants = kernel_isa_best() == KERNEL_ISA_C ? 12 + 2 + 1 : 24 + 2 + 1;
+    const size_t variants = kernel_isa_best() == KERNEL_ISA_C ? 12 + 2 + 2 : 24 + 2 + 2;
     CHECK(m->case_count == 2 * variants, "%zu cases, expected %zu", m->case_count, 2 * variants);
     check_blocks(s, m);
+    CHECK(find_case(m, "deepseek-v3-tiny/decode32@256/b1/t") != NULL && find_case(m, "/onednn") != NULL, "no onednn");
     /* What a stage adds to int4 is seen within one block. */
     for (size_t b = 0; b < m->block_count; b++) {
         size_t int4 = 0;
         for (size_t k = 0; k < m->blocks[b].slot_count; k++)
             int4 += m->cases[m->blocks[b].slots[k].index].variant.quantize == CIUIC_QUANTIZE_INT4;
-        CHECK(int4 == 0 || int4 == (variants == 27 ? 8 : 4), "block %zu has %zu of int4", b, int4);
+        CHECK(int4 == 0 || int4 == (variants == 28 ? 8 : 4), "block %zu has %zu of int4", b, int4);
     }
     matrix_free(m);
     suite_free(s);
@@ -261,7 +263,7 @@ static void blocks_keep_their_rules_for_any_limit(void)
     suite *s = NULL;
     const matrix_filter all = {0};
     CHECK(suite_read("suites/quick.json", &s) == CIUIC_OK, "%s", ciuic_last_error());
-    for (size_t limit = 5; limit < 40; limit++) {
+    for (size_t limit = BASELINE_COUNT + 2; limit < 40; limit++) {
         bench_matrix *m = NULL;
         s->worker_limit = limit;
         CHECK(matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());

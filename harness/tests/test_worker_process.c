@@ -10,6 +10,7 @@
 
 #include "harness/suite/matrix.h"
 #include "harness/tests/program.h"
+#include "harness/worker/onednn.h"
 #include "harness/worker/process.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
@@ -29,7 +30,7 @@ static cJSON *load_request(const char *quantize, size_t threads, size_t memory_l
     cJSON_AddBoolToObject(r, "graph", true);
     cJSON_AddStringToObject(r, "memory", "on");
     cJSON_AddStringToObject(r, "isa", "c");
-    cJSON_AddBoolToObject(r, "openblas", false);
+    cJSON_AddStringToObject(r, "matmul", "own");
     json_add_size(r, "threads", threads);
     json_add_size(r, "memory_limit", memory_limit);
     cJSON_AddStringToObject(r, "counters", "none");
@@ -192,6 +193,32 @@ static void a_death_is_told_in_plain_words(void)
     }
 }
 
+/* Packed weights are counted, and the mapped ones that they replace are not. */
+static void a_worker_multiplies_with_onednn_where_it_is_there(void)
+{
+    worker_process *w = NULL;
+    cJSON *answer = NULL, *own = NULL;
+    char reason[WORKER_REASON_MAX];
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(ask(w, load_request("none", 1, 0), 120, &own, reason) == WORKER_ANSWERED, "%s", reason);
+    worker_stop(w);
+    cJSON *request = load_request("none", 1, 0);
+    cJSON_ReplaceItemInObjectCaseSensitive(request, "matmul", cJSON_CreateString("onednn"));
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    const worker_outcome outcome = ask(w, request, 120, &answer, reason);
+    if (onednn_available()) {
+        CHECK(outcome == WORKER_ANSWERED, "%s", reason);
+        CHECK(number(answer, "weights") > number(own, "weights") && number(answer, "mapped") < number(own, "mapped"),
+              "%g bytes of weights, %g mapped", number(answer, "weights"), number(answer, "mapped"));
+        CHECK(strcmp(text(answer, "output_sha256"), text(own, "output_sha256")) != 0, "the kernels' own products");
+    } else {
+        CHECK(outcome == WORKER_FAILED && strstr(reason, "oneDNN") != NULL, "%s", reason);
+    }
+    cJSON_Delete(answer);
+    cJSON_Delete(own);
+    worker_stop(w);
+}
+
 static void a_memory_limit_costs_the_worker_only(void)
 {
     worker_process *w = NULL;
@@ -199,7 +226,7 @@ static void a_memory_limit_costs_the_worker_only(void)
     char reason[WORKER_REASON_MAX];
     /* 32-bit floats of 7.6M parameters do not fit into 16 MiB of private memory. */
     cJSON *request = load_request("none", 1, (size_t)16 << 20);
-    cJSON_ReplaceItemInObjectCaseSensitive(request, "openblas", cJSON_CreateTrue());
+    cJSON_ReplaceItemInObjectCaseSensitive(request, "matmul", cJSON_CreateString("openblas"));
     CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
     const worker_outcome outcome = ask(w, request, 120, &answer, reason);
 #if defined(__SANITIZE_ADDRESS__)
@@ -328,6 +355,7 @@ static const test_case cases[] = {
     {"a_callers_thread_settings_do_not_reach_a_worker", a_callers_thread_settings_do_not_reach_a_worker},
     {"an_error_is_told_in_the_programs_own_words", an_error_is_told_in_the_programs_own_words},
     {"a_death_is_told_in_plain_words", a_death_is_told_in_plain_words},
+    {"a_worker_multiplies_with_onednn_where_it_is_there", a_worker_multiplies_with_onednn_where_it_is_there},
     {"a_memory_limit_costs_the_worker_only", a_memory_limit_costs_the_worker_only},
     {"what_verifying_takes_is_not_the_workloads_memory", what_verifying_takes_is_not_the_workloads_memory},
     {"a_worker_that_has_answered_is_quiet", a_worker_that_has_answered_is_quiet},

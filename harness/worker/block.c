@@ -111,7 +111,8 @@ static cJSON *load_request(const bench *b, const bench_block *plan, const bench_
     cJSON_AddBoolToObject(r, "graph", v->graph);
     cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->memory));
     cJSON_AddStringToObject(r, "isa", kernel_isa_name(v->isa));
-    cJSON_AddBoolToObject(r, "openblas", v->baseline == BASELINE_OPENBLAS);
+    const bool library = v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
+    cJSON_AddStringToObject(r, "matmul", library ? suite_baseline_name(v->baseline) : "own");
     json_add_size(r, "threads", (size_t)plan->threads);
     json_add_size(r, "memory_limit", s->memory_limit);
     cJSON_AddStringToObject(r, "counters", counter_source_name(b->support.source));

@@ -3,7 +3,7 @@
  * Protocol: one JSON object a line over a socket that is the worker's standard input. The parent asks, the worker
  * answers, one at a time:
  *
- *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize, graph, memory, isa, openblas,
+ *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize, graph, memory, isa, matmul,
  *    threads, memory_limit, counters}        -> sizes, load_s, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored

@@ -23,6 +23,7 @@
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory.h"
+#include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
 #include "harness/worker/process.h"
 #include "harness/worker/workload.h"
@@ -54,7 +55,7 @@ typedef struct worker {
 typedef struct load_request {
     workload_spec spec;
     ciuic_options options;
-    bool openblas;
+    bool openblas, onednn; /* whose matmuls; neither: the kernels' own */
     size_t memory_limit;
     counter_support support;
 } load_request;
@@ -63,12 +64,14 @@ static const char where[] = "load";
 
 static ciuic_status read_variant(const cJSON *request, load_request *r)
 {
-    const char *quantize = NULL, *memory = NULL;
+    const char *quantize = NULL, *memory = NULL, *matmul = NULL;
     CIUIC_TRY(json_get_string(request, where, "quantize", &quantize));
     CIUIC_TRY(json_get_bool(request, where, "graph", &r->options.graph));
     CIUIC_TRY(json_get_string(request, where, "memory", &memory));
     CIUIC_TRY(json_get_string(request, where, "isa", &r->options.isa));
-    CIUIC_TRY(json_get_bool(request, where, "openblas", &r->openblas));
+    CIUIC_TRY(json_get_string(request, where, "matmul", &matmul));
+    r->openblas = strcmp(matmul, "openblas") == 0;
+    r->onednn = strcmp(matmul, "onednn") == 0;
     if (!ciuic_quantize_parse(quantize, &r->options.quantize) || !ciuic_memory_parse(memory, &r->options.memory))
         return ciuic_fail(CIUIC_ERROR_USAGE, "load: unknown setting \"%s\" or \"%s\"", quantize, memory);
     return CIUIC_OK;
@@ -136,14 +139,15 @@ static ciuic_status load_model(worker *w, const load_request *r)
     kernel_table table;
     ciuic_model *reference = NULL;
     ciuic_options options = r->options;
-    if (r->openblas) {
+    if (r->openblas || r->onednn) {
         kernel_isa isa;
         if (!kernel_isa_parse(options.isa, &isa))
             return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels \"%s\"", options.isa);
         kernel_table_fill(&table, isa);
-        openblas_install(&table);
+        if (r->openblas) openblas_install(&table);
+        if (r->onednn) CIUIC_TRY(onednn_install(&table));
         options.kernels = &table;
-        options.weights_f32 = true;
+        options.weights_f32 = r->openblas;
     }
     CIUIC_TRY(ciuic_model_load(r->spec.checkpoint, &reference));
     const ciuic_status status = ciuic_optimize(reference, &options, &w->model, NULL);
@@ -164,6 +168,9 @@ static bool add_sizes(const worker *w, cJSON *answer)
     ciuic_memory_use use;
     ciuic_model_describe(w->model, &info);
     workload_memory(w->work, &use);
+    const onednn_memory packed = onednn_memory_use();
+    use.weights += packed.packed;
+    use.mapped -= packed.released < use.mapped ? packed.released : use.mapped;
     return json_add_size(answer, "parameters", info.parameters) &&
            json_add_size(answer, "weight_bytes", info.weight_bytes) &&
            json_add_double(answer, "bits_per_weight", info.bits_per_weight) &&
@@ -193,8 +200,10 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     const double loaded = now_s(CLOCK_MONOTONIC);
     CIUIC_TRY(workload_create(w->model, &r.spec, &w->work));
     CIUIC_TRY(workload_run(w->work));
+    CIUIC_TRY(onednn_status());
     json_add_double(answer, "load_s", loaded - start);
     json_add_size(answer, "pid", (size_t)getpid());
+    cJSON_AddBoolToObject(answer, "bfloat16", r.options.quantize == CIUIC_QUANTIZE_NONE && !r.openblas);
     const sha256_hex output = workload_output(w->work);
     if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL || !add_sizes(w, answer))
         return ciuic_fail_memory("an answer", 0);
@@ -259,6 +268,7 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
     const bool timed = gbench_run(iterations, timed_body, w, &time);
     counters_stop(w->counters);
     if (w->failed != CIUIC_OK) return w->failed;
+    CIUIC_TRY(onednn_status());
     if (!timed) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "Google Benchmark reported no time");
     w->repetitions += time.iterations;
     if (fault_due(&w->fault, "wrong", "measure")) workload_spoil_output(w->work);
