@@ -26,7 +26,6 @@ enum {
     Q8_MOST_M =
         4, /* integer products: rows of x by panels of w: 16 sums, 8 weights; those in float leave the registers */
     Q8_MOST_V = 4,
-    Q8_LONG_M = 4,     /* rows of x where groups are long */
     VALUE_VECTORS = 4, /* attention: 4 rows x 4 vectors of the output */
     CHAINS = 24,       /* peaks: more than latency (4 cycles) times units (up to 4), fewer than registers */
 };
@@ -289,6 +288,10 @@ static ALWAYS_INLINE vi vi_shift_right(vi a, int bits)
 static ALWAYS_INLINE vi vi_add32(vi a, vi b)
 {
     return vaddq_s32(a, b);
+}
+static ALWAYS_INLINE vi vi_sub32(vi a, vi b)
+{
+    return vsubq_s32(a, b);
 }
 static ALWAYS_INLINE vi vi_of_vf(vf a)
 {

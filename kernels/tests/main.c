@@ -190,6 +190,8 @@ static void check_amx_modelled(const settings *s, totals *t)
             rung);
     static const char *const kernels[] = {"matmul_bf16", "matmul_int8", "matmul_int4"};
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) check_table(&table, rung, kernels[i], s, t);
+#else
+    (void)s;
 #endif
 }
 
