@@ -26,10 +26,16 @@ typedef struct setting {
 static const setting lossless[] = {
     {false, CIUIC_MEMORY_OFF}, {true, CIUIC_MEMORY_OFF}, {false, CIUIC_MEMORY_ON}, {true, CIUIC_MEMORY_ON}};
 
+/* The rung without the instructions that round activations to bfloat16: what those cost has a test of its own. */
 static void check_lossless(const golden *g, const setting *s, kernel_isa isa, bool weights_f32)
 {
-    const ciuic_options options = {
-        .graph = s->graph, .memory = s->memory, .isa = kernel_isa_name(isa), .weights_f32 = weights_f32};
+    kernel_table kernels;
+    kernel_table_fill_for(&kernels, isa, cpu_flags() & ~(uint32_t)(CPU_AVX512_BF16 | CPU_AMX_BF16 | CPU_NEON_BF16));
+    const ciuic_options options = {.graph = s->graph,
+                                   .memory = s->memory,
+                                   .isa = kernel_isa_name(isa),
+                                   .kernels = &kernels,
+                                   .weights_f32 = weights_f32};
     const double tolerance = s->memory == CIUIC_MEMORY_ON ? half_cache : reordered;
     golden_session session;
     float *logits = malloc(g->count * g->vocabulary * sizeof *logits);
@@ -66,6 +72,54 @@ static void test_lossless(void)
                 check_lossless(&g, &lossless[j], (kernel_isa)isa, false);
             check_lossless(&g, &lossless[3], (kernel_isa)isa, true);
         }
+        golden_close(&g);
+    }
+}
+
+static double relative_l2(const float *got, const float *want, size_t count)
+{
+    double difference = 0.0, norm = 0.0;
+    for (size_t i = 0; i < count; i++) {
+        difference += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+        norm += (double)want[i] * (double)want[i];
+    }
+    return sqrt(difference / norm);
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Best kernels of this machine on BF16 checkpoints: a prefill may round every matmul's input to bfloat16, uniformly within
+ * 2^-8 of itself at most, which is 2^-8 / sqrt(3) in the mean square, and a sum of such terms errs no more, relative to its
+ * own size, while terms do not cancel; allow twice that for those that do. A residual stream collects the independent
+ * errors of four matmuls in sequence a layer (q k v, output, gate and up, down), 4 L in all. Where a rounded router logit
+ * sends a token to another expert nothing is bounded: so it is the median over positions. */
+static void test_bfloat16_rounding(void)
+{
+    for (size_t i = 0; i < golden_folder_count; i++) {
+        golden g;
+        if (!golden_open(golden_folders[i], &g)) continue;
+        const ciuic_options options = {.graph = true, .isa = "best"};
+        golden_session session;
+        float *logits = malloc(g.count * g.vocabulary * sizeof *logits);
+        double *errors = malloc(g.count * sizeof *errors);
+        if (logits != NULL && errors != NULL && golden_session_open(g.folder, &options, 2, &session)) {
+            ciuic_model_info info;
+            ciuic_model_describe(session.model, &info);
+            CU_ASSERT_EQUAL(ciuic_prefill(session.session, g.ids, g.count, true, logits), CIUIC_OK);
+            for (size_t r = 0; r < g.count; r++)
+                errors[r] = relative_l2(logits + r * g.vocabulary, g.logits + r * g.vocabulary, g.vocabulary);
+            qsort(errors, g.count, sizeof *errors, ascending);
+            const double bound = 2 * 0x1p-8 / sqrt(3.0) * sqrt(4.0 * (double)info.layers);
+            CHECK(errors[g.count / 2] <= bound, "%s: relative error %.3g, at most %.3g", g.folder, errors[g.count / 2],
+                  bound);
+            golden_session_free(&session);
+        }
+        free(errors);
+        free(logits);
         golden_close(&g);
     }
 }
@@ -299,6 +353,7 @@ static void test_optimize_verifies(void)
 
 static const test_case cases[] = {
     {"lossless variants on every checkpoint and rung", test_lossless},
+    {"activations rounded to bfloat16", test_bfloat16_rounding},
     {"lossy variants lose what their formats lose", test_lossy},
     {"thread counts", test_threads},
     {"absorbed against expanded attention", test_absorption},
