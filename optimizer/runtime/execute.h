@@ -61,6 +61,7 @@ size_t attention_scratch(const graph *g, size_t tokens, size_t context);
 size_t attention_parts(const graph_op *op, size_t position_bytes, size_t positions, int threads);
 /* Floats that the parts of any attention of the graph need between them, for up to `context` positions. */
 size_t attention_partials(const graph *g, size_t context, int threads);
+enum { PARTIALS_ALIGNMENT = 128 }; /* bytes, of where they begin; their size is a multiple of it */
 /* Queries that one attention call takes at most: bounds its workspace. */
 enum { ATTENTION_BLOCK = 64 };
 

@@ -166,23 +166,31 @@ static size_t position_bytes(const graph *g, const graph_op *op, kernel_cache ca
     return values * element_bytes(op->in[1].value != GRAPH_NONE ? KERNEL_CACHE_F32 : cache);
 }
 
+/* Floats of a task's outputs, [heads of a key head][value_width] and then [heads of a key head][2] as the kernel leaves them:
+ * whole cache lines in pairs, as they are fetched, since a kernel adds to its outputs at every block of keys and must not
+ * share a line with another thread. */
+static size_t task_floats(const graph_op *op)
+{
+    enum { LINES = PARTIALS_ALIGNMENT / sizeof(float) };
+    return divide_up(op->heads / op->kv_heads * (op->value_width + 2), LINES) * LINES;
+}
+
 size_t attention_partials(const graph *g, size_t context, int threads)
 {
     size_t most = 0;
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
         if (op->kind != GRAPH_ATTENTION) continue;
-        const size_t parts = most_parts(op, context, threads), floats = op->heads * parts * (op->value_width + 2);
+        const size_t parts = most_parts(op, context, threads), floats = op->kv_heads * parts * task_floats(op);
         if (parts > 1 && floats > most) most = floats;
     }
     return most;
 }
 
-/* partials: first [heads][parts][value_width], then [key heads][parts][heads of a key head][2]. */
 static void attend_by_positions(const execution *e, const graph_op *op, size_t parts, int thread, int threads)
 {
     const size_t positions = e->position + 1, width = op->value_width, group = op->heads / op->kv_heads;
-    float *const outs = e->partials, *const pairs = outs + op->heads * parts * width;
+    const size_t stride = task_floats(op);
     for (size_t task = 0; task < op->kv_heads * parts; task++) {
         if (task % (size_t)threads != (size_t)thread) continue;
         const size_t kv_head = task / parts, part = task % parts;
@@ -193,17 +201,18 @@ static void attend_by_positions(const execution *e, const graph_op *op, size_t p
         a.key = (const char *)a.key + s.first * a.key_stride * element_bytes(format);
         a.value = (const char *)a.value + s.first * a.value_stride * element_bytes(format);
         a.query = operand_row(e, op, &op->in[0], 0) + kv_head * group * op->in[0].stride;
-        a.out = outs + (kv_head * group * parts + part) * width;
-        a.out_head_stride = parts * width;
-        a.partial = pairs + task * group * 2;
+        a.out = e->partials + task * stride;
+        a.out_head_stride = width;
+        a.partial = a.out + group * width;
         e->kernels->attention[format](&a);
     }
     meeting_wait(e->place, threads);
     const share mine = share_of(op->heads, 1, thread, threads);
     for (size_t head = mine.first; head < mine.end; head++) {
-        const float *pair = pairs + (head / group * parts * group + head % group) * 2;
+        const float *first = e->partials + head / group * parts * stride;
+        const float *out = first + head % group * width, *pair = first + group * width + head % group * 2;
         float *y = operand_row(e, op, &op->out, 0) + head * op->out.stride;
-        e->kernels->attention_merge(parts, width, outs + head * parts * width, width, pair, 2 * group, y);
+        e->kernels->attention_merge(parts, width, out, stride, pair, stride, y);
     }
 }
 

@@ -114,7 +114,7 @@ static ciuic_status prepare_partials(ciuic_session *s, const graph *g)
     if (floats <= s->partial_floats) return CIUIC_OK;
     free(s->partials);
     s->partial_floats = 0;
-    s->partials = malloc(floats * sizeof *s->partials);
+    s->partials = aligned_alloc(PARTIALS_ALIGNMENT, floats * sizeof *s->partials);
     if (s->partials == NULL) return ciuic_fail_memory("attention over parts", floats * sizeof *s->partials);
     s->partial_floats = floats;
     return CIUIC_OK;
