@@ -92,6 +92,15 @@ static void check_gaps(check *c, const float *y, size_t m, size_t rows, size_t g
     }
 }
 
+/* The oracle of one row of w, formed once for all rows of x. */
+static void row_values(const kernel_matrix *w, size_t row, double *value, double *magnitude)
+{
+    for (size_t k = 0; k < w->columns; k++) {
+        value[k] = weight_value(w, row, k);
+        magnitude[k] = weight_magnitude(w, row, k);
+    }
+}
+
 /* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
  * the weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal
  * floats. */
@@ -140,12 +149,15 @@ static void check_float(check *c, kernel_format format)
         CHECK_CALL(c->table->matmul[format](&w, m, x, ldx, y, ldy));
         CHECK_CALL(c->reference->matmul[format](&w, m, x, ldx, reference, ldy));
         check_gaps(c, y, m, rows, shape->gap);
+        double *weights = check_output(c, columns * sizeof *weights);
+        double *magnitudes = check_output(c, columns * sizeof *magnitudes);
         for (size_t at = 0; at < m * rows; at++) {
-            const size_t i = at / rows, n = at % rows;
+            const size_t n = at / m, i = at % m;
+            if (i == 0) row_values(&w, n, weights, magnitudes);
             double sum = w.bias ? (double)w.bias[n] : 0, magnitude = fabs(sum);
             for (size_t k = 0; k < columns; k++) {
-                sum += (double)x[i * ldx + k] * weight_value(&w, n, k);
-                magnitude += fabs((double)x[i * ldx + k]) * weight_magnitude(&w, n, k);
+                sum += (double)x[i * ldx + k] * weights[k];
+                magnitude += fabs((double)x[i * ldx + k]) * magnitudes[k];
             }
             const double tolerance = gamma_of((double)columns + 3) * magnitude + rounded_x(format, m) * magnitude +
                                      flushed(format, m, (double)columns, &w, n, x + i * ldx);
@@ -202,14 +214,21 @@ static void check_q8_shape(check *c, kernel_format format, const matmul_shape *s
     check_gaps(c, y, m, rows, shape->gap);
     const size_t groups = kernel_row_scales(&w), row = kernel_row_bytes(KERNEL_INT8, columns);
     const size_t parts = group ? groups : columns / 256 + 1;
+    double *values = check_output(c, m * columns * sizeof *values); /* of x */
+    for (size_t at = 0; at < m * columns; at++) {
+        const size_t i = at / columns, k = at % columns;
+        values[at] = q.values[i * row + k] * (double)q.scales[i * groups + (group ? k / group : 0)];
+    }
+    double *weights = check_output(c, columns * sizeof *weights);
+    double *magnitudes = check_output(c, columns * sizeof *magnitudes);
     for (size_t at = 0; at < m * rows; at++) {
-        const size_t i = at / rows, n = at % rows;
+        const size_t n = at / m, i = at % m;
+        if (i == 0) row_values(&w, n, weights, magnitudes);
         double sum = w.bias ? (double)w.bias[n] : 0, magnitude = fabs(sum);
         for (size_t k = 0; k < columns; k++) {
-            const double scale = (double)q.scales[i * groups + (group ? k / group : 0)];
-            const double value = q.values[i * row + k] * scale;
-            sum += weight_value(&w, n, k) * value;
-            magnitude += fabs(weight_magnitude(&w, n, k) * value);
+            const double value = values[i * columns + k];
+            sum += weights[k] * value;
+            magnitude += fabs(magnitudes[k] * value);
         }
         const double tolerance = gamma_of(2 * (double)parts + 9) * magnitude + 4 * ((double)parts + 1) * SMALLEST;
         check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
