@@ -1,30 +1,51 @@
 #!/bin/sh
-# Runs every test program of a build folder and adds up their closing lines: ci/test.sh BUILD. Exits 1 when a case failed,
-# or when a program ended without a closing line.
+# Runs every test program of a build folder and adds up their closing lines: ci/test.sh BUILD [CHECK]. CHECK is check-kernels
+# for aarch64, which an emulator runs. Exits 1 when a case failed, or when a program ended without a closing line.
 set -eu
 build=$1
+cross=${2:-}
 export CIUIC_BINARY="$build/ciuic"
 status=0
 passed=0
 failed=0
-for program in check-kernels test-optimizer test-harness; do
-    printf '== %s\n' "$program"
-    log=$build/$program.log
+
+# run LOG COMMAND...
+run() {
+    log=$build/$1.log
+    shift
     # The status by way of a file: that of the pipe would be tee's, and waiting for the end would show nothing meanwhile.
-    { code=0; "$build/$program" || code=$?; echo "$code" >"$log.status"; } 2>&1 | tee "$log"
+    { code=0; "$@" || code=$?; echo "$code" >"$log.status"; } 2>&1 | tee "$log"
     code=$(cat "$log.status")
     # "N passed, N failed", the last line of each.
     counts=$(sed -n '$s/^\([0-9][0-9]*\) passed, \([0-9][0-9]*\) failed.*$/\1 \2/p' "$log")
     if [ -z "$counts" ]; then
-        printf '%s ended with status %s and without a closing line\n' "$program" "$code"
+        printf '%s ended with status %s and without a closing line\n' "$*" "$code"
         counts='0 1'
     elif [ "$code" != 0 ] && [ "${counts#* }" = 0 ]; then
-        printf '%s ended with status %s although no case failed\n' "$program" "$code"
+        printf '%s ended with status %s although no case failed\n' "$*" "$code"
         counts="${counts% *} 1"
     fi
     passed=$((passed + ${counts% *}))
     failed=$((failed + ${counts#* }))
+}
+
+for program in check-kernels test-optimizer test-harness; do
+    printf '== %s\n' "$program"
+    run "$program" "$build/$program"
 done
+
+# A CPU with every extension, then one with none: what an old machine runs may not use them by accident.
+if [ "$(uname -m)" = aarch64 ]; then
+    : # check-kernels has run the neon rung itself
+elif [ -n "$cross" ]; then
+    for cpu in max cortex-a72; do
+        printf '== check-kernels for aarch64, qemu-aarch64 -cpu %s\n' "$cpu"
+        run "check-kernels-$cpu" qemu-aarch64 -cpu "$cpu" "$cross" --isa neon
+    done
+else
+    echo '== check-kernels for aarch64: skipped, as it is with SANITIZE=1 or without aarch64-linux-gnu-gcc and qemu-aarch64'
+fi
+
 if [ "$failed" -gt 0 ] || [ "$passed" = 0 ]; then status=1; fi
 printf '%s passed, %s failed\n' "$passed" "$failed"
 exit "$status"
