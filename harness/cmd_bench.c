@@ -21,7 +21,7 @@ static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only
                            "  --resume           go on with the bench in DIR, measuring nothing twice\n"
                            "  --only PATTERN     only cases whose id contains PATTERN, or matches it if it\n"
                            "                     has *, ? or [; baselines are always measured\n"
-                           "  --isa LIST         these kernels instead of the suite's: c,avx2,avx512,best\n"
+                           "  --isa LIST         these kernels, not the suite's: c, avx2, amx ...\n"
                            "  --threads LIST     these numbers of threads instead of the suite's: 1,2,all\n"
                            "  --seed S           order of measurements, and token ids where a checkpoint\n"
                            "                     brings none\n"

@@ -56,7 +56,7 @@ static void wrong_usage_is_refused(void)
         {{"eval", CHECKPOINT, "--quantize", "int5"}, 2, "expected none, affine8, affine4, int8 or int4"},
         {{"eval", CHECKPOINT, "--graph", "maybe"}, 2, "expected off or on"},
         {{"eval", CHECKPOINT, "--memory", "aggressive"}, 2, "expected off or on"},
-        {{"eval", CHECKPOINT, "--isa", "sse9"}, 2, "expected c, avx2, avx512 or best"},
+        {{"eval", CHECKPOINT, "--isa", "sse9"}, 2, "expected c, neon, avx2, avx512, amx or best"},
         {{"eval", CHECKPOINT, "--stages", "int8,on"}, 2, "expected four settings"},
         {{"eval", CHECKPOINT, "--stages", "int8,on,on,best,more"}, 2, "expected four settings"},
         {{"eval", CHECKPOINT, "--stages", "int8,,on,best"}, 2, "expected four settings"},

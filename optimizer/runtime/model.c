@@ -53,7 +53,7 @@ static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *k
     }
     kernel_isa isa = KERNEL_ISA_C;
     if (options->isa != NULL && !kernel_isa_parse(options->isa, &isa))
-        return ciuic_fail(CIUIC_ERROR_USAGE, "isa %s: no such kernels; there are c, avx2, avx512 and best",
+        return ciuic_fail(CIUIC_ERROR_USAGE, "isa %s: no such kernels; there are c, neon, avx2, avx512, amx and best",
                           options->isa);
     if (!kernel_isa_available(isa))
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "isa %s: this CPU cannot run it; use --isa best, which is %s here",
