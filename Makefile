@@ -25,7 +25,7 @@ else ifndef PREPARED
 $(goals): prepare
 	@:
 prepare:
-	@CC='$(CC)' CXX='$(CXX)' sh ci/setup.sh
+	@CC='$(CC)' CXX='$(CXX)' sh ci/setup.sh $(firstword $(filter test,$(goals)))
 	+@for goal in $(goals); do \
 	    $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$$(nproc)) PREPARED=1 "$$goal" || exit; done
 
