@@ -117,7 +117,8 @@ double half_value(uint16_t half);
 
 /* ---- bench.c ---- */
 
-/* Times the kernels of the rung whose name contains `pattern` on real shapes; prints lines, or JSON members. */
-void bench_rung(const kernel_table *table, const char *pattern, bool json);
+/* Times the products of the rung whose name ("matmul_int8/32") contains `pattern` on real shapes, on `threads` threads
+ * and beside other people's; prints lines, or JSON members. False when a result was wrong. */
+bool bench_rung(const kernel_table *table, const char *pattern, int threads, bool json);
 
 #endif

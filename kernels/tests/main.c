@@ -7,17 +7,20 @@
 
 #include <time.h>
 
-static const char usage[] = "usage: check-kernels [--isa LIST] [--kernel PATTERN] [--bench] [--seed S] [--json]\n"
-                            "  --isa LIST        rungs to check, comma-separated: c,neon,avx2,avx512,amx (default: "
-                            "all; one that this CPU lacks is skipped);\n"
-                            "                    amx-modelled: amx with its tile instructions modelled in C, wherever "
-                            "avx512 runs\n"
-                            "  --kernel PATTERN  only kernels whose name contains PATTERN\n"
-                            "  --bench           time them afterwards, if every check passed; under an emulator such as "
-                            "qemu times mean nothing\n"
-                            "  --seed S          seed of the random inputs (default: the clock)\n"
-                            "  --json            one JSON object on stdout and nothing else\n"
-                            "example: check-kernels --isa avx512 --kernel matmul --bench\n";
+static const char usage[] =
+    "usage: check-kernels [--isa LIST] [--kernel PATTERN] [--bench] [--threads N]\n"
+    "                     [--seed S] [--json]\n"
+    "  --isa LIST        rungs to check, comma-separated: c,neon,avx2,avx512,amx (default: "
+    "all; one that this CPU lacks is skipped);\n"
+    "                    amx-modelled: amx with its tile instructions modelled in C, wherever "
+    "avx512 runs\n"
+    "  --kernel PATTERN  only kernels whose name contains PATTERN\n"
+    "  --bench           time them afterwards, if every check passed; under an emulator such as "
+    "qemu times mean nothing\n"
+    "  --threads N       threads of the bench (default 1)\n"
+    "  --seed S          seed of the random inputs (default: the clock)\n"
+    "  --json            one JSON object on stdout and nothing else\n"
+    "example: check-kernels --isa avx512 --kernel matmul --bench\n";
 
 typedef struct settings {
     bool isa[KERNEL_ISAS];
@@ -25,6 +28,7 @@ typedef struct settings {
     const char *pattern;
     uint64_t seed;
     bool bench, json;
+    int threads; /* of the bench */
 } settings;
 
 static bool parse_isas(const char *list, settings *s)
@@ -67,6 +71,8 @@ static bool parse_arguments(int argc, char **argv, settings *s)
             good = value && parse_isas(value, s), i++;
         else if (strcmp(option, "--kernel") == 0)
             good = value != NULL, s->pattern = value, i++;
+        else if (strcmp(option, "--threads") == 0)
+            good = value && (s->threads = atoi(value)) > 0 && s->threads <= 1024, i++;
         else if (strcmp(option, "--seed") == 0)
             good = value && parse_seed(value, &s->seed), i++;
         else
@@ -197,7 +203,7 @@ static void check_amx_modelled(const settings *s, totals *t)
 
 int main(int argc, char **argv)
 {
-    settings s = {.pattern = "", .amx_modelled = true, .seed = (uint64_t)time(NULL)};
+    settings s = {.pattern = "", .threads = 1, .amx_modelled = true, .seed = (uint64_t)time(NULL)};
     memset(s.isa, 1, sizeof s.isa);
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(usage, stdout);
@@ -227,7 +233,7 @@ int main(int argc, char **argv)
         if (!s.isa[isa] || !kernel_isa_available((kernel_isa)isa)) continue;
         kernel_table table;
         kernel_table_fill(&table, (kernel_isa)isa);
-        bench_rung(&table, s.pattern, s.json);
+        if (!bench_rung(&table, s.pattern, s.threads, s.json)) t.failed++;
     }
     if (s.json)
         printf("}\n");
