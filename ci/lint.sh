@@ -19,6 +19,8 @@ isa_flags() {
     kernels/avx512/*) echo -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl ;;
     kernels/amx/tile_model.h) echo -DCIUIC_TILES_MODELLED ;;
     kernels/amx/*) echo -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mamx-tile -mamx-int8 -mamx-bf16 ;;
+    kernels/neon/*_dotprod.c | kernels/neon/dot_product.h) echo -march=armv8.2-a+dotprod ;;
+    kernels/neon/*_i8mm.c) echo -march=armv8.2-a+dotprod+i8mm ;;
     esac
 }
 
@@ -47,6 +49,18 @@ compile() {
     read -ra cflags <<<"$CFLAGS"
     read -ra cxxflags <<<"$CXXFLAGS"
     read -ra isa <<<"$(isa_flags "$2")"
+    # Another machine's instruction set: for neon there is a cross compiler, whose headers clang finds, too.
+    case $machine:$2 in
+    x86_64*:kernels/avx* | x86_64*:kernels/amx/* | aarch64*:kernels/neon/*) ;;
+    *:kernels/neon/*)
+        [ -n "$cross" ] || return 0
+        case $1 in
+        gcc) command[0]=$cross ;;
+        *) command+=(--target=aarch64-linux-gnu) ;;
+        esac
+        ;;
+    *:kernels/avx* | *:kernels/amx/*) return 0 ;;
+    esac
     case $2 in
     */suites.h) return 0 ;;       # a list that main.c expands
     kernels/simd/*.h) return 0 ;; # templates: a rung's file completes them, and they are compiled there
@@ -56,6 +70,13 @@ compile() {
     esac || { echo "lint: $1: $2"; return 1; }
 }
 export -f compile isa_flags
+machine=$(gcc -dumpmachine)
+cross=
+case $machine in
+aarch64*) ;;
+*) if have aarch64-linux-gnu-gcc; then cross=aarch64-linux-gnu-gcc; fi ;;
+esac
+export machine cross
 compilers=(gcc)
 have clang && compilers+=(clang)
 for compiler in "${compilers[@]}"; do
