@@ -18,6 +18,7 @@
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 
 #include "kernels/kernels.h"
+#include "kernels/simd/prefetch.h"
 
 #include <string.h>
 
@@ -48,11 +49,6 @@ typedef struct q8_panel {
     const uint8_t *values;
     const uint16_t *scales, *minimums;
 } q8_panel;
-
-/* Harmless anywhere, also past the end of what is there. */
-#ifndef prefetch
-#define prefetch(p) __builtin_prefetch(p)
-#endif
 
 static Q8_INLINE size_t q8_block_bytes(kernel_format format)
 {
