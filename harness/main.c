@@ -83,7 +83,8 @@ static ciuic_status check_isa_override(void)
     const char *override = kernel_isa_override();
     if (override == NULL || kernel_isa_parse(override, &isa)) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_USAGE,
-                      "environment variable CIUIC_ISA is '%s'; expected c, neon, avx2, avx512 or amx, or unset it", override);
+                      "environment variable CIUIC_ISA is '%s'; expected c, neon, avx2, avx512 or amx, or unset it",
+                      override);
 }
 
 static int run_command(int argc, char **argv)
