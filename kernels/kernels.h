@@ -84,14 +84,14 @@ const char *kernel_format_name(kernel_format format);
 /* ---- kernel types ----------------------------------------------------------------------------------------------- */
 
 /* y[i][n] = sum over k of x[i][k] * w[n][k] + bias[n]; i < m; x: [m] rows ldx floats apart, y: [m] rows ldy apart.
- * Accumulates in FP32. For every format but INT8 and INT4. With BF16 weights and m >= KERNEL_BF16_ROWS a rung may round x
- * to bfloat16, too, where that lets it use bfloat16 dot products (subnormal numbers then count as zero). */
+ * Accumulates in FP32. For every format but INT8 and INT4. With BF16 weights and m >= KERNEL_BF16_ROWS, x is rounded
+ * to bfloat16, too, where the table says `rounds_bf16`: bfloat16 dot products then, for which subnormals count as zero. */
 enum { KERNEL_BF16_ROWS = 9 };
 typedef void kernel_matmul_fn(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy);
 
 /* As kernel_matmul_fn with x quantised in w's groups (m rows of w->columns values). INT8 and INT4, interleaved by the
- * table's `interleave` or not at all (then by portable code). The products inside a group - of a whole row, inside at most
- * 2048 columns of it - are summed exactly in int32, then scaled and summed in FP32. */
+ * table's `interleave` or not at all (then by portable code). The products inside a group - of a whole row, inside runs of
+ * at least 512 columns of it - are summed exactly in int32, then scaled and summed in FP32. */
 typedef void kernel_matmul_q8_fn(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy);
 
 /* Round-to-nearest-even int8 of m rows of k floats, in groups as of a matrix with `group`: scale = max|x| / 127. Fills q
@@ -225,6 +225,7 @@ typedef enum kernel_isa {
 
 typedef struct kernel_table {
     kernel_isa isa;    /* the rung the table was filled up to */
+    bool rounds_bf16;  /* whether matmul[KERNEL_BF16] rounds many rows of x, see kernel_matmul_fn */
     size_t interleave; /* how INT8 and INT4 matrices are best interleaved for this table; 0: not at all */
     kernel_matmul_fn *matmul[KERNEL_FORMATS];       /* NULL at INT8 and INT4 */
     kernel_matmul_q8_fn *matmul_q8[KERNEL_FORMATS]; /* INT8 and INT4 only */

@@ -7,7 +7,10 @@ void AMX(kernel_table_init)(kernel_table *table, uint32_t cpu)
 #ifndef CIUIC_TILES_MODELLED /* what these kernels leave to the avx512 rung, kernels_amx.h */
     if (!(cpu & CPU_AVX512_VNNI) || !(cpu & CPU_AVX512_BF16)) return;
 #endif
-    if (cpu & CPU_AMX_BF16) table->matmul[KERNEL_BF16] = AMX(matmul_bf16);
+    if (cpu & CPU_AMX_BF16) {
+        table->matmul[KERNEL_BF16] = AMX(matmul_bf16);
+        table->rounds_bf16 = true;
+    }
     if (cpu & CPU_AMX_INT8) {
         table->matmul_q8[KERNEL_INT8] = AMX(matmul_int8);
         table->matmul_q8[KERNEL_INT4] = AMX(matmul_int4);

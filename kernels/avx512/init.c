@@ -12,7 +12,10 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx512;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx512;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_avx512;
-    if (cpu & CPU_AVX512_BF16) table->matmul[KERNEL_BF16] = matmul_bf16_dot;
+    if (cpu & CPU_AVX512_BF16) {
+        table->matmul[KERNEL_BF16] = matmul_bf16_dot;
+        table->rounds_bf16 = true;
+    }
     if (cpu & CPU_AVX512_VNNI) {
         table->matmul_q8[KERNEL_INT8] = matmul_int8_vnni;
         table->matmul_q8[KERNEL_INT4] = matmul_int4_vnni;

@@ -6,6 +6,7 @@
 #include "kernels/avx512/vector.h"
 
 #include "kernels/avx512/kernels_avx512.h"
+#include "kernels/simd/tile_output.h"
 
 #define TARGET __attribute__((target("avx512bf16")))
 
@@ -86,17 +87,7 @@ TARGET static ALWAYS_INLINE void tile(const int M, size_t pairs, const panel *w,
 #pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
-        for (size_t v = 0; v < PANEL_VECTORS; v++) {
-            if (columns <= v * LANES) break;
-            const size_t count = columns - v * LANES;
-            float *out = y + (size_t)i * ldy + v * LANES;
-            if (count >= LANES) {
-                vf_store(out, vf_add(acc[i][v], vf_load(start ? start + v * LANES : out)));
-            } else {
-                const vf before = start ? vf_load(start + v * LANES) : vf_load_part(out, count);
-                vf_store_part(out, count, vf_add(acc[i][v], before));
-            }
-        }
+        for (size_t v = 0; v < PANEL_VECTORS; v++) add_to_row(y + (size_t)i * ldy, columns, start, v, acc[i][v]);
     }
 }
 

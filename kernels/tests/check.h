@@ -100,6 +100,13 @@ typedef struct check_entry {
 extern const check_entry matmul_checks[], weight_checks[], elementwise_checks[], norm_checks[], routing_checks[],
     conv2d_checks[], attention_checks[]; /* NULL at the end */
 
+/* ---- tolerances of products, for matmul and bench alike, derived in check_matmul.c ---- */
+
+/* What rounding x to bfloat16 may cost relative to the sum of magnitudes, 0 where the table's kernel does not. */
+double check_rounded_x(const kernel_table *table, kernel_format format, size_t m);
+/* Roundings of an output of INT8 and INT4 products. */
+double check_q8_roundings(const kernel_matrix *w);
+
 /* ---- inputs of the weight kernels, for matmul and bench alike ---- */
 
 typedef enum weight_kind { WEIGHTS_NORMAL, WEIGHTS_AWKWARD, WEIGHTS_WILD } weight_kind;

@@ -101,22 +101,26 @@ static void row_values(const kernel_matrix *w, size_t row, double *value, double
     }
 }
 
-/* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
- * the weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal
- * floats. */
-/* With BF16 weights and many rows a rung may round x to bfloat16: 2^-8 of every product, a little more with the roundings of
- * the sum. */
-static double rounded_x(kernel_format format, size_t m)
+double check_rounded_x(const kernel_table *table, kernel_format format, size_t m)
 {
-    return format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS ? 0x1p-8 * (1 + 0x1p-8) : 0;
+    return table->rounds_bf16 && format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS ? 0x1p-8 * (1 + 0x1p-8) : 0;
+}
+
+/* The products inside a group are summed exactly, inside a row-long one in runs of at least 512 columns. What rounds: the
+ * product of the two scales, a lane's integer times it, its conversion where it exceeds 2^24, the additions of the runs, of
+ * at most 16 lanes (4 levels) and the bias; with minimums, their products with scale and sum, and as many additions more. */
+double check_q8_roundings(const kernel_matrix *w)
+{
+    const size_t runs = w->group ? kernel_row_scales(w) : w->columns / 512 + 1;
+    return (double)(w->minimums ? 2 * runs : runs) + 9;
 }
 
 /* What underflow costs: a smallest float an operation; where subnormals count as zero, a smallest normal float an operation,
  * and all of a product with a subnormal factor. */
-static double flushed(kernel_format format, size_t m, double columns, const kernel_matrix *w, size_t row,
-                      const float *x)
+static double flushed(bool rounded, const kernel_matrix *w, size_t row, const float *x)
 {
-    if (rounded_x(format, m) == 0) return 2 * (columns + 1) * SMALLEST;
+    const double columns = (double)w->columns;
+    if (!rounded) return 2 * (columns + 1) * SMALLEST;
     double lost = 2 * (columns + 1) * (double)FLT_MIN;
     for (size_t k = 0; k < w->columns; k++) {
         const double a = fabs((double)x[k]), b = weight_magnitude(w, row, k);
@@ -135,6 +139,9 @@ static bool infinity_meets_subnormal(const kernel_matrix *w, size_t row, const f
     return false;
 }
 
+/* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
+ * the weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal
+ * floats. */
 static void check_float(check *c, kernel_format format)
 {
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
@@ -159,10 +166,10 @@ static void check_float(check *c, kernel_format format)
                 sum += (double)x[i * ldx + k] * weights[k];
                 magnitude += fabs((double)x[i * ldx + k]) * magnitudes[k];
             }
-            const double tolerance = gamma_of((double)columns + 3) * magnitude + rounded_x(format, m) * magnitude +
-                                     flushed(format, m, (double)columns, &w, n, x + i * ldx);
-            if (rounded_x(format, m) > 0 && isnan(y[i * ldy + n]) && infinity_meets_subnormal(&w, n, x + i * ldx))
-                continue;
+            const double rounded = check_rounded_x(c->table, format, m);
+            const double tolerance =
+                (gamma_of((double)columns + 3) + rounded) * magnitude + flushed(rounded > 0, &w, n, x + i * ldx);
+            if (rounded > 0 && isnan(y[i * ldy + n]) && infinity_meets_subnormal(&w, n, x + i * ldx)) continue;
             check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
             check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
                         2 * tolerance);
@@ -179,7 +186,7 @@ static kernel_q8 quantized_rows(check *c, const kernel_matrix *w, size_t m, cons
                    check_alloc(c, count * sizeof(int32_t))};
     c->reference->quantize_q8(m, w->columns, w->group, x, ldx, &q);
     if (s % 5 != 4 || count == 0) return q;
-    const int end = s % 2 ? 127 : -127, code = w->format == KERNEL_INT4 ? 0xff : s % 3 ? 0x81 : 0x7f;
+    const int end = s % 2 ? 127 : -127, code = s % 3 ? 0x80 : w->format == KERNEL_INT4 ? 0xff : 0x7f;
     const size_t groups = kernel_row_scales(w), step = w->group ? w->group : w->columns;
     for (size_t i = 0; i < m; i++) {
         for (size_t k = 0; k < w->columns; k++) q.values[i * row + k] = (int8_t)end;
@@ -193,10 +200,8 @@ static kernel_q8 quantized_rows(check *c, const kernel_matrix *w, size_t m, cons
     return q;
 }
 
-/* The products inside a group are summed exactly, inside a row-long one in parts of at least 256 columns. What rounds: the
- * product of the two scales, a lane's integer times it, its conversion where it exceeds 2^24, the minimum's product with
- * scale and sum, the additions of the G parts and their minimums, of at most 16 lanes (4 levels) and the bias: 2 G + 9
- * roundings of terms whose magnitudes add up to no more than what is summed here. */
+/* Terms whose magnitudes add up to no more than what is summed here are rounded so often, and lose a smallest float each
+ * time at the most, twice where a scale multiplies it. */
 static void check_q8_shape(check *c, kernel_format format, const matmul_shape *shape, size_t s, size_t group,
                            bool minimums)
 {
@@ -213,7 +218,7 @@ static void check_q8_shape(check *c, kernel_format format, const matmul_shape *s
     CHECK_CALL(c->reference->matmul_q8[format](&w, m, &q, reference, ldy));
     check_gaps(c, y, m, rows, shape->gap);
     const size_t groups = kernel_row_scales(&w), row = kernel_row_bytes(KERNEL_INT8, columns);
-    const size_t parts = group ? groups : columns / 256 + 1;
+    const double roundings = check_q8_roundings(&w);
     double *values = check_output(c, m * columns * sizeof *values); /* of x */
     for (size_t at = 0; at < m * columns; at++) {
         const size_t i = at / columns, k = at % columns;
@@ -230,7 +235,7 @@ static void check_q8_shape(check *c, kernel_format format, const matmul_shape *s
             sum += weights[k] * value;
             magnitude += fabs(magnitudes[k] * value);
         }
-        const double tolerance = gamma_of(2 * (double)parts + 9) * magnitude + 4 * ((double)parts + 1) * SMALLEST;
+        const double tolerance = gamma_of(roundings) * magnitude + 2 * roundings * SMALLEST;
         check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
         check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
                     2 * tolerance);

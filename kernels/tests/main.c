@@ -141,10 +141,12 @@ static void check_rung(kernel_isa isa, const settings *s, totals *t)
     kernel_table_fill(&table, isa);
     check_table(&table, kernel_isa_name(isa), "", s, t);
 #if defined(__x86_64__)
-    /* What a CPU with AVX-512 and no VNNI would run is not in that table here. */
-    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_VNNI) {
-        kernel_table_init_avx512(&table, cpu_flags() & ~(uint32_t)CPU_AVX512_VNNI);
-        check_table(&table, "no-vnni", "matmul_int", s, t);
+    /* What a CPU with AVX-512 and neither VNNI nor BF16 (a Skylake) would run is not in that table here. */
+    const uint32_t newer = CPU_AVX512_VNNI | CPU_AVX512_BF16;
+    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & newer) {
+        kernel_table_fill_for(&table, isa, cpu_flags() & ~newer);
+        check_table(&table, "avx512-plain", "matmul_int", s, t);
+        check_table(&table, "avx512-plain", "matmul_bf16", s, t);
     }
 #elif defined(__aarch64__)
     /* Likewise what CPUs without its newer instructions would run. */
