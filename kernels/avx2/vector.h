@@ -11,7 +11,6 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define VECTOR_REGISTER "v" /* in the words of inline assembly */
-#define RUNG(name) name##_avx2
 
 typedef __m256 vf;
 typedef __m256i vi;
@@ -20,13 +19,14 @@ typedef __m128 v4;
 /* Tiles, in registers: 16 of them. */
 enum {
     LANES = 8,
-    DOT_ROWS = 8, /* rows of w against one row of x */
-    DOT_X = 2,    /* rows of x against four rows of w */
+    DOT_ROWS = 4, /* rows of w side by side: vf_sum4 */
+    DOT_X = 2,    /* rows of x against them */
     PANEL_VECTORS = 2,
-    PANEL_ROWS = 6, /* rows of x: 12 sums, 2 weights */
-    Q8_MOST_M =
-        4, /* integer products: rows of x by panels of w; the sums in float leave the registers between groups */
-    Q8_MOST_V = 2,
+    PANEL_ROWS = 6,   /* rows of x: 12 sums, 2 weights */
+    Q8_STREAMS = 2,   /* integer products, few rows of x: panels of w side by side */
+    Q8_MANY_ROWS = 4, /* many: rows of x by panels of w, 8 sums; those in float leave the registers between groups */
+    Q8_MANY_PANELS = 2,
+    Q8_TALL_ROWS = 4,
     VALUE_VECTORS = 2, /* attention: 4 rows x 2 vectors of the output */
     CHAINS = 12,       /* peaks: more than latency times units, fewer than registers */
 };
@@ -312,6 +312,10 @@ static ALWAYS_INLINE vi vi_shift_left(vi a, int bits)
 static ALWAYS_INLINE vi vi_shift_right(vi a, int bits)
 {
     return _mm256_srai_epi32(a, bits);
+}
+static ALWAYS_INLINE vi vi_sub8(vi a, vi b)
+{
+    return _mm256_sub_epi8(a, b);
 }
 static ALWAYS_INLINE vi vi_sub32(vi a, vi b)
 {

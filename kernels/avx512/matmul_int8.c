@@ -3,13 +3,9 @@
 
 #include "kernels/avx512/dot_pairs.h"
 #include "kernels/avx512/kernels_avx512.h"
-#include "kernels/c/kernels_c.h"
-#include "kernels/simd/matmul_q8.h"
+#include "kernels/simd/matmul_q8_many.h"
 
 void matmul_int8_avx512(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    if (w->interleave == LANES && w->columns > 0)
-        matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
-    else
-        matmul_int8_c(w, m, x, y, ldy);
+    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
 }

@@ -11,7 +11,6 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define VECTOR_REGISTER "v" /* in the words of inline assembly */
-#define RUNG(name) name##_avx512
 
 typedef __m512 vf;
 typedef __m512i vi;
@@ -20,12 +19,14 @@ typedef __m128 v4;
 /* Tiles, in registers: 32 of them. */
 enum {
     LANES = 16,
-    DOT_ROWS = 8, /* rows of w against one row of x */
-    DOT_X = 4,    /* rows of x against four rows of w */
+    DOT_ROWS = 4, /* rows of w side by side: vf_sum4 */
+    DOT_X = 4,    /* rows of x against them */
     PANEL_VECTORS = 2,
-    PANEL_ROWS = 12, /* rows of x: 24 sums, 2 weights */
-    Q8_MOST_M = 6,   /* integer products: rows of x by panels of w, 12 sums in int32, 12 in float, 2 weights */
-    Q8_MOST_V = 2,
+    PANEL_ROWS = 12,  /* rows of x: 24 sums, 2 weights */
+    Q8_STREAMS = 2,   /* integer products, few rows of x: panels of w side by side */
+    Q8_MANY_ROWS = 4, /* many: rows of x by panels of w, 12 sums in int32, 12 in float, 3 weights */
+    Q8_MANY_PANELS = 3,
+    Q8_TALL_ROWS = 8,  /* 24 sums in int32 */
     VALUE_VECTORS = 4, /* attention: 4 rows x 4 vectors of the output */
     CHAINS = 12,       /* peaks: more than latency times units, fewer than registers */
 };
@@ -273,6 +274,10 @@ static ALWAYS_INLINE vi vi_shift_left(vi a, int bits)
 static ALWAYS_INLINE vi vi_shift_right(vi a, int bits)
 {
     return _mm512_srai_epi32(a, (unsigned)bits);
+}
+static ALWAYS_INLINE vi vi_sub8(vi a, vi b)
+{
+    return _mm512_sub_epi8(a, b);
 }
 static ALWAYS_INLINE vi vi_sub32(vi a, vi b)
 {

@@ -8,6 +8,8 @@
 #define Q8_TARGET
 #define Q8_INT8_OFFSET 0
 #define q8_int8(stored) (stored)
+#define Q8_FLIPS_X 0
+#define Q8_INT4_SIGNED 1
 #define q8_dot_int8 dot_product
 #define q8_dot_int4 dot_product
 

@@ -1,15 +1,11 @@
 /* matmul_int8.c - the product of int8 weights with int8 activations, by sums of int16 pairs. */
 #include "kernels/neon/vector.h"
 
-#include "kernels/c/kernels_c.h"
 #include "kernels/neon/dot_pairs.h"
 #include "kernels/neon/kernels_neon.h"
-#include "kernels/simd/matmul_q8.h"
+#include "kernels/simd/matmul_q8_many.h"
 
 void matmul_int8_neon(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    if (w->interleave == LANES && w->columns > 0)
-        matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
-    else
-        matmul_int8_c(w, m, x, y, ldy);
+    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
 }

@@ -1,23 +1,16 @@
 /* matmul_q8_dotprod.c - the integer products by sdot, where the machine has it: four multiply-adds a lane. */
 #include "kernels/neon/vector.h"
 
-#include "kernels/c/kernels_c.h"
 #include "kernels/neon/dot_product.h"
 #include "kernels/neon/kernels_neon.h"
-#include "kernels/simd/matmul_q8.h"
+#include "kernels/simd/matmul_q8_many.h"
 
 void matmul_int8_dotprod(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    if (w->interleave == LANES && w->columns > 0)
-        matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
-    else
-        matmul_int8_c(w, m, x, y, ldy);
+    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
 }
 
 void matmul_int4_dotprod(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    if (w->interleave == LANES && w->columns > 0)
-        matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
-    else
-        matmul_int4_c(w, m, x, y, ldy);
+    matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
 }

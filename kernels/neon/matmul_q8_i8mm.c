@@ -16,19 +16,28 @@ enum {
     MM_PANELS = 2, /* of LANES rows */
     MM_COLUMNS = 8,
     MM_STEPS = KERNEL_GROUP / MM_COLUMNS,
-    MM_X = 2 * MM_COLUMNS,     /* bytes of a pair in one step */
-    MM_W = LANES * MM_COLUMNS, /* and of a panel */
-    MM_PAIR_STRIDE = 2 * Q8_X_STRIDE,
+    MM_X = 2 * MM_COLUMNS,               /* bytes of a pair in one step */
+    MM_W = LANES * MM_COLUMNS,           /* and of a panel */
+    MM_SPAN = 1024,                      /* columns at once */
+    MM_BLOCK = 96,                       /* rows of x at once */
+    MM_PAIR_STRIDE = 2 * (MM_SPAN + 64), /* rows a power of two apart would share the sets of the L1 cache */
 };
 
 /* A span of w's panels, and of a block of x. */
 typedef struct mm_span {
-    _Alignas(64) uint8_t w[MM_PANELS][Q8_SPAN / MM_COLUMNS][MM_W];
-    int8_t x[Q8_BLOCK / 2 * MM_PAIR_STRIDE];
+    _Alignas(64) uint8_t w[MM_PANELS][MM_SPAN / MM_COLUMNS][MM_W];
+    int8_t x[MM_BLOCK / 2 * MM_PAIR_STRIDE];
     q8_block block;
     size_t rows;                 /* of x */
     size_t blocks, group_blocks; /* runs of KERNEL_GROUP columns; those of a group */
 } mm_span;
+
+/* Where a tile of y begins. */
+typedef struct mm_output {
+    float *y;
+    size_t ldy, columns; /* columns of y that are there; the tile may be wider */
+    const float *bias;   /* what y begins with in the first span, NULL after */
+} mm_output;
 
 /* to[step] = rows 0 and 1, rows 2 and 3 of a panel over eight columns, as signed bytes. */
 static void unpack_panel(kernel_format format, const uint8_t *from, size_t blocks, uint8_t to[][MM_W])
@@ -57,7 +66,7 @@ static void pair_rows(kernel_format format, const kernel_matrix *w, const kernel
                       size_t width, mm_span *span)
 {
     q8_block *block = &span->block;
-    q8_block_fill(format, w, x, first, span->rows, column, width, NULL, block);
+    q8_block_fill(w, x, first, span->rows, column, width, format == KERNEL_INT4 && !w->minimums ? 8 : 0, block);
     for (size_t i = 0; i < span->rows + span->rows % 2; i++) {
         const int8_t *from = block->values + i * block->stride;
         int8_t *to = span->x + i / 2 * MM_PAIR_STRIDE + i % 2 * MM_COLUMNS;
@@ -110,7 +119,7 @@ static ALWAYS_INLINE vf mm_scale(const q8_block *x, size_t at, const q8_panel *p
 
 /* y (+)= 2 P rows of x, from row `row` of the block on, times V panels; `rows` of them are there. */
 static ALWAYS_INLINE void mm_tile(const int P, const int V, const bool minimums, const mm_span *span, size_t row,
-                                  size_t rows, const q8_panel *panels, const q8_output *out)
+                                  size_t rows, const q8_panel *panels, const mm_output *out)
 {
     const q8_block *block = &span->block;
     const int8_t *x = span->x + row / 2 * MM_PAIR_STRIDE;
@@ -152,13 +161,14 @@ static ALWAYS_INLINE void mm_tile(const int P, const int V, const bool minimums,
     for (int i = 0; i < 2 * P; i++) {
         if ((size_t)i >= rows) break;
 #pragma GCC unroll 2
-        for (int v = 0; v < V; v++) q8_add(out, i, v, acc[i][v]);
+        for (int v = 0; v < V; v++)
+            add_to_row(out->y + (size_t)i * out->ldy, out->columns, out->bias, (size_t)v, acc[i][v]);
     }
 }
 
 /* All rows of the block against V panels. */
 static ALWAYS_INLINE void mm_rows(const int V, const bool minimums, const mm_span *span, const q8_panel *panels,
-                                  q8_output out)
+                                  mm_output out)
 {
     size_t i = 0;
     /* The last tile may lack its last row. */
@@ -185,7 +195,7 @@ static ALWAYS_INLINE void mm_span_product(kernel_format format, const bool minim
             panels[v] = q8_panel_at(format, w, n / LANES + v, column);
             unpack_panel(format, panels[v].values, span->blocks, span->w[v]);
         }
-        const q8_output out = {y + n, ldy, lanes, column == 0 ? bias : NULL};
+        const mm_output out = {y + n, ldy, lanes, column == 0 ? bias : NULL};
         if (count == MM_PANELS)
             mm_rows(MM_PANELS, minimums, span, panels, out);
         else
@@ -198,12 +208,12 @@ static ALWAYS_INLINE void matmul_mm(kernel_format format, const kernel_matrix *w
                                     float *y, size_t ldy)
 {
     mm_span span;
-    for (size_t k = 0; k < w->columns; k += Q8_SPAN) {
-        const size_t width = w->columns - k < Q8_SPAN ? w->columns - k : Q8_SPAN;
+    for (size_t k = 0; k < w->columns; k += MM_SPAN) {
+        const size_t width = w->columns - k < MM_SPAN ? w->columns - k : MM_SPAN;
         span.blocks = kernel_groups(width, KERNEL_GROUP);
         span.group_blocks = w->group ? w->group / KERNEL_GROUP : span.blocks;
-        for (size_t i = 0; i < m; i += Q8_BLOCK) {
-            span.rows = m - i < Q8_BLOCK ? m - i : Q8_BLOCK;
+        for (size_t i = 0; i < m; i += MM_BLOCK) {
+            span.rows = m - i < MM_BLOCK ? m - i : MM_BLOCK;
             pair_rows(format, w, x, i, k, width, &span);
             if (format == KERNEL_INT4 && w->minimums)
                 mm_span_product(format, true, w, k, &span, y + i * ldy, ldy);
@@ -215,7 +225,7 @@ static ALWAYS_INLINE void matmul_mm(kernel_format format, const kernel_matrix *w
 
 void matmul_int8_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW)
+    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW_INT8)
         matmul_mm(KERNEL_INT8, w, m, x, y, ldy);
     else
         matmul_int8_dotprod(w, m, x, y, ldy);
@@ -223,7 +233,7 @@ void matmul_int8_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, floa
 
 void matmul_int4_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
 {
-    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW)
+    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW_INT8)
         matmul_mm(KERNEL_INT4, w, m, x, y, ldy);
     else
         matmul_int4_dotprod(w, m, x, y, ldy);

@@ -19,13 +19,14 @@ typedef float32x4_t v4;
 /* Tiles, in registers: 32 of them. */
 enum {
     LANES = 4,
-    DOT_ROWS = 8, /* rows of w against one row of x */
-    DOT_X = 4,    /* rows of x against four rows of w */
+    DOT_ROWS = 4, /* rows of w side by side: vf_sum4 */
+    DOT_X = 4,    /* rows of x against them */
     PANEL_VECTORS = 4,
-    PANEL_ROWS = 6, /* rows of x: 24 sums, 4 weights */
-    Q8_MOST_M =
-        4, /* integer products: rows of x by panels of w: 16 sums, 8 weights; those in float leave the registers */
-    Q8_MOST_V = 4,
+    PANEL_ROWS = 6,   /* rows of x: 24 sums, 4 weights */
+    Q8_STREAMS = 4,   /* integer products, few rows of x: panels of w side by side */
+    Q8_MANY_ROWS = 4, /* many: rows of x by panels of w, 16 sums, 4 weights; those in float leave the registers */
+    Q8_MANY_PANELS = 4,
+    Q8_TALL_ROWS = 4,
     VALUE_VECTORS = 4, /* attention: 4 rows x 4 vectors of the output */
     CHAINS = 24,       /* peaks: more than latency (4 cycles) times units (up to 4), fewer than registers */
 };
@@ -288,6 +289,10 @@ static ALWAYS_INLINE vi vi_shift_right(vi a, int bits)
 static ALWAYS_INLINE vi vi_add32(vi a, vi b)
 {
     return vaddq_s32(a, b);
+}
+static ALWAYS_INLINE vi vi_sub8(vi a, vi b)
+{
+    return vreinterpretq_s32_s8(vsubq_s8(vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b)));
 }
 static ALWAYS_INLINE vi vi_sub32(vi a, vi b)
 {

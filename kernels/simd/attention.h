@@ -66,18 +66,18 @@ typedef struct softmax_state {
 static ALWAYS_INLINE void add_quad_scores(const row_group *g, const weight_rows *quad, size_t d, size_t width, size_t j,
                                           softmax_state *s)
 {
-    v4 sums[DOT_X][DOT_ROWS / 4];
+    v4 sums[DOT_X];
     const float *query = g->query + d;
     size_t r = 0;
     for (; r + DOT_X <= g->rows; r += DOT_X) {
-        dot_tile(KERNEL_F32, 4, DOT_X, quad, 0, width, query + r * g->query_stride, g->query_stride, sums);
+        dot_tile(KERNEL_F32, DOT_X, quad, 0, 0, width, query + r * g->query_stride, g->query_stride, sums);
         for (size_t i = 0; i < DOT_X; i++) {
-            v4_store(s->scores[r + i] + j, v4_add(v4_load(s->scores[r + i] + j), sums[i][0]));
+            v4_store(s->scores[r + i] + j, v4_add(v4_load(s->scores[r + i] + j), sums[i]));
         }
     }
     for (; r < g->rows; r++) {
-        dot_tile(KERNEL_F32, 4, 1, quad, 0, width, query + r * g->query_stride, g->query_stride, sums);
-        v4_store(s->scores[r] + j, v4_add(v4_load(s->scores[r] + j), sums[0][0]));
+        dot_tile(KERNEL_F32, 1, quad, 0, 0, width, query + r * g->query_stride, g->query_stride, sums);
+        v4_store(s->scores[r] + j, v4_add(v4_load(s->scores[r] + j), sums[0]));
     }
 }
 
@@ -114,15 +114,16 @@ static ALWAYS_INLINE void block_scores(kernel_format format, const row_group *g,
 {
     size_t j = 0;
     for (; j + 4 <= count; j += 4) {
-        v4 sums[DOT_X][DOT_ROWS / 4];
+        v4 sums[DOT_X];
         size_t r = 0;
         for (; r + DOT_X <= g->rows; r += DOT_X) {
-            dot_tile(format, 4, DOT_X, keys, first + j, width, g->query + r * g->query_stride, g->query_stride, sums);
-            for (size_t i = 0; i < DOT_X; i++) v4_store(s->scores[r + i] + j, sums[i][0]);
+            dot_tile(format, DOT_X, keys, first + j, 0, width, g->query + r * g->query_stride, g->query_stride, sums);
+            for (size_t i = 0; i < DOT_X; i++) v4_store(s->scores[r + i] + j, sums[i]);
         }
         for (; r < g->rows; r++) {
-            dot_tile(format, 4, 1, keys, first + j, width, g->query + r * g->query_stride, g->query_stride, sums);
-            v4_store(s->scores[r] + j, sums[0][0]);
+            dot_tile(format, 1, keys, first + j, prefetch_distance(DOT_ROWS, keys->stride), width,
+                     g->query + r * g->query_stride, g->query_stride, sums);
+            v4_store(s->scores[r] + j, sums[0]);
         }
     }
     for (; j < count; j++) {

@@ -4,21 +4,22 @@
  * repeated in every lane, and nothing is ever summed across lanes. An integer sum runs over a group; then it is multiplied
  * by the scales of both sides and added to a float sum.
  *
- * The instructions want one side unsigned. It is the weights': a 4-bit code is, an int8 becomes so by flipping its top bit
- * (where Q8_INT8_OFFSET says 128). That adds 8 or 128 to every weight, hence as many times the group's sum of x to the
- * product; the integer sums begin with minus that, and so stay exact.
+ * Few rows of x (decode), here, pass over the panels as they lie, at the speed of memory: Q8_STREAMS runs of panels side by
+ * side, each read in order from its beginning to its end. Many rows: matmul_q8_many.h.
  *
- * Few rows of x (decode) pass over the panels as they lie, at the speed of memory. Many rows go in blocks of Q8_BLOCK rows by
- * a span of columns, copied to a constant distance (rows a power of two apart would share the sets of the L1 cache), past
- * which all panels go.
+ * The instructions want one side unsigned. For few rows it is the weights': a 4-bit code is, an int8 becomes so by flipping
+ * its top bit (where Q8_INT8_OFFSET says 128). That adds 8 or 128 to every weight, hence as many times the group's sum of x
+ * to the product; the integer sums begin with minus that, and so stay exact.
  *
  * Included after vector.h, with Q8_TARGET (what functions may use beyond the rung's flags), Q8_INT8_OFFSET, q8_int8(stored)
- * (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x) and q8_dot_int4(acc, codes, x) defined. */
+ * (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x), q8_dot_int4(acc, codes, x) and what matmul_q8_many.h asks for
+ * defined. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 
-#include "kernels/kernels.h"
+#include "kernels/c/kernels_c.h"
 #include "kernels/simd/prefetch.h"
+#include "kernels/simd/tile_output.h"
 
 #include <string.h>
 
@@ -26,12 +27,10 @@
 
 enum {
     Q8_VECTOR = LANES * 4,
-    Q8_FEW = 8,         /* rows of x that count as few */
-    Q8_FEW_SPAN = 8192, /* columns at once for few rows */
-    Q8_BLOCK = 96,      /* rows of x at once for many */
-    Q8_SPAN = 1024,     /* columns at once for many: 32 KiB of two panels of INT8 in 512-bit vectors */
-    Q8_X_STRIDE = Q8_SPAN + 64,
-    Q8_BLOCK_GROUPS = 3072 /* Q8_FEW * Q8_FEW_SPAN / 32; more than Q8_BLOCK * Q8_SPAN / 32 */
+    Q8_FEW_INT8 = 8, /* rows of x that count as few: making panels ready pays later where there is more to do */
+    Q8_FEW_INT4 = 24,
+    Q8_FEW_ROWS = 4,       /* against Q8_STREAMS panels at once */
+    Q8_BLOCK_GROUPS = 9216 /* Q8_BLOCK * Q8_SPAN / 32, matmul_q8_many.h */
 };
 
 /* Some rows of x, some columns. */
@@ -71,13 +70,25 @@ static Q8_INLINE vi q8_dot(kernel_format format, vi sum, vi w, vi x)
 /* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, eight at a time: two vectors of INT8, or
  * the low and the high four bits of one of INT4, which meet the first and the second half of the columns. */
 static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V, const uint8_t *const *w,
-                                 const int8_t *x, size_t stride, vi sum[][Q8_MOST_V])
+                                 const int8_t *x, size_t stride, vi sum[][Q8_STREAMS])
 {
     const bool int4 = format == KERNEL_INT4;
+#ifdef Q8_INT4_IN_16_BITS
+    vi pairs[Q8_FEW_ROWS][Q8_STREAMS];
+#pragma GCC unroll 16
+    for (int i = 0; i < M && int4; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) pairs[i][v] = vi_zero();
+    }
+#define Q8_DOT(sum, pairs, w, x)                                                                                       \
+    (int4 ? (void)(pairs = q8_add_pairs(pairs, w, x)) : (void)(sum = q8_dot_int8(sum, w, x)))
+#else
+#define Q8_DOT(sum, pairs, w, x) (sum = q8_dot(format, sum, w, x))
+#endif
 #pragma GCC unroll 4
     for (size_t q = 0; q < KERNEL_GROUP / 8; q++) {
         const int8_t *first = x + (int4 ? q * 4 : q * 8), *second = first + (int4 ? KERNEL_GROUP / 2 : 4);
-        vi one[Q8_MOST_V], two[Q8_MOST_V];
+        vi one[Q8_STREAMS], two[Q8_STREAMS];
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
             const uint8_t *at = w[v] + (int4 ? q : 2 * q) * Q8_VECTOR;
@@ -90,63 +101,51 @@ static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V,
         for (int i = 0; i < M; i++) {
             const vi xs = vi_set1_from(first + (size_t)i * stride);
 #pragma GCC unroll 4
-            for (int v = 0; v < V; v++) sum[i][v] = q8_dot(format, sum[i][v], one[v], xs);
+            for (int v = 0; v < V; v++) Q8_DOT(sum[i][v], pairs[i][v], one[v], xs);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
             const vi xs = vi_set1_from(second + (size_t)i * stride);
 #pragma GCC unroll 4
-            for (int v = 0; v < V; v++) sum[i][v] = q8_dot(format, sum[i][v], two[v], xs);
+            for (int v = 0; v < V; v++) Q8_DOT(sum[i][v], pairs[i][v], two[v], xs);
         }
     }
-}
-
-/* Where a tile of y begins, and what it holds before: `bias` (LANES * V floats) in the first span, NULL after. */
-typedef struct q8_output {
-    float *y;
-    size_t ldy, columns; /* columns of y that are there; the tile may be wider */
-    const float *bias;
-} q8_output;
-
-static Q8_INLINE void q8_add(const q8_output *out, const int i, const int v, vf sum)
-{
-    if (out->columns <= (size_t)v * LANES) return;
-    const size_t count = out->columns - (size_t)v * LANES;
-    float *y = out->y + (size_t)i * out->ldy + (size_t)v * LANES;
-    if (count >= LANES) {
-        vf_store(y, vf_add(sum, vf_load(out->bias ? out->bias + v * LANES : y)));
-    } else {
-        const vf before = out->bias ? vf_load(out->bias + v * LANES) : vf_load_part(y, count);
-        vf_store_part(y, count, vf_add(sum, before));
+#ifdef Q8_INT4_IN_16_BITS
+#pragma GCC unroll 16
+    for (int i = 0; i < M && int4; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) sum[i][v] = q8_sum_pairs(sum[i][v], pairs[i][v]);
     }
+#endif
+#undef Q8_DOT
 }
+
+/* Where the product of a row of x with some panels goes. */
+typedef struct q8_output {
+    float *y[Q8_STREAMS];          /* by panel */
+    const float *bias[Q8_STREAMS]; /* LANES floats that y begins with in the first span, NULL after */
+    size_t columns[Q8_STREAMS];    /* of y that are there */
+    size_t ldy;
+} q8_output;
 
 /* y (+)= M rows of x, from row `row` of the block on, times V panels; `blocks` runs of KERNEL_GROUP columns in groups of
  * `group_blocks`. */
-static Q8_INLINE void q8_tile(kernel_format format, const int M, const int V, const bool minimums, size_t blocks,
-                              size_t group_blocks, const q8_block *x, size_t row, const q8_panel *panels,
-                              const q8_output *out)
+static Q8_INLINE void q8_few_tile(kernel_format format, const int M, const int V, const bool minimums, size_t blocks,
+                                  size_t group_blocks, const q8_block *x, size_t row, const q8_panel *panels,
+                                  const q8_output *out)
 {
-    vf acc[Q8_MOST_M][Q8_MOST_V];
+    vf acc[Q8_FEW_ROWS][Q8_STREAMS];
 #pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) acc[i][v] = vf_zero();
-    }
-    /* What the tile will be added to may be far away by now. */
-    if (!out->bias) {
-#pragma GCC unroll 16
-        for (int i = 0; i < M; i++) {
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) prefetch(out->y + (size_t)i * out->ldy + (size_t)v * LANES);
-        }
     }
     const size_t step = q8_block_bytes(format);
     const int8_t *values = x->values + row * x->stride;
     size_t b = 0;
     for (size_t g = 0; b < blocks; g++) {
         const size_t at = row * x->groups + g;
-        vi sum[Q8_MOST_M][Q8_MOST_V];
+        vi sum[Q8_FEW_ROWS][Q8_STREAMS];
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
             const vi start = vi_set1_from(x->start + at + (size_t)i * x->groups);
@@ -155,12 +154,12 @@ static Q8_INLINE void q8_tile(kernel_format format, const int M, const int V, co
         }
         const size_t end = blocks - b < group_blocks ? blocks : b + group_blocks;
         for (; b < end; b++) {
-            const uint8_t *w[Q8_MOST_V];
+            const uint8_t *w[Q8_STREAMS];
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++) w[v] = panels[v].values + b * step;
             q8_columns(format, M, V, w, values + b * KERNEL_GROUP, x->stride, sum);
         }
-        vf scale[Q8_MOST_V];
+        vf scale[Q8_STREAMS];
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) scale[v] = vf_load_f16(panels[v].scales + g * LANES);
 #pragma GCC unroll 16
@@ -181,7 +180,8 @@ static Q8_INLINE void q8_tile(kernel_format format, const int M, const int V, co
 #pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
-        for (int v = 0; v < V; v++) q8_add(out, i, v, acc[i][v]);
+        for (int v = 0; v < V; v++)
+            add_to_row(out->y[v] + (row + (size_t)i) * out->ldy, out->columns[v], out->bias[v], 0, acc[i][v]);
     }
 }
 
@@ -194,24 +194,22 @@ static Q8_INLINE int32_t q8_sum(const int8_t *values, size_t count)
     return sum;
 }
 
-/* Rows [first, first + rows) of x over `width` columns from `column` on; copied into `copy` unless that is NULL. */
-static Q8_INLINE void q8_block_fill(kernel_format format, const kernel_matrix *w, const kernel_q8 *x, size_t first,
-                                    size_t rows, size_t column, size_t width, int8_t *copy, q8_block *block)
+/* Rows [first, first + rows) of x over `width` columns from `column` on; `offset` is what the weights will have added. */
+static Q8_INLINE void q8_block_fill(const kernel_matrix *w, const kernel_q8 *x, size_t first, size_t rows,
+                                    size_t column, size_t width, int offset, q8_block *block)
 {
     const size_t row_bytes = kernel_row_bytes(KERNEL_INT8, w->columns), groups = kernel_row_scales(w);
-    const int offset = format == KERNEL_INT8 ? Q8_INT8_OFFSET : w->minimums ? 0 : 8;
-    const size_t padded = kernel_row_bytes(KERNEL_INT8, width), from = w->group ? column / w->group : 0;
+    const size_t from = w->group ? column / w->group : 0;
     block->groups = kernel_groups(width, w->group);
-    block->values = copy ? copy : x->values + first * row_bytes + column;
-    block->stride = copy ? Q8_X_STRIDE : row_bytes;
+    block->values = x->values + first * row_bytes + column;
+    block->stride = row_bytes;
     for (size_t i = 0; i < rows; i++) {
         const int8_t *values = x->values + (first + i) * row_bytes + column;
         const float *scales = x->scales + (first + i) * groups + from;
         const int32_t *sums = x->sums + (first + i) * groups + from;
-        if (copy) memcpy(copy + i * Q8_X_STRIDE, values, padded);
         const size_t to = i * block->groups;
         if (w->group == 0) { /* a span may be a part of the group: its own sum */
-            const int32_t sum = width == w->columns ? sums[0] : q8_sum(values, padded);
+            const int32_t sum = width == w->columns ? sums[0] : q8_sum(values, kernel_row_bytes(KERNEL_INT8, width));
             block->scales[to] = scales[0];
             block->start[to] = -offset * sum;
             block->sums[to] = scales[0] * (float)sum;
@@ -228,84 +226,61 @@ static Q8_INLINE void q8_block_fill(kernel_format format, const kernel_matrix *w
 /* ---- the loops ---- */
 
 /* All rows of the block against V panels. */
-static Q8_INLINE void q8_rows(kernel_format format, const int V, const bool minimums, const bool many, size_t blocks,
-                              size_t group_blocks, const q8_block *x, size_t rows, const q8_panel *panels,
-                              q8_output out)
+static Q8_INLINE void q8_few_rows(kernel_format format, const int V, const bool minimums, size_t blocks,
+                                  size_t group_blocks, const q8_block *x, size_t rows, const q8_panel *panels,
+                                  const q8_output *out)
 {
     size_t i = 0;
 #define Q8_STEP(M)                                                                                                     \
-    for (; i + (M) <= rows; i += (M), out.y += (M)*out.ldy)                                                            \
-    q8_tile(format, (M), V, minimums, blocks, group_blocks, x, i, panels, &out)
-    if (many) Q8_STEP(Q8_MOST_M);
-    if (Q8_MOST_M > 4) Q8_STEP(4);
+    for (; i + (M) <= rows; i += (M)) q8_few_tile(format, (M), V, minimums, blocks, group_blocks, x, i, panels, out)
+    Q8_STEP(Q8_FEW_ROWS);
     Q8_STEP(2);
     Q8_STEP(1);
 #undef Q8_STEP
 }
 
 /* All panels against the block: columns [column, column + width) of w. */
-static Q8_INLINE void q8_panels(kernel_format format, const bool minimums, const bool many, const kernel_matrix *w,
-                                const q8_block *x, size_t rows, size_t column, size_t width, float *y, size_t ldy)
+static Q8_INLINE void q8_few_panels(kernel_format format, const bool minimums, const kernel_matrix *w,
+                                    const q8_block *x, size_t rows, size_t column, size_t width, float *y, size_t ldy)
 {
     const size_t blocks = kernel_groups(width, KERNEL_GROUP);
     const size_t group_blocks = w->group ? w->group / KERNEL_GROUP : blocks;
-    for (size_t n = 0; n < w->rows;) {
-        const size_t left = w->rows - n;
-        _Alignas(64) float bias[Q8_MOST_V * LANES] = {0};
-        q8_panel panels[Q8_MOST_V];
-        const bool wide = left > (Q8_MOST_V - 1) * LANES;
-        const size_t count = wide ? Q8_MOST_V : 1, lanes = left < count * LANES ? left : count * LANES;
-        if (w->bias) memcpy(bias, w->bias + n, lanes * sizeof *bias);
-        for (size_t v = 0; v < count; v++) panels[v] = q8_panel_at(format, w, n / LANES + v, column);
-        const q8_output out = {y + n, ldy, lanes, column == 0 ? bias : NULL};
-        if (wide)
-            q8_rows(format, Q8_MOST_V, minimums, many, blocks, group_blocks, x, rows, panels, out);
+    const size_t panels = (w->rows + LANES - 1) / LANES, run = panels / Q8_STREAMS;
+    _Alignas(64) float bias[Q8_STREAMS][LANES];
+    q8_panel panel[Q8_STREAMS];
+    q8_output out = {.ldy = ldy};
+    /* One panel of each run; what is left over comes one by one. */
+    for (size_t n = 0; n < panels;) {
+        const int count = n < run ? Q8_STREAMS : 1;
+        for (int v = 0; v < count; v++) {
+            const size_t at = n + (size_t)v * run, left = w->rows - at * LANES;
+            out.columns[v] = left < LANES ? left : LANES;
+            out.y[v] = y + at * LANES;
+            out.bias[v] = column == 0 ? bias[v] : NULL;
+            memset(bias[v], 0, sizeof bias[v]);
+            if (w->bias) memcpy(bias[v], w->bias + at * LANES, out.columns[v] * sizeof(float));
+            panel[v] = q8_panel_at(format, w, at, column);
+        }
+        if (count == Q8_STREAMS)
+            q8_few_rows(format, Q8_STREAMS, minimums, blocks, group_blocks, x, rows, panel, &out);
         else
-            q8_rows(format, 1, minimums, many, blocks, group_blocks, x, rows, panels, out);
-        n += count * LANES;
+            q8_few_rows(format, 1, minimums, blocks, group_blocks, x, rows, panel, &out);
+        n++;
+        if (n == run) n = run * Q8_STREAMS;
     }
 }
 
 static Q8_INLINE void matmul_q8_few(kernel_format format, const bool minimums, const kernel_matrix *w, size_t m,
                                     const kernel_q8 *x, float *y, size_t ldy)
 {
+    /* Whole groups, which have at most 128 columns, and no more of a row-long one than int32 can sum. */
+    const size_t room = Q8_BLOCK_GROUPS / m / 4 * 4 * KERNEL_GROUP, span = room < Q8_FEW_SPAN ? room : Q8_FEW_SPAN;
+    const int offset = format == KERNEL_INT8 ? Q8_INT8_OFFSET : w->minimums ? 0 : 8;
     q8_block block;
-    for (size_t k = 0; k < w->columns; k += Q8_FEW_SPAN) {
-        const size_t width = w->columns - k < Q8_FEW_SPAN ? w->columns - k : Q8_FEW_SPAN;
-        q8_block_fill(format, w, x, 0, m, k, width, NULL, &block);
-        q8_panels(format, minimums, false, w, &block, m, k, width, y, ldy);
-    }
-}
-
-static Q8_INLINE void matmul_q8_many(kernel_format format, const bool minimums, const kernel_matrix *w, size_t m,
-                                     const kernel_q8 *x, float *y, size_t ldy)
-{
-    q8_block block;
-    int8_t copy[Q8_BLOCK * Q8_X_STRIDE];
-    for (size_t k = 0; k < w->columns; k += Q8_SPAN) {
-        const size_t width = w->columns - k < Q8_SPAN ? w->columns - k : Q8_SPAN;
-        for (size_t i = 0; i < m; i += Q8_BLOCK) {
-            const size_t rows = m - i < Q8_BLOCK ? m - i : Q8_BLOCK;
-            q8_block_fill(format, w, x, i, rows, k, width, copy, &block);
-            q8_panels(format, minimums, true, w, &block, rows, k, width, y + i * ldy, ldy);
-        }
-    }
-}
-
-/* For w interleaved by LANES, with at least one column. */
-static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y,
-                                size_t ldy)
-{
-    const bool minimums = format == KERNEL_INT4 && w->minimums;
-    if (m <= Q8_FEW) {
-        if (minimums)
-            matmul_q8_few(format, true, w, m, x, y, ldy);
-        else
-            matmul_q8_few(format, false, w, m, x, y, ldy);
-    } else if (minimums) {
-        matmul_q8_many(format, true, w, m, x, y, ldy);
-    } else {
-        matmul_q8_many(format, false, w, m, x, y, ldy);
+    for (size_t k = 0; k < w->columns; k += span) {
+        const size_t width = w->columns - k < span ? w->columns - k : span;
+        q8_block_fill(w, x, 0, m, k, width, offset, &block);
+        q8_few_panels(format, minimums, w, &block, m, k, width, y, ldy);
     }
 }
 

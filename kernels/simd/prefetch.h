@@ -20,4 +20,10 @@ static ALWAYS_INLINE void prefetch(const void *p)
     __builtin_prefetch(p);
 }
 
+/* What is needed only later, into the L2 cache. */
+static ALWAYS_INLINE void prefetch_next(const void *p)
+{
+    __builtin_prefetch(p, 0, 2);
+}
+
 #endif
