@@ -139,9 +139,10 @@ typedef void kernel_route_fn(const kernel_router *r, const float *logits, float 
 
 /* A convolution of one image, channels first. out = floor((in + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1. */
 typedef struct kernel_conv2d {
-    size_t in_channels, out_channels, groups;             /* both channels are multiples of groups */
-    size_t height, width;                                 /* of the input */
-    size_t kernel[2], stride[2], padding[2], dilation[2]; /* vertical, horizontal; padding is of zeros */
+    size_t in_channels, out_channels, groups; /* both channels are multiples of groups */
+    size_t height, width;                     /* of the input */
+    /* Vertical, horizontal. Padding is of zeros, which may be left out: a weight that is not finite need not show there. */
+    size_t kernel[2], stride[2], padding[2], dilation[2];
     const float *weight; /* [out_channels][in_channels / groups][kernel[0]][kernel[1]] */
     const float *bias;   /* [out_channels]; NULL: none */
 } kernel_conv2d;

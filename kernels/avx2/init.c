@@ -22,6 +22,7 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->rms_norm = rms_norm_avx2;
     table->layer_norm = layer_norm_avx2;
     table->softmax = softmax_avx2;
+    table->conv2d = conv2d_avx2;
     table->rope_halves = rope_halves_avx2;
     table->rope_interleaved = rope_interleaved_avx2;
     table->silu = silu_avx2;
