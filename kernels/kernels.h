@@ -19,6 +19,10 @@
 
 /* The smallest group: rows of INT8 and INT4 weights and of quantised activations are padded to a multiple of it. */
 enum { KERNEL_GROUP = 32 };
+/* The most columns that one group may have, where a whole row is one: the sum of its activations, each within -127..127, is
+ * an int32. The products of a group would outgrow one long before, by up to 255 * 127 each where weights are taken as
+ * unsigned: kernels sum at most 8192 of them in int32, cutting longer rows (kernel_matmul_q8_fn). */
+enum { KERNEL_GROUP_COLUMNS = INT32_MAX / 127 };
 /* Rows and columns of an F8 matrix that share one scale, as DeepSeek-V3 publishes its weights. */
 enum { KERNEL_F8_BLOCK = 128 };
 
@@ -46,7 +50,7 @@ typedef struct kernel_matrix {
     kernel_format format;
     size_t rows;               /* N */
     size_t columns;            /* K */
-    size_t group;              /* INT8 and INT4: columns that share a scale: 32, 64, 128, or 0, a whole row */
+    size_t group;              /* INT8 and INT4: columns that share a scale: kernel_group_supported() */
     size_t interleave;         /* INT8 and INT4: 0, rows as they lie, or the rows of a panel, see above */
     const void *values;        /* [rows] rows of kernel_row_bytes(format, columns) bytes */
     const uint16_t *scales;    /* binary16 [rows][groups], groups = kernel_row_scales(); INT8 and INT4 only */
@@ -64,6 +68,9 @@ typedef struct kernel_q8 {
     int32_t *sums;  /* [m][groups]; the sum of the group's q: what an offset in w contributes, over the scale */
 } kernel_q8;
 
+/* Whether INT8 and INT4 kernels take rows of `columns` in groups of `group`: 32, 64, 128, or 0, a whole row, of at most
+ * KERNEL_GROUP_COLUMNS. They do not ask themselves. */
+bool kernel_group_supported(size_t columns, size_t group);
 /* Bytes of one row of `columns` values; 0 columns give 0. */
 size_t kernel_row_bytes(kernel_format format, size_t columns);
 /* Groups of a row of `columns` values: ceil(columns / group), 1 for group 0, 0 for 0 columns. */
@@ -91,7 +98,7 @@ typedef void kernel_matmul_fn(const kernel_matrix *w, size_t m, const float *x, 
 
 /* As kernel_matmul_fn with x quantised in w's groups (m rows of w->columns values). INT8 and INT4, interleaved by the
  * table's `interleave` or not at all (then by portable code). The products inside a group - of a whole row, inside at most
- * 2048 columns of it - are summed exactly in int32, then scaled and summed in FP32. */
+ * 8192 columns of it - are summed exactly in int32, then scaled and summed in FP32. */
 typedef void kernel_matmul_q8_fn(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy);
 
 /* Round-to-nearest-even int8 of m rows of k floats, in groups as of a matrix with `group`: scale = max|x| / 127. Fills q
