@@ -67,8 +67,10 @@ HARNESS_SOURCES := $(filter-out harness/tests/% harness/main.c,$(wildcard harnes
 LIBRARY_SOURCES := $(KERNEL_SOURCES) $(OPTIMIZER_SOURCES)
 PROGRAM_SOURCES := harness/main.c $(HARNESS_SOURCES)
 KERNEL_TESTS := $(wildcard kernels/tests/*.c)
-# Compiled once more for check-kernels, with the tile instructions modelled in C: kernels/amx/tile.h.
-MODELLED := $(if $(filter amx,$(ELSEWHERE)),,$(addprefix modelled/kernels/amx/,init.c matmul_bf16.c matmul_q8.c))
+# Compiled once more for check-kernels: with the tile instructions modelled in C (kernels/amx/tile.h), and with AVX-512's
+# form of an instruction of AVX-VNNI.
+MODELLED := $(if $(filter amx,$(ELSEWHERE)),,$(addprefix modelled/kernels/,avx2/matmul_q8_vnni.c \
+    $(addprefix amx/,init.c matmul_bf16.c matmul_q8.c)))
 OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
 HARNESS_TESTS := $(wildcard harness/tests/*.c) optimizer/tests/runner.c
 # check-kernels once more, for aarch64: elsewhere an emulator proves the neon rung. Nothing of it is sanitized.
@@ -94,7 +96,8 @@ $(BUILD)/obj/kernels/c/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) -ffp-contract=off
 $(BUILD)/obj/kernels/avx2/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2)
 $(BUILD)/obj/kernels/avx512/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512)
 $(BUILD)/obj/kernels/amx/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -mamx-tile -mamx-int8 -mamx-bf16
-$(BUILD)/obj/modelled/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -DCIUIC_TILES_MODELLED
+$(BUILD)/obj/modelled/kernels/amx/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -DCIUIC_TILES_MODELLED
+$(BUILD)/obj/modelled/kernels/avx2/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2) -DCIUIC_VNNI_EVEX
 # NEON itself is part of aarch64; what came later is compiled for in files that are named after it.
 NEON_DOTPROD := -march=armv8.2-a+dotprod
 NEON_I8MM := $(NEON_DOTPROD)+i8mm

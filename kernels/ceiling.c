@@ -105,7 +105,7 @@ double ceiling_dot_peak(kernel_isa isa, int threads, double seconds)
     peak_arithmetic_fn *loop = NULL;
     if (threads < 1 || !kernel_isa_available(isa)) return 0;
 #if defined(__x86_64__)
-    if (isa == KERNEL_ISA_AVX2) loop = peak_dot_avx2;
+    if (isa == KERNEL_ISA_AVX2) loop = cpu_flags() & CPU_AVX_VNNI ? peak_dot_avx_vnni : peak_dot_avx2;
     if (isa == KERNEL_ISA_AVX512) loop = cpu_flags() & CPU_AVX512_VNNI ? peak_dot_vnni : peak_dot_avx512;
     if (isa == KERNEL_ISA_AMX) loop = peak_dot_amx;
 #elif defined(__aarch64__)

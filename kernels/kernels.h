@@ -19,6 +19,10 @@
 
 /* The smallest group: rows of INT8 and INT4 weights and of quantised activations are padded to a multiple of it. */
 enum { KERNEL_GROUP = 32 };
+/* The most columns that one group may have, where a whole row is one: the sum of its activations, each within -127..127, is
+ * an int32. The products of a group would outgrow one long before, by up to 255 * 127 each where weights are taken as
+ * unsigned: kernels sum at most 8192 of them in int32, cutting longer rows (kernel_matmul_q8_fn). */
+enum { KERNEL_GROUP_COLUMNS = INT32_MAX / 127 };
 /* Rows and columns of an F8 matrix that share one scale, as DeepSeek-V3 publishes its weights. */
 enum { KERNEL_F8_BLOCK = 128 };
 
@@ -46,7 +50,7 @@ typedef struct kernel_matrix {
     kernel_format format;
     size_t rows;               /* N */
     size_t columns;            /* K */
-    size_t group;              /* INT8 and INT4: columns that share a scale: 32, 64, 128, or 0, a whole row */
+    size_t group;              /* INT8 and INT4: columns that share a scale: kernel_group_supported() */
     size_t interleave;         /* INT8 and INT4: 0, rows as they lie, or the rows of a panel, see above */
     const void *values;        /* [rows] rows of kernel_row_bytes(format, columns) bytes */
     const uint16_t *scales;    /* binary16 [rows][groups], groups = kernel_row_scales(); INT8 and INT4 only */
@@ -64,6 +68,9 @@ typedef struct kernel_q8 {
     int32_t *sums;  /* [m][groups]; the sum of the group's q: what an offset in w contributes, over the scale */
 } kernel_q8;
 
+/* Whether INT8 and INT4 kernels take rows of `columns` in groups of `group`: 32, 64, 128, or 0, a whole row, of at most
+ * KERNEL_GROUP_COLUMNS. They do not ask themselves. */
+bool kernel_group_supported(size_t columns, size_t group);
 /* Bytes of one row of `columns` values; 0 columns give 0. */
 size_t kernel_row_bytes(kernel_format format, size_t columns);
 /* Groups of a row of `columns` values: ceil(columns / group), 1 for group 0, 0 for 0 columns. */
@@ -139,9 +146,10 @@ typedef void kernel_route_fn(const kernel_router *r, const float *logits, float 
 
 /* A convolution of one image, channels first. out = floor((in + 2 * padding - dilation * (kernel - 1) - 1) / stride) + 1. */
 typedef struct kernel_conv2d {
-    size_t in_channels, out_channels, groups;             /* both channels are multiples of groups */
-    size_t height, width;                                 /* of the input */
-    size_t kernel[2], stride[2], padding[2], dilation[2]; /* vertical, horizontal; padding is of zeros */
+    size_t in_channels, out_channels, groups; /* both channels are multiples of groups */
+    size_t height, width;                     /* of the input */
+    /* Vertical, horizontal. Padding is of zeros, which may be left out: a weight that is not finite need not show there. */
+    size_t kernel[2], stride[2], padding[2], dilation[2];
     const float *weight; /* [out_channels][in_channels / groups][kernel[0]][kernel[1]] */
     const float *bias;   /* [out_channels]; NULL: none */
 } kernel_conv2d;

@@ -12,7 +12,8 @@ typedef double peak_arithmetic_fn(size_t rounds);
 typedef uint64_t peak_load_fn(const void *p, size_t bytes, size_t streams);
 
 peak_arithmetic_fn peak_multiply_add_c, peak_fma_avx2, peak_fma_avx512;
-peak_arithmetic_fn peak_dot_avx2, peak_dot_avx512, peak_dot_vnni, peak_bf16_avx512, peak_dot_amx, peak_bf16_amx;
+peak_arithmetic_fn peak_dot_avx2, peak_dot_avx_vnni, peak_dot_avx512, peak_dot_vnni, peak_bf16_avx512, peak_dot_amx,
+    peak_bf16_amx;
 peak_load_fn peak_load_c, peak_load_avx2, peak_load_avx512;
 peak_arithmetic_fn peak_fma_neon, peak_dot_neon, peak_dot_dotprod, peak_dot_i8mm;
 peak_load_fn peak_load_neon;

@@ -62,6 +62,11 @@ size_t kernel_row_bytes(kernel_format format, size_t columns)
     return 0;
 }
 
+bool kernel_group_supported(size_t columns, size_t group)
+{
+    return group == 0 ? columns <= KERNEL_GROUP_COLUMNS : group == 32 || group == 64 || group == 128;
+}
+
 size_t kernel_groups(size_t columns, size_t group)
 {
     if (group == 0) return columns > 0;

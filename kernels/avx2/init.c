@@ -12,12 +12,17 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx2;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx2;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_avx2;
+    if (cpu & CPU_AVX_VNNI) {
+        table->matmul_q8[KERNEL_INT8] = matmul_int8_avx_vnni;
+        table->matmul_q8[KERNEL_INT4] = matmul_int4_avx_vnni;
+    }
     table->dequantize_row = dequantize_row_avx2;
     table->matvec_transposed = matvec_transposed_avx2;
     table->quantize_q8 = quantize_q8_avx2;
     table->rms_norm = rms_norm_avx2;
     table->layer_norm = layer_norm_avx2;
     table->softmax = softmax_avx2;
+    table->conv2d = conv2d_avx2;
     table->rope_halves = rope_halves_avx2;
     table->rope_interleaved = rope_interleaved_avx2;
     table->silu = silu_avx2;

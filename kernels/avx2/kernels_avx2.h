@@ -4,14 +4,24 @@
 
 #include "kernels/kernels.h"
 
+/* The name of this compilation's kernel: by AVX-VNNI's form of an instruction, or by AVX-512's (matmul_q8_vnni.c). */
+#ifdef CIUIC_VNNI_EVEX
+#define AVX_VNNI(name) name##_avx_vnni_evex
+#else
+#define AVX_VNNI(name) name##_avx_vnni
+#endif
+
 kernel_matmul_fn matmul_f32_avx2, matmul_f16_avx2, matmul_bf16_avx2, matmul_affine8_avx2, matmul_affine4_avx2;
 kernel_matmul_q8_fn matmul_int8_avx2, matmul_int4_avx2;
+kernel_matmul_q8_fn matmul_int8_avx_vnni, matmul_int4_avx_vnni;           /* need CPU_AVX_VNNI too */
+kernel_matmul_q8_fn matmul_int8_avx_vnni_evex, matmul_int4_avx_vnni_evex; /* in check-kernels only; CPU_AVX512_VNNI */
 kernel_dequantize_row_fn dequantize_row_avx2;
 kernel_matvec_transposed_fn matvec_transposed_avx2;
 kernel_quantize_q8_fn quantize_q8_avx2;
 kernel_rms_norm_fn rms_norm_avx2;
 kernel_layer_norm_fn layer_norm_avx2;
 kernel_softmax_fn softmax_avx2;
+kernel_conv2d_fn conv2d_avx2;
 kernel_rope_fn rope_halves_avx2, rope_interleaved_avx2;
 kernel_silu_fn silu_avx2;
 kernel_swiglu_fn swiglu_avx2;

@@ -1,6 +1,9 @@
-/* init.c - the neon rung: overrides what it does better. Two extensions go unused. Arithmetic on binary16 (CPU_NEON_FP16)
- * also sums in binary16, and sums are to be FP32 (kernels.h): operands must be widened before it could help. bfloat16
- * products (CPU_NEON_BF16) would suit BF16 weights and many rows of x; here those take the FP32 path, unrounded. */
+/* init.c - the neon rung: overrides what it does better. Some extensions go unused. Arithmetic on binary16 (CPU_NEON_FP16)
+ * also sums in binary16: eight products an instruction, but sums are to be FP32 (kernels.h). Its widening form (FHM: fmlal,
+ * which sums in FP32) makes four products an instruction, no more than fmla does of floats, so that it could save only the
+ * widening, which many rows of x share anyway; and it would want x rounded to binary16, which ends at 65504. Widening
+ * binary16, e4m3's way to float included, takes no more than plain NEON has. bfloat16 products (CPU_NEON_BF16) would suit
+ * BF16 weights and many rows of x; here those take the FP32 path, unrounded. */
 #include "kernels/neon/kernels_neon.h"
 
 void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
@@ -28,6 +31,7 @@ void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
     table->rms_norm = rms_norm_neon;
     table->layer_norm = layer_norm_neon;
     table->softmax = softmax_neon;
+    table->conv2d = conv2d_neon;
     table->rope_halves = rope_halves_neon;
     table->rope_interleaved = rope_interleaved_neon;
     table->silu = silu_neon;

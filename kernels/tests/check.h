@@ -128,4 +128,9 @@ double half_value(uint16_t half);
  * and beside other people's; prints lines, or JSON members. False when a result was wrong. */
 bool bench_rung(const kernel_table *table, const char *pattern, int threads, bool json);
 
+/* ---- bench_conv2d.c ---- */
+
+/* Times the convolution of the rung, on one thread, on layers of well-known networks, if "conv2d" contains `pattern`. */
+void bench_conv2d(const kernel_table *table, const char *pattern, bool json);
+
 #endif

@@ -2,8 +2,8 @@
  * it. */
 #include "kernels/tests/check.h"
 
-static const size_t lengths[] = {0,  1,  2,  3,  5,   7,   8,   9,   15,  16,  17,   31,  32,
-                                 33, 63, 64, 65, 100, 127, 128, 256, 257, 576, 1000, 1536};
+static const size_t lengths[] = {0,  1,  2,  3,   5,   7,   8,   9,   15,  16,   17,   31,   32,   33,
+                                 63, 64, 65, 100, 127, 128, 256, 257, 576, 1000, 1536, 7168, 18432};
 enum { LENGTHS = sizeof lengths / sizeof lengths[0] };
 
 /* The sum of n squares is within gamma_n of itself, all terms being positive; its root halves that; the mean, eps, the
@@ -148,10 +148,11 @@ static void check_mul(check *c)
 /* A product and a sum: gamma_2 of the magnitudes. */
 static void check_axpy(check *c)
 {
-    for (size_t s = 0; s < LENGTHS; s++) {
-        const size_t n = lengths[s];
+    for (size_t s = 0; s < 2 * LENGTHS; s++) {
+        const size_t n = lengths[s / 2];
         check_shape(c, "n=%zu", n);
-        const float a = check_normal(c), *x = check_floats(c, n, s % 3 == 2), *before = check_floats(c, n, s % 3 == 2);
+        const float a = s % 2 ? check_awkward(c, true) : check_normal(c), *x = check_floats(c, n, s % 3 == 2),
+                    *before = check_floats(c, n, s % 3 == 2);
         check_freeze(c);
         float *y = check_copy(c, n, before);
         CHECK_CALL(c->table->axpy(n, a, x, y));

@@ -9,6 +9,10 @@ static const matmul_shape shapes[] = {
     {0, 5, 32, 0},
     {1, 0, 32, 0},
     {2, 3, 0, 1},
+    {0, 0, 0, 0},
+    {0, 40, 64, 0},
+    {40, 0, 64, 0},
+    {40, 9, 0, 3},
     {1, 1, 1, 0},
     {1, 2, 2, 0},
     {1, 3, 5, 0},
@@ -63,6 +67,12 @@ static const matmul_shape shapes[] = {
     {9, 128, 176, 0},
     {1, 24, 7168, 0},
     {34, 24, 1536, 0},
+    /* V3's dense down, output projection and kv_b; R1-Distill-Qwen-1.5B's down */
+    {1, 5, 18432, 0},
+    {9, 17, 18432, 0},
+    {2, 7, 16384, 0},
+    {5, 48, 512, 0},
+    {33, 9, 8960, 0},
 };
 
 /* Every fourth shape takes awkward values, every eighth wild ones, the rest plain. */
@@ -71,14 +81,17 @@ static weight_kind kind_of(size_t shape)
     return shape % 8 == 7 ? WEIGHTS_WILD : shape % 4 == 3 ? WEIGHTS_AWKWARD : WEIGHTS_NORMAL;
 }
 
-/* m rows, `width` values wide and gap apart, with NaN in the gaps: a kernel that reads them is found out. */
+/* m rows, `width` values wide and gap apart, with NaN in the gaps: a kernel that reads them is found out. Awkward ones
+ * have whole groups of zeros. */
 static float *random_rows(check *c, size_t m, size_t width, size_t gap, weight_kind kind)
 {
     float *x = check_alloc(c, m ? ((m - 1) * (width + gap) + width) * sizeof *x : 0);
     for (size_t i = 0; i < m; i++) {
         for (size_t k = 0; k < width; k++) {
-            x[i * (width + gap) + k] =
-                kind == WEIGHTS_NORMAL ? check_normal(c) : check_awkward(c, kind == WEIGHTS_WILD);
+            const bool zero = kind != WEIGHTS_NORMAL && (i + k / KERNEL_GROUP) % 5 == 4;
+            x[i * (width + gap) + k] = kind == WEIGHTS_NORMAL ? check_normal(c)
+                                       : zero                 ? 0.0f
+                                                              : check_awkward(c, kind == WEIGHTS_WILD);
         }
     }
     return x;
@@ -200,6 +213,20 @@ static kernel_q8 quantized_rows(check *c, const kernel_matrix *w, size_t m, cons
     return q;
 }
 
+/* The product with all rows of w but the last, as a slice whose panel holds more of them than it names: those are not
+ * written. NULL where there is no such slice. */
+static const float *multiply_slice(check *c, const kernel_matrix *stored, size_t m, const kernel_q8 *q, size_t ldy)
+{
+    if (m == 0 || stored->rows < 2) return NULL;
+    const size_t rows = stored->rows - 1;
+    const kernel_matrix slice = kernel_matrix_rows(stored, 0, rows);
+    float *y = check_output(c, ((m - 1) * ldy + rows + 1) * sizeof *y);
+    CHECK_CALL(c->table->matmul_q8[stored->format](&slice, m, q, y, ldy));
+    for (size_t i = 0; i < m; i++)
+        if (!check_untouched(y + i * ldy + rows, sizeof *y)) check_fail(c, "a slice wrote a row that it lacks");
+    return y;
+}
+
 /* Terms whose magnitudes add up to no more than what is summed here are rounded so often, and lose a smallest float each
  * time at the most, twice where a scale multiplies it. */
 static void check_q8_shape(check *c, kernel_format format, const matmul_shape *shape, size_t s, size_t group,
@@ -217,6 +244,7 @@ static void check_q8_shape(check *c, kernel_format format, const matmul_shape *s
     CHECK_CALL(c->table->matmul_q8[format](&stored, m, &q, y, ldy));
     CHECK_CALL(c->reference->matmul_q8[format](&w, m, &q, reference, ldy));
     check_gaps(c, y, m, rows, shape->gap);
+    const float *slice = multiply_slice(c, &stored, m, &q, ldy);
     const size_t groups = kernel_row_scales(&w), row = kernel_row_bytes(KERNEL_INT8, columns);
     const double roundings = check_q8_roundings(&w);
     double *values = check_output(c, m * columns * sizeof *values); /* of x */
@@ -237,6 +265,8 @@ static void check_q8_shape(check *c, kernel_format format, const matmul_shape *s
         }
         const double tolerance = gamma_of(roundings) * magnitude + 2 * roundings * SMALLEST;
         check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
+        if (slice && n + 1 < rows)
+            check_value(c, "a slice's y", i * ldy + n, (double)slice[i * ldy + n], sum, tolerance);
         check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
                     2 * tolerance);
     }
@@ -245,6 +275,10 @@ static void check_q8_shape(check *c, kernel_format format, const matmul_shape *s
 static void check_q8(check *c, kernel_format format)
 {
     static const size_t groups[] = {32, 64, 128, 0};
+    /* One group of more columns than an int32 has room for products of 255 and 127, 66311: all as large as can be. */
+    static const matmul_shape long_rows[] = {{1, 3, 70000, 0}, {9, 2, 70017, 1}};
+    for (size_t s = 0; s < 4; s++)
+        check_q8_shape(c, format, &long_rows[s / 2], 4 + 5 * (s % 2), 0, format == KERNEL_INT4 && s % 2);
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
             check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);

@@ -3,6 +3,7 @@
 #include "kernels/tests/check.h"
 #if defined(__x86_64__)
 #include "kernels/amx/kernels_amx.h"
+#include "kernels/avx2/kernels_avx2.h"
 #endif
 
 #include <time.h>
@@ -101,7 +102,7 @@ static void report(const check *c, bool json, bool first)
                c->complaint);
         return;
     }
-    printf("%-18s %-12s %4zu shapes  error/tolerance %-8.3g %-44s %s\n", c->kernel, c->rung, c->calls, c->worst,
+    printf("%-18s %-14s %4zu shapes  error/tolerance %-8.3g %-44s %s\n", c->kernel, c->rung, c->calls, c->worst,
            c->worst_shape, failed ? "FAIL" : "PASS");
     if (failed) printf("    %s: %s (%zu failures)\n", c->worst_shape, c->complaint, c->failures);
     fflush(stdout);
@@ -135,32 +136,6 @@ static void check_table(const kernel_table *table, const char *rung, const char 
     }
 }
 
-static void check_rung(kernel_isa isa, const settings *s, totals *t)
-{
-    kernel_table table;
-    kernel_table_fill(&table, isa);
-    check_table(&table, kernel_isa_name(isa), "", s, t);
-#if defined(__x86_64__)
-    /* What a CPU with AVX-512 and neither VNNI nor BF16 (a Skylake) would run is not in that table here. */
-    const uint32_t newer = CPU_AVX512_VNNI | CPU_AVX512_BF16;
-    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & newer) {
-        kernel_table_fill_for(&table, isa, cpu_flags() & ~newer);
-        check_table(&table, "avx512-plain", "matmul_int", s, t);
-        check_table(&table, "avx512-plain", "matmul_bf16", s, t);
-    }
-#elif defined(__aarch64__)
-    /* Likewise what CPUs without its newer instructions would run. */
-    if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_I8MM) {
-        kernel_table_fill_for(&table, isa, cpu_flags() & ~(uint32_t)CPU_NEON_I8MM);
-        check_table(&table, "neon-dotprod", "matmul_int", s, t);
-    }
-    if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_DOTPROD) {
-        kernel_table_fill_for(&table, isa, CPU_NEON);
-        check_table(&table, "neon-plain", "matmul_int", s, t);
-    }
-#endif
-}
-
 /* The flags in words, comma-separated. */
 static void name_flags(uint32_t flags, char *out, size_t size)
 {
@@ -178,6 +153,56 @@ static void skip_rung(const char *rung, uint32_t missing, totals *t)
     name_flags(missing, names, sizeof names);
     fprintf(stderr, "check-kernels: SKIPPED rung %s: this CPU or its operating system lacks %s\n", rung, names);
     t->skipped++;
+}
+
+#if defined(__x86_64__)
+/* The avx2 rung's integer products as a CPU without AVX-VNNI runs them and as one with it does: one of the two is in the
+ * rung's table here. Where that is not AVX-VNNI, its kernels are checked with AVX-512's form of the instruction, if that is
+ * there. */
+static void check_avx_vnni(const settings *s, totals *t)
+{
+    kernel_table table;
+    if (!strstr("matmul_int8", s->pattern) && !strstr("matmul_int4", s->pattern)) return;
+    if (cpu_flags() & CPU_AVX_VNNI) {
+        kernel_table_fill_for(&table, KERNEL_ISA_AVX2, cpu_flags() & ~(uint32_t)CPU_AVX_VNNI);
+        check_table(&table, "avx2-no-vnni", "matmul_int", s, t);
+        return;
+    }
+    skip_rung("avx2 with AVX-VNNI", CPU_AVX_VNNI, t);
+    if (!(cpu_flags() & CPU_AVX512) || !(cpu_flags() & CPU_AVX512_VNNI)) return;
+    fprintf(stderr,
+            "check-kernels: avx2-evex: its kernels with AVX-512's form of vpdpbusd: this proves what they compute, "
+            "not AVX-VNNI's own form of it, nor any speed\n");
+    kernel_table_fill(&table, KERNEL_ISA_AVX2);
+    table.matmul_q8[KERNEL_INT8] = matmul_int8_avx_vnni_evex;
+    table.matmul_q8[KERNEL_INT4] = matmul_int4_avx_vnni_evex;
+    check_table(&table, "avx2-evex", "matmul_int", s, t);
+}
+#endif
+
+static void check_rung(kernel_isa isa, const settings *s, totals *t)
+{
+    kernel_table table;
+    kernel_table_fill(&table, isa);
+    check_table(&table, kernel_isa_name(isa), "", s, t);
+#if defined(__x86_64__)
+    if (isa == KERNEL_ISA_AVX2) check_avx_vnni(s, t);
+    /* What a CPU with AVX-512 and no VNNI would run is not in that table here. */
+    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_VNNI) {
+        kernel_table_init_avx512(&table, cpu_flags() & ~(uint32_t)CPU_AVX512_VNNI);
+        check_table(&table, "avx512-no-vnni", "matmul_int", s, t);
+    }
+#elif defined(__aarch64__)
+    /* Likewise what CPUs without its newer instructions would run. */
+    if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_I8MM) {
+        kernel_table_fill_for(&table, isa, cpu_flags() & ~(uint32_t)CPU_NEON_I8MM);
+        check_table(&table, "neon-dotprod", "matmul_int", s, t);
+    }
+    if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_DOTPROD) {
+        kernel_table_fill_for(&table, isa, CPU_NEON);
+        check_table(&table, "neon-plain", "matmul_int", s, t);
+    }
+#endif
 }
 
 /* The amx rung's own kernels over a model of its instructions. */
@@ -236,6 +261,7 @@ int main(int argc, char **argv)
         kernel_table table;
         kernel_table_fill(&table, (kernel_isa)isa);
         if (!bench_rung(&table, s.pattern, s.threads, s.json)) t.failed++;
+        bench_conv2d(&table, s.pattern, s.json);
     }
     if (s.json)
         printf("}\n");

@@ -200,6 +200,8 @@ static ciuic_status validate_op(const graph *g, int index, const bool *written)
     if (op->heads == 0) return bad_op(g, index, "it has no heads");
     if (op->kind == GRAPH_ATTENTION && (op->kv_heads == 0 || op->heads % op->kv_heads != 0))
         return bad_op(g, index, "its query heads are no multiple of its key heads");
+    if (op->kind == GRAPH_ROPE && op->head_width % 2 != 0)
+        return bad_op(g, index, "it rotates pairs, and its heads are of odd width");
     for (int i = 0; i < GRAPH_MAX_INPUTS; i++) {
         const graph_operand *in = &op->in[i];
         if (in->value == GRAPH_NONE) continue;

@@ -178,7 +178,7 @@ typedef struct graph_q8_need {
 } graph_q8_need;
 
 /* Puts GRAPH_QUANTIZE before every matmul whose weight is stored in a format that needs quantised activations
- * (`needs[weight]`); with `share`, matmuls that read the same operand in the same groups read the same quantised value. */
+ * (`needs[weight]`), and refuses groups that no kernel takes; with `share`, matmuls that read the same operand in the same groups read the same quantised value. */
 ciuic_status graph_insert_quantize(graph *g, const graph_q8_need *needs, bool share);
 
 #endif

@@ -2,6 +2,7 @@
  * so that its buffer is planned like any other and several matmuls of one input can share it. Part of lowering. */
 #include <stdlib.h>
 
+#include "kernels/kernels.h"
 #include "optimizer/error.h"
 #include "optimizer/graph/graph.h"
 
@@ -54,8 +55,30 @@ static int append_quantized(graph *g, const graph_op *op, size_t group, bool sha
     return graph_add_op(g, &reader);
 }
 
+/* What no kernel multiplies is refused here: kernels do not ask. */
+static ciuic_status check_groups(const graph *g, const graph_q8_need *needs)
+{
+    for (int i = 0; i < g->op_count; i++) {
+        if (!reads_q8(&g->ops[i], needs)) continue;
+        const graph_weight *w = &g->weights[g->ops[i].weight];
+        const size_t group = needs[g->ops[i].weight].group;
+        if (kernel_group_supported(w->columns, group)) continue;
+        if (group == 0)
+            return ciuic_fail(
+                CIUIC_ERROR_UNSUPPORTED,
+                "%s: rows of %zu columns cannot be quantised as one group; expected at most %d columns, or "
+                "groups of %d",
+                w->name[0], w->columns, KERNEL_GROUP_COLUMNS, KERNEL_GROUP);
+        return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
+                          "%s: groups of %zu columns have no kernels; expected 32, 64, 128, or 0 for whole rows",
+                          w->name[0], group);
+    }
+    return CIUIC_OK;
+}
+
 ciuic_status graph_insert_quantize(graph *g, const graph_q8_need *needs, bool share)
 {
+    CIUIC_TRY(check_groups(g, needs));
     graph_op *old = g->ops;
     const int count = g->op_count;
     g->ops = NULL;

@@ -139,6 +139,18 @@ static graph_q8_need q8_need(const bound_weight *w)
     return (graph_q8_need){.quantised = true, .group = w->parts[0].group};
 }
 
+/* A table may come from the caller, and lack what the portable rung has for every format. */
+static ciuic_status check_kernels(const ciuic_model *model, const graph_weight *w, const bound_weight *bound)
+{
+    if (bound->parts == NULL) return CIUIC_OK;
+    const kernel_matrix *m = &bound->parts[0];
+    const kernel_table *k = &model->kernels;
+    const bool quantised = kernel_row_scales(m) > 0;
+    if (quantised ? k->quantize_q8 && k->matmul_q8[m->format] : k->matmul[m->format] != NULL) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: the kernels in use (%s) have none for weights in %s", w->name[0],
+                      model->options.isa, kernel_format_name(m->format));
+}
+
 static ciuic_status bind_weights(ciuic_model *model, plan *p)
 {
     const size_t count = (size_t)p->g->weight_count;
@@ -151,6 +163,7 @@ static ciuic_status bind_weights(ciuic_model *model, plan *p)
     for (size_t i = 0; i < count && status == CIUIC_OK;
          i++) { /* fused and dead operations leave unused weights behind */
         if (used[i]) status = weight_store_bind(model->weights, &p->g->weights[i], &p->weights[i]);
+        if (status == CIUIC_OK && used[i]) status = check_kernels(model, &p->g->weights[i], &p->weights[i]);
         if (status == CIUIC_OK && used[i]) needs[i] = q8_need(&p->weights[i]);
     }
     if (status == CIUIC_OK) status = graph_insert_quantize(p->g, needs, model->options.graph);

@@ -180,6 +180,11 @@ static void odd_heads(graph *g)
     for (int i = 0; i < g->op_count; i++)
         if (g->ops[i].kind == GRAPH_ATTENTION) g->ops[i].kv_heads = 3;
 }
+static void odd_rotation(graph *g)
+{
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == GRAPH_ROPE) g->ops[i].head_width--;
+}
 static const damage damages[] = {
     {"operations in the wrong order", swap_first_ops, "read before it is written"},
     {"an unbound input", unbind_input, "an input is no value"},
@@ -188,6 +193,7 @@ static const damage damages[] = {
     {"no logits", lose_output, "logits are not computed"},
     {"two writers of one value", write_twice, "written before"},
     {"query heads that do not divide", odd_heads, "no multiple"},
+    {"pairs that do not come out", odd_rotation, "of odd width"},
 };
 
 static void test_validation(void)
@@ -203,11 +209,57 @@ static void test_validation(void)
     }
 }
 
+/* Groups that kernels take, and those that they do not: refused by the matrix's name before there is a plan. A group of
+ * KERNEL_GROUP_COLUMNS sums to at most 127 * 16909320 = 2147483640, below 2^31; one column more may not. */
+static void test_groups(void)
+{
+    static const struct {
+        size_t columns, group; /* 0 columns: the model's own */
+        const char *words;     /* NULL: allowed */
+    } table[] = {
+        {0, 32, NULL},
+        {0, 64, NULL},
+        {0, 128, NULL},
+        {0, 0, NULL},
+        {16909320, 0, NULL},
+        {16909321, 0, "model.layers.0.self_attn.q_proj: rows of 16909321 columns cannot be quantised as one group"},
+        {16909321, 32, NULL},
+        {SIZE_MAX, 0, "cannot be quantised as one group; expected at most 16909320"},
+        {0, 1, "groups of 1 columns have no kernels; expected 32, 64, 128"},
+        {0, 16, "groups of 16 columns"},
+        {0, 33, "groups of 33 columns"},
+        {0, 256, "groups of 256 columns"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        graph *g = NULL;
+        if (!build("datasets/golden/deepseek-llm", GRAPH_DECODE, GRAPH_CACHE_EXPANDED, &g)) return;
+        graph_q8_need *needs = calloc((size_t)g->weight_count, sizeof *needs);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(needs);
+        int weight = GRAPH_NONE;
+        for (int op = 0; op < g->op_count && weight == GRAPH_NONE; op++)
+            if (g->ops[op].kind == GRAPH_MATMUL) weight = g->ops[op].weight;
+        needs[weight] = (graph_q8_need){.quantised = true, .group = table[i].group};
+        if (table[i].columns > 0) { /* and its input as wide, so that nothing else is wrong */
+            g->weights[weight].columns = table[i].columns;
+            for (int v = 0; v < g->value_count; v++) g->values[v].width = SIZE_MAX;
+        }
+        const ciuic_status status = graph_insert_quantize(g, needs, true);
+        CHECK(status == (table[i].words ? CIUIC_ERROR_UNSUPPORTED : CIUIC_OK), "%zu columns, group %zu: status %d: %s",
+              table[i].columns, table[i].group, (int)status, ciuic_last_error());
+        if (table[i].words != NULL)
+            CHECK(strstr(ciuic_last_error(), table[i].words) != NULL, "\"%s\" lacks \"%s\"", ciuic_last_error(),
+                  table[i].words);
+        free(needs);
+        graph_free(g);
+    }
+}
+
 static const test_case cases[] = {
     {"decode graph before and after", test_decode_passes},
     {"last row", test_last_row},
     {"fold norms", test_fold_norms},
     {"passes on every architecture", test_passes_everywhere},
     {"validation", test_validation},
+    {"groups", test_groups},
 };
 TEST_SUITE(graph, cases);

@@ -141,7 +141,51 @@ static void test_failed_growth(void)
     free(arena.data);
 }
 
+/* The largest sizes that config.json may state (2^24 a width, 2^31 positions and ids), in every architecture's graph: no
+ * width or size wraps around to something small that could be had. */
+static void test_largest_sizes(void)
+{
+    static const char *const files[] = {"datasets/golden/deepseek-llm/config.json",
+                                        "datasets/golden/deepseek-v2-lite/config.json",
+                                        "datasets/golden/deepseek-v3/config.json"};
+    const size_t most = (size_t)1 << 24, positions = INT32_MAX;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        model_config c;
+        CU_ASSERT_EQUAL_FATAL(model_config_read(files[i], &c), CIUIC_OK);
+        const bool mla = model_type_has_mla(c.type);
+        c.vocabulary = c.max_position = positions;
+        c.hidden_size = c.intermediate_size = c.heads = c.kv_heads = most;
+        c.head_dim = mla ? 2 * most : most;
+        if (mla) c.kv_lora_rank = c.qk_nope_head_dim = c.qk_rope_head_dim = c.v_head_dim = most;
+        if (mla) c.experts = c.experts_per_token = c.moe_intermediate_size = most, c.shared_experts = 1u << 16;
+        if (c.q_lora_rank > 0) c.q_lora_rank = most;
+        for (int cache = GRAPH_CACHE_EXPANDED; cache <= (mla ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED); cache++) {
+            graph *g = NULL;
+            buffers b = {0};
+            kv_cache kv;
+            rope_table rope;
+            arena_block arena = {0};
+            CHECK(graph_build(&c, GRAPH_PREFILL, (graph_cache)cache, &g) == CIUIC_OK, "%s: %s", files[i],
+                  ciuic_last_error());
+            if (g == NULL) continue;
+            CU_ASSERT_EQUAL(buffers_create(&b, g), CIUIC_OK);
+            CU_ASSERT_EQUAL(buffers_prepare(&b, positions, positions, &arena), CIUIC_ERROR_UNSUPPORTED);
+            CU_ASSERT_EQUAL(buffers_prepare(&b, positions, positions, NULL), CIUIC_ERROR_UNSUPPORTED);
+            CU_ASSERT_EQUAL(kv_cache_create(&kv, KERNEL_CACHE_F16, 1u << 16, positions, g->cache_width, false),
+                            CIUIC_ERROR_UNSUPPORTED);
+            CU_ASSERT_EQUAL(rope_table_create(&rope, &c.rope, most, positions), CIUIC_ERROR_UNSUPPORTED);
+            /* heads * (positions + block) + 64, in floats: below 2^58 bytes */
+            CU_ASSERT_TRUE(attention_scratch(g, positions, positions) > positions);
+            CU_ASSERT_TRUE(attention_scratch(g, positions, positions) < (size_t)1 << 58);
+            CU_ASSERT_TRUE(attention_partials(g, positions, 4096) < (size_t)1 << 61);
+            buffers_free(&b);
+            graph_free(g);
+        }
+    }
+}
+
 static const test_case cases[] = {
+    {"largest sizes", test_largest_sizes},
     {"failed growth", test_failed_growth},
     {"arena: random lifetimes", test_arena_property},
     {"arena: known plans", test_arena_known},

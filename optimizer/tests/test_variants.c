@@ -336,6 +336,15 @@ static void test_refusals(void)
     ciuic_model *fast = NULL;
     CU_ASSERT_EQUAL(ciuic_optimize(s.model, &unknown, &fast, NULL), CIUIC_ERROR_USAGE);
     CU_ASSERT_PTR_NULL(fast);
+    /* A caller's table that lacks what the format needs: refused before anything runs. */
+    kernel_table kernels;
+    kernel_table_fill(&kernels, KERNEL_ISA_C);
+    kernels.matmul_q8[KERNEL_INT4] = NULL;
+    const ciuic_options lacking = {.quantize = CIUIC_QUANTIZE_INT4, .kernels = &kernels};
+    CU_ASSERT_EQUAL(ciuic_optimize(s.model, &lacking, &fast, NULL), CIUIC_ERROR_UNSUPPORTED);
+    CHECK(strstr(ciuic_last_error(), "the kernels in use (c) have none for weights in int4") != NULL, "%s",
+          ciuic_last_error());
+    CU_ASSERT_PTR_NULL(fast);
     free(logits);
     golden_session_free(&s);
     golden_close(&g);

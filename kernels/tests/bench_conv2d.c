@@ -1,0 +1,104 @@
+/* bench_conv2d.c - the speed of convolutions on layers of well-known networks, against the peak of FP32 arithmetic: of each
+ * byte of input and weight much is made, so that arithmetic is the ceiling, but for depthwise ones, which only move. */
+#include "kernels/ceiling.h"
+#include "kernels/tests/check.h"
+
+#include <time.h>
+
+enum { FEWEST = 3, MOST = 25 };
+static const double layer_seconds = 0.5;
+
+typedef struct bench_layer {
+    const char *name;
+    size_t in, out, groups, side, kernel, stride, padding;
+} bench_layer;
+
+static const bench_layer layers[] = {
+    {"resnet50 stem 7x7/2", 3, 64, 1, 224, 7, 2, 3},
+    {"resnet50 3x3", 64, 64, 1, 56, 3, 1, 1},
+    {"resnet50 3x3/2", 128, 128, 1, 56, 3, 2, 1},
+    {"resnet50 1x1", 64, 256, 1, 56, 1, 1, 0},
+    {"resnet50 3x3 at 7x7", 512, 512, 1, 7, 3, 1, 1},
+    {"mobilenet depthwise 3x3", 144, 144, 144, 56, 3, 1, 1},
+    {"mobilenet depthwise 3x3/2", 144, 144, 144, 56, 3, 2, 1},
+    {"vit patches 14x14/14", 3, 768, 1, 224, 14, 14, 0},
+};
+
+static double seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static float *normal_floats(check *c, size_t count)
+{
+    float *x = check_alloc(c, count * sizeof *x);
+    for (size_t i = 0; i < count; i++) x[i] = check_normal(c);
+    return x;
+}
+
+static double median_seconds(check *c, const kernel_conv2d *conv, const float *x, float *y)
+{
+    double times[MOST];
+    size_t rounds = 0;
+    for (double spent = 0; rounds < FEWEST || (rounds < MOST && spent < layer_seconds); spent += times[rounds++]) {
+        const double start = seconds_now();
+        c->table->conv2d(conv, x, 0, conv->out_channels, y);
+        times[rounds] = seconds_now() - start;
+    }
+    qsort(times, rounds, sizeof *times, ascending);
+    return times[rounds / 2];
+}
+
+static void bench_layer_of(check *c, const bench_layer *l, double peak, bool json)
+{
+    kernel_conv2d conv = {.in_channels = l->in,
+                          .out_channels = l->out,
+                          .groups = l->groups,
+                          .height = l->side,
+                          .width = l->side,
+                          .kernel = {l->kernel, l->kernel},
+                          .stride = {l->stride, l->stride},
+                          .padding = {l->padding, l->padding},
+                          .dilation = {1, 1}};
+    size_t rows, columns;
+    kernel_conv2d_size(&conv, &rows, &columns);
+    const size_t taps = l->in / l->groups * l->kernel * l->kernel, outputs = l->out * rows * columns;
+    const float *x = normal_floats(c, l->in * l->side * l->side);
+    conv.weight = normal_floats(c, l->out * taps);
+    float *y = check_output(c, outputs * sizeof *y);
+    const double seconds = median_seconds(c, &conv, x, y), rate = 2.0 * (double)taps * (double)outputs / seconds;
+    const double bytes = (double)((l->in * l->side * l->side + l->out * taps + outputs) * sizeof(float)) / seconds;
+    const char *isa = kernel_isa_name(c->table->isa);
+    if (json)
+        printf(",\n    {\"kernel\": \"conv2d\", \"isa\": \"%s\", \"layer\": \"%s\", \"median_s\": %.6g, "
+               "\"bytes_per_s\": %.6g, \"operations_per_s\": %.6g, \"share_of_arithmetic\": %.4f}",
+               isa, l->name, seconds, bytes, rate, peak > 0 ? rate / peak : 0);
+    else
+        printf("conv2d %-7s %-24s %9.1f us %6.1f GB/s %6.1f Gop/s %3.0f%% of arithmetic\n", isa, l->name, seconds * 1e6,
+               bytes * 1e-9, rate * 1e-9, peak > 0 ? 100 * rate / peak : 0);
+    fflush(stdout);
+}
+
+void bench_conv2d(const kernel_table *table, const char *pattern, bool json)
+{
+    if (!strstr("conv2d", pattern)) return;
+    const double peak = ceiling_fma_peak(table->isa, 1, 0.1);
+    if (json)
+        printf(",\n  \"bench_conv2d_%s\": [{\"fma_peak\": %.6g}", kernel_isa_name(table->isa), peak);
+    else
+        printf("%s, one thread: peak of FP32: %.1f Gop/s\n", kernel_isa_name(table->isa), peak * 1e-9);
+    for (size_t i = 0; i < sizeof layers / sizeof layers[0]; i++) {
+        check c = {.kernel = "bench", .rung = kernel_isa_name(table->isa), .table = table, .random = 1};
+        bench_layer_of(&c, &layers[i], peak, json);
+        check_release(&c);
+    }
+    if (json) printf("]");
+}
