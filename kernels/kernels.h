@@ -84,8 +84,10 @@ const char *kernel_format_name(kernel_format format);
 /* ---- kernel types ----------------------------------------------------------------------------------------------- */
 
 /* y[i][n] = sum over k of x[i][k] * w[n][k] + bias[n]; i < m; x: [m] rows ldx floats apart, y: [m] rows ldy apart.
- * Accumulates in FP32. For every format but INT8 and INT4. With BF16 weights and m >= KERNEL_BF16_ROWS a rung may round x
- * to bfloat16, too, where that lets it use bfloat16 dot products (subnormal numbers then count as zero). */
+ * Accumulates in FP32. For every format but INT8 and INT4. With BF16 or F8 weights and m >= KERNEL_BF16_ROWS a rung may
+ * round x to bfloat16, too, where that lets it use bfloat16 dot products (subnormal numbers then count as zero). With F8
+ * weights the scale of a block may meet x or the block's sum instead of the codes, 2^8 times as large: a scale, or its
+ * product with an x, that reaches 2^120 may give an infinity or a NaN where w's own values are finite. */
 enum { KERNEL_BF16_ROWS = 9 };
 typedef void kernel_matmul_fn(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy);
 

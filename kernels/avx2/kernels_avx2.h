@@ -5,6 +5,7 @@
 #include "kernels/kernels.h"
 
 kernel_matmul_fn matmul_f32_avx2, matmul_f16_avx2, matmul_bf16_avx2, matmul_affine8_avx2, matmul_affine4_avx2;
+kernel_matmul_fn matmul_f8_avx2;
 kernel_matmul_q8_fn matmul_int8_avx2, matmul_int4_avx2;
 kernel_dequantize_row_fn dequantize_row_avx2;
 kernel_matvec_transposed_fn matvec_transposed_avx2;

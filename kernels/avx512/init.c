@@ -8,11 +8,16 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_F32] = matmul_f32_avx512;
     table->matmul[KERNEL_F16] = matmul_f16_avx512;
     table->matmul[KERNEL_BF16] = matmul_bf16_avx512;
+    table->matmul[KERNEL_F8] = matmul_f8_avx512;
     table->matmul[KERNEL_AFFINE8] = matmul_affine8_avx512;
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx512;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx512;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_avx512;
     if (cpu & CPU_AVX512_BF16) table->matmul[KERNEL_BF16] = matmul_bf16_dot;
+    if (cpu & CPU_AVX512_VBMI) {
+        table->matmul[KERNEL_F8] = matmul_f8_vbmi;
+        if (cpu & CPU_AVX512_BF16) table->matmul[KERNEL_F8] = matmul_f8_dot;
+    }
     if (cpu & CPU_AVX512_VNNI) {
         table->matmul_q8[KERNEL_INT8] = matmul_int8_vnni;
         table->matmul_q8[KERNEL_INT4] = matmul_int4_vnni;

@@ -165,7 +165,6 @@ static double worst_error(const bench *b, int e, size_t m)
     const kernel_matrix *w = &b->plain[e];
     const size_t groups = kernel_row_scales(w), row = kernel_row_bytes(KERNEL_INT8, w->columns);
     const double columns = (double)w->columns, parts = entries[e].group ? (double)groups : columns / 256 + 1;
-    const bool rounded = w->format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS;
     double worst = 0;
     multiply_all(b, e, m);
     for (size_t at = 0; at < 2 * OUTPUTS; at++) {
@@ -179,7 +178,7 @@ static double worst_error(const bench *b, int e, size_t m)
             magnitude += weight_magnitude(w, n, k) * fabs(x);
         }
         const double most = quantised(e) ? gamma_of(2 * parts + 9) * magnitude
-                                         : (gamma_of(columns + 3) + (rounded ? 0x1p-8 * (1 + 0x1p-8) : 0)) * magnitude;
+                                         : (gamma_of(columns + 3) + check_rounded_x(w->format, m)) * magnitude;
         const double error = fabs((double)b->y[i * w->rows + n] - sum) / most;
         if (!(error <= worst)) worst = error; /* a NaN stays */
     }
@@ -204,7 +203,7 @@ static double median(double *times, size_t n)
 static double peak_of(const bench *b, int e, size_t m)
 {
     if (quantised(e)) return b->dot;
-    return entries[e].format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS && b->bf16 > b->fma ? b->bf16 : b->fma;
+    return check_rounded_x(entries[e].format, m) > 0 && b->bf16 > b->fma ? b->bf16 : b->fma;
 }
 
 static void print_line(bench *b, int e, size_t m, bench_times *t)

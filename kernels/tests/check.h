@@ -115,6 +115,9 @@ double weight_value(const kernel_matrix *w, size_t row, size_t column);
 double weight_magnitude(const kernel_matrix *w, size_t row, size_t column);
 double half_value(uint16_t half);
 
+/* Of the magnitudes of a product's terms: what rounding x to bfloat16 may cost on any rung that does so with m rows. */
+double check_rounded_x(kernel_format format, size_t m);
+
 /* ---- bench.c ---- */
 
 /* Times the products of the rung whose name ("matmul_int8/32") contains `pattern` on real shapes, on `threads` threads

@@ -36,6 +36,8 @@ static const matmul_shape shapes[] = {
     {6, 33, 128, 0},
     {7, 12, 100, 5},
     {8, 16, 33, 1},
+    {3, 9, 1100, 1},
+    {7, 18, 2500, 0},
     {11, 15, 64, 0},
     {12, 16, 64, 7},
     {13, 33, 200, 1},
@@ -102,22 +104,36 @@ static void row_values(const kernel_matrix *w, size_t row, double *value, double
 }
 
 /* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
- * the weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal
- * floats. */
-/* With BF16 weights and many rows a rung may round x to bfloat16: 2^-8 of every product, a little more with the roundings of
- * the sum. */
-static double rounded_x(kernel_format format, size_t m)
+ * the weight is rounded on the way (affine), or x or a block's sum with a block's scale (F8); each operation may lose a
+ * smallest float where it leaves the normal floats. F8: x times a scale may lose one too, which then meets a code; kernels
+ * convert codes times 2^-8, which leaves them below 2, and take the scale times 2^8. */
+/* With BF16 or F8 weights and many rows a rung may round x to bfloat16: 2^-8 of every product, a little more with the
+ * roundings of the sum. */
+double check_rounded_x(kernel_format format, size_t m)
 {
-    return format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS ? 0x1p-8 * (1 + 0x1p-8) : 0;
+    const bool rounds = (format == KERNEL_BF16 || format == KERNEL_F8) && m >= KERNEL_BF16_ROWS;
+    return rounds ? 0x1p-8 * (1 + 0x1p-8) : 0;
 }
 
-/* What underflow costs: a smallest float an operation; where subnormals count as zero, a smallest normal float an operation,
- * and all of a product with a subnormal factor. */
+/* What a block's sum is multiplied by at most, where codes are converted times 2^-8. */
+static double largest_block_scale(const kernel_matrix *w, size_t row)
+{
+    const size_t blocks = kernel_groups(w->columns, KERNEL_F8_BLOCK);
+    double largest = 0x1p8;
+    for (size_t b = 0; w->block_scales && b < blocks; b++) {
+        const size_t at = (w->block_row + row) / KERNEL_F8_BLOCK * blocks + b;
+        largest = fmax(largest, 0x1p8 * fabs((double)w->block_scales[at]));
+    }
+    return largest;
+}
+
+/* What underflow costs: a smallest float an operation; where subnormals count as zero, a smallest normal float an operation -
+ * of F8, times the scale that follows it - and all of a product with a subnormal factor. */
 static double flushed(kernel_format format, size_t m, double columns, const kernel_matrix *w, size_t row,
                       const float *x)
 {
-    if (rounded_x(format, m) == 0) return 2 * (columns + 1) * SMALLEST;
-    double lost = 2 * (columns + 1) * (double)FLT_MIN;
+    if (check_rounded_x(format, m) == 0) return 2 * (columns + 1) * SMALLEST;
+    double lost = 2 * (columns + 1) * (double)FLT_MIN * (format == KERNEL_F8 ? largest_block_scale(w, row) : 1);
     for (size_t k = 0; k < w->columns; k++) {
         const double a = fabs((double)x[k]), b = weight_magnitude(w, row, k);
         if ((a < (double)FLT_MIN || b < (double)FLT_MIN) && isfinite(a) && isfinite(b)) lost += a * b;
@@ -159,13 +175,57 @@ static void check_float(check *c, kernel_format format)
                 sum += (double)x[i * ldx + k] * weights[k];
                 magnitude += fabs((double)x[i * ldx + k]) * magnitudes[k];
             }
-            const double tolerance = gamma_of((double)columns + 3) * magnitude + rounded_x(format, m) * magnitude +
+            const double tolerance = gamma_of((double)columns + 3) * magnitude +
+                                     check_rounded_x(format, m) * magnitude +
                                      flushed(format, m, (double)columns, &w, n, x + i * ldx);
-            if (rounded_x(format, m) > 0 && isnan(y[i * ldy + n]) && infinity_meets_subnormal(&w, n, x + i * ldx))
+            if (check_rounded_x(format, m) > 0 && isnan(y[i * ldy + n]) && infinity_meets_subnormal(&w, n, x + i * ldx))
                 continue;
             check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
             check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
                         2 * tolerance);
+        }
+    }
+}
+
+/* Every code of e4m3, NaNs and zeros of both signs included, alone in its row but for zeros. x is a small whole number,
+ * bfloat16 or not, and the scale a power of two or none: nothing rounds, and every bit must be right but those of a NaN. */
+static void check_f8_codes(check *c)
+{
+    enum { CODES = 256 };
+    static const size_t row_counts[] = {1, 2, 5, 8, 9, 16, 40}, widths[] = {1, 70, 200};
+    for (size_t s = 0; s < 2 * sizeof widths / sizeof widths[0]; s++) {
+        const size_t columns = widths[s / 2], blocks = kernel_groups(columns, KERNEL_F8_BLOCK);
+        uint8_t codes[CODES * 200];
+        float scales[3 * 2];
+        for (size_t i = 0; i < 3 * blocks; i++) scales[i] = ldexpf(1, (int)i - 3);
+        for (size_t i = 0; i < CODES * columns; i++) codes[i] = i % 3 ? 0 : 0x80;
+        for (size_t n = 0; n < CODES; n++) codes[n * columns + n * 7 % columns] = (uint8_t)n;
+        for (size_t j = 0; j < sizeof row_counts / sizeof row_counts[0]; j++) {
+            const size_t m = row_counts[j];
+            check_shape(c, "m=%zu K=%zu, %s", m, columns, s % 2 ? "powers of two" : "no scales");
+            uint8_t *values = check_alloc(c, CODES * columns);
+            memcpy(values, codes, CODES * columns);
+            float *block_scales = check_alloc(c, sizeof scales), *x = check_alloc(c, m * columns * sizeof *x);
+            memcpy(block_scales, scales, sizeof scales);
+            for (size_t i = 0; i < m * columns; i++) x[i] = (float)(i / columns % 5 + 1);
+            const kernel_matrix w = {.format = KERNEL_F8,
+                                     .rows = CODES,
+                                     .columns = columns,
+                                     .values = values,
+                                     .block_scales = s % 2 ? block_scales : NULL,
+                                     .block_row = s % 2 ? 77 : 0};
+            check_freeze(c);
+            float *y = check_output(c, m * CODES * sizeof *y), *row = check_output(c, columns * sizeof *row);
+            CHECK_CALL(c->table->matmul[KERNEL_F8](&w, m, x, columns, y, CODES));
+            for (size_t at = 0; at < m * CODES; at++) {
+                const size_t n = at % CODES, i = at / CODES;
+                check_value(c, "y", at, (double)y[at], weight_value(&w, n, n * 7 % columns) * (double)(i % 5 + 1), 0);
+            }
+            for (size_t n = 0; n < CODES; n++) {
+                CHECK_CALL(c->table->dequantize_row(&w, n, row));
+                for (size_t k = 0; k < columns; k++)
+                    check_value(c, "dequantized", k, (double)row[k], weight_value(&w, n, k), 0);
+            }
         }
     }
 }
@@ -264,7 +324,9 @@ FORMAT_CHECK(int8, check_q8, KERNEL_INT8)
 FORMAT_CHECK(int4, check_q8, KERNEL_INT4)
 
 const check_entry matmul_checks[] = {
-    {"matmul_f32", check_f32},   {"matmul_f16", check_f16},         {"matmul_bf16", check_bf16},
-    {"matmul_f8", check_f8},     {"matmul_affine8", check_affine8}, {"matmul_affine4", check_affine4},
-    {"matmul_int8", check_int8}, {"matmul_int4", check_int4},       {NULL, NULL},
+    {"matmul_f32", check_f32},           {"matmul_f16", check_f16},
+    {"matmul_bf16", check_bf16},         {"matmul_f8", check_f8},
+    {"matmul_f8_codes", check_f8_codes}, {"matmul_affine8", check_affine8},
+    {"matmul_affine4", check_affine4},   {"matmul_int8", check_int8},
+    {"matmul_int4", check_int4},         {NULL, NULL},
 };

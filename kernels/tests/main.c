@@ -146,6 +146,16 @@ static void check_rung(kernel_isa isa, const settings *s, totals *t)
         kernel_table_init_avx512(&table, cpu_flags() & ~(uint32_t)CPU_AVX512_VNNI);
         check_table(&table, "no-vnni", "matmul_int", s, t);
     }
+    /* Likewise one without byte permutations (a Skylake) or without bfloat16 products (an Ice Lake). */
+    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_VBMI) {
+        kernel_table_fill_for(&table, isa, cpu_flags() & ~(uint32_t)CPU_AVX512_VBMI);
+        check_table(&table, "no-vbmi", "matmul_f8", s, t);
+    }
+    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_BF16) {
+        kernel_table_fill_for(&table, isa, cpu_flags() & ~(uint32_t)CPU_AVX512_BF16);
+        check_table(&table, "no-bf16", "matmul_f8", s, t);
+        check_table(&table, "no-bf16", "matmul_bf16", s, t);
+    }
 #elif defined(__aarch64__)
     /* Likewise what CPUs without its newer instructions would run. */
     if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_I8MM) {

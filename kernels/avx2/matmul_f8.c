@@ -1,0 +1,42 @@
+/* matmul_f8.c - the product with e4m3 weights: dot products for few rows of x, packed panels for many. */
+#include "kernels/avx2/vector.h"
+
+#include "kernels/avx2/kernels_avx2.h"
+
+#define F8_TARGET
+enum { F8_STEP = 32 };
+
+/* As vf_of_f8, but for NaN: looking for it in all 32 at once is cheaper. */
+static ALWAYS_INLINE void f8_weights(const uint8_t *p, vf to[4], vi *seen)
+{
+    *seen = _mm256_max_epu8(*seen, _mm256_or_si256(vi_load(p), _mm256_set1_epi8((char)0x80)));
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        const vi words = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)));
+        const vi halves = _mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16((short)0xbfff));
+        to[2 * i] = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
+        to[2 * i + 1] = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
+    }
+}
+
+static ALWAYS_INLINE void f8_columns(const float *p, vf to[4])
+{
+#pragma GCC unroll 4
+    for (size_t v = 0; v < 4; v++) to[v] = vf_load(p + v * LANES);
+}
+
+static ALWAYS_INLINE bool f8_seen_nan(vi seen)
+{
+    return _mm256_movemask_epi8(_mm256_cmpeq_epi8(seen, _mm256_set1_epi8(-1))) != 0;
+}
+
+#include "kernels/simd/matmul_f8.h"
+#include "kernels/simd/matmul_panel.h"
+
+void matmul_f8_avx2(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
+{
+    if (panel_pays(w, m))
+        matmul_panel(KERNEL_F8, w, m, x, ldx, y, ldy);
+    else
+        matmul_f8_few(w, m, x, ldx, y, ldy);
+}
