@@ -35,7 +35,7 @@ static ALWAYS_INLINE bool f8_seen_nan(vi seen)
 
 void matmul_f8_avx512(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
-    if (panel_pays(w, m))
+    if (f8_panel_pays(w, m))
         matmul_panel(KERNEL_F8, w, m, x, ldx, y, ldy);
     else
         matmul_f8_few(w, m, x, ldx, y, ldy);

@@ -43,11 +43,10 @@ static ALWAYS_INLINE bool f8_seen_nan(vi seen)
 }
 
 #include "kernels/simd/matmul_f8.h"
-#include "kernels/simd/matmul_panel.h"
 
 F8_TARGET void matmul_f8_vbmi(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
-    if (panel_pays(w, m))
+    if (f8_panel_pays(w, m))
         matmul_f8_avx512(w, m, x, ldx, y, ldy);
     else
         matmul_f8_few(w, m, x, ldx, y, ldy);
