@@ -221,6 +221,15 @@ static void check_f8_codes(check *c)
                 const size_t n = at % CODES, i = at / CODES;
                 check_value(c, "y", at, (double)y[at], weight_value(&w, n, n * 7 % columns) * (double)(i % 5 + 1), 0);
             }
+            for (size_t n = 0, count; n < CODES; n += count) { /* slices, as threads and heads take them */
+                count = CODES - n < 48 ? CODES - n : 48;
+                const kernel_matrix slice = kernel_matrix_rows(&w, n, count);
+                float *part = check_output(c, m * count * sizeof *part);
+                CHECK_CALL(c->table->matmul[KERNEL_F8](&slice, m, x, columns, part, count));
+                for (size_t at = 0; at < m * count; at++)
+                    check_value(c, "y of a slice", at, (double)part[at], (double)y[at / count * CODES + n + at % count],
+                                0);
+            }
             for (size_t n = 0; n < CODES; n++) {
                 CHECK_CALL(c->table->dequantize_row(&w, n, row));
                 for (size_t k = 0; k < columns; k++)
