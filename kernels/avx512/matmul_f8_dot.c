@@ -82,18 +82,15 @@ TARGET static void round_row(const float *x, size_t width, uint16_t *to)
     }
 }
 
-/* M rows of x times one block of a panel, scaled and added to `start` or, where that is NULL, to y. */
+/* sums[i] += M rows of x times one block of a panel, scaled; the first block sets them. */
 TARGET static ALWAYS_INLINE void tile(const int M, size_t pairs, uint32_t w[][PANEL_N], const float *scales,
-                                      const uint16_t *x, const float *start, size_t columns, float *y, size_t ldy)
+                                      const uint16_t *x, bool first, float sums[][PANEL_N])
 {
     vf acc[MOST_ROWS][PANEL_VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            acc[i][v] = vf_zero();
-            _mm_prefetch((const char *)(y + (size_t)i * ldy + v * LANES), _MM_HINT_T0);
-        }
+        for (int v = 0; v < PANEL_VECTORS; v++) acc[i][v] = vf_zero();
     }
     for (size_t p = 0; p < pairs; p++) {
         vi weights[PANEL_VECTORS];
@@ -108,36 +105,46 @@ TARGET static ALWAYS_INLINE void tile(const int M, size_t pairs, uint32_t w[][PA
         }
     }
 #pragma GCC unroll 4
-    for (size_t v = 0; v < PANEL_VECTORS; v++) {
-        if (columns <= v * LANES) break;
-        const size_t count = columns - v * LANES;
+    for (int v = 0; v < PANEL_VECTORS; v++) {
         const vf scale = vf_load(scales + v * LANES);
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
-            float *out = y + (size_t)i * ldy + v * LANES;
-            if (count >= LANES) {
-                vf_store(out, vf_fma(acc[i][v], scale, vf_load(start ? start + v * LANES : out)));
-            } else {
-                const vf before = start ? vf_load(start + v * LANES) : vf_load_part(out, count);
-                vf_store_part(out, count, vf_fma(acc[i][v], scale, before));
-            }
+            float *sum = sums[i] + v * LANES;
+            vf_store(sum, first ? vf_mul(acc[i][v], scale) : vf_fma(acc[i][v], scale, vf_load(sum)));
         }
     }
 }
 
-/* M rows of x against the packed span of `rows` rows of w. */
+/* The sums of a span added to what y holds, or to `start` where that is not NULL. */
+static void add_sums(int M, float sums[][PANEL_N], const float *start, size_t columns, float *y, size_t ldy)
+{
+    for (int i = 0; i < M; i++, y += ldy) {
+        for (size_t n = 0; n < PANEL_N && n < columns; n += LANES) {
+            const vf sum = vf_load(sums[i] + n);
+            const size_t count = columns - n;
+            if (count >= LANES)
+                vf_store(y + n, vf_add(sum, vf_load(start ? start + n : y + n)));
+            else
+                vf_store_part(y + n, count, vf_add(sum, start ? vf_load(start + n) : vf_load_part(y + n, count)));
+        }
+    }
+}
+
+/* M rows of x against the packed span of `rows` rows of w. Rows of y may be a power of two apart, and share the sets of the
+ * L1 cache: they are visited once a span, not once a block. */
 TARGET static ALWAYS_INLINE void rows_of_x(const int M, span *s, bool first, size_t width, size_t rows, const float *x,
                                            size_t ldx, float *y, size_t ldy)
 {
     _Alignas(64) uint16_t rounded[MOST_ROWS * X_STRIDE];
+    _Alignas(64) float sums[MOST_ROWS][PANEL_N];
     for (int i = 0; i < M; i++) round_row(x + (size_t)i * ldx, width, rounded + i * X_STRIDE);
     for (size_t p = 0; p * PANEL_N < rows; p++) {
         for (size_t b = 0; b * KERNEL_F8_BLOCK < width; b++) {
             const size_t left = (width - b * KERNEL_F8_BLOCK + 1) / 2;
             tile(M, left < BLOCK_PAIRS ? left : BLOCK_PAIRS, s->pairs[p] + b * BLOCK_PAIRS, s->scales[p][b],
-                 rounded + b * KERNEL_F8_BLOCK, first && b == 0 ? s->start[p] : NULL, rows - p * PANEL_N,
-                 y + p * PANEL_N, ldy);
+                 rounded + b * KERNEL_F8_BLOCK, b == 0, sums);
         }
+        add_sums(M, sums, first ? s->start[p] : NULL, rows - p * PANEL_N, y + p * PANEL_N, ldy);
     }
 }
 
