@@ -4,12 +4,19 @@
 #include "kernels/avx2/kernels_avx2.h"
 
 #define F8_TARGET
-enum { F8_STEP = 32 };
+enum { F8_STEP = 32, F8_AHEAD = 0 };
+typedef const uint8_t *f8_codes;
 
-/* As vf_of_f8, but for NaN: looking for it in all 32 at once is cheaper. */
-static ALWAYS_INLINE void f8_weights(const uint8_t *p, vf to[4], vi *seen)
+/* NaN is looked for in all 32 codes at once, which is cheaper than in each vector. */
+static ALWAYS_INLINE f8_codes f8_look(const uint8_t *p, vi *seen)
 {
     *seen = _mm256_max_epu8(*seen, _mm256_or_si256(vi_load(p), _mm256_set1_epi8((char)0x80)));
+    return p;
+}
+
+/* As vf_of_f8, but for NaN. */
+static ALWAYS_INLINE void f8_values(f8_codes p, vf to[4])
+{
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
         const vi words = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)));

@@ -4,12 +4,19 @@
 #include "kernels/avx512/kernels_avx512.h"
 
 #define F8_TARGET
-enum { F8_STEP = 64 };
+enum { F8_STEP = 64, F8_AHEAD = 0 };
+typedef const uint8_t *f8_codes;
 
-/* As vf_of_f8, but for NaN: looking for it in all 64 at once is cheaper. */
-static ALWAYS_INLINE void f8_weights(const uint8_t *p, vf to[4], vi *seen)
+/* NaN is looked for in all 64 codes at once, which is cheaper than in each vector. */
+static ALWAYS_INLINE f8_codes f8_look(const uint8_t *p, vi *seen)
 {
     *seen = _mm512_max_epu8(*seen, _mm512_or_si512(vi_load(p), _mm512_set1_epi8((char)0x80)));
+    return p;
+}
+
+/* As vf_of_f8, but for NaN. */
+static ALWAYS_INLINE void f8_values(f8_codes p, vf to[4])
+{
 #pragma GCC unroll 2
     for (int i = 0; i < 2; i++) {
         const vi words = _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(p + 32 * i)));

@@ -5,21 +5,32 @@
 #include "kernels/avx512/kernels_avx512.h"
 
 #define F8_TARGET __attribute__((target("avx512vbmi")))
-enum { F8_STEP = 64 };
+enum { F8_STEP = 64, F8_AHEAD = 3 };
 
-/* Bytes are put together to bfloat16 within quarters of a vector: of each 16 codes the first 8, then the last 8; of
- * these the even ones are one vector, the odd ones another. */
-F8_TARGET static ALWAYS_INLINE void f8_weights(const uint8_t *p, vf to[4], vi *seen)
+/* Bytes are put together to bfloat16 within quarters of a vector: of each 16 codes the first 8, then the last 8. */
+typedef struct f8_codes {
+    vi first, last;
+} f8_codes;
+
+F8_TARGET static ALWAYS_INLINE f8_codes f8_look(const uint8_t *p, vi *seen)
 {
-    const vi odd = vi_set1((int32_t)0xffff0000);
     vi low, high;
     (void)seen; /* a NaN comes from the table */
     f8_bytes(vi_load(p), &low, &high);
-    const vi first = _mm512_unpacklo_epi8(low, high), last = _mm512_unpackhi_epi8(low, high);
-    to[0] = _mm512_castsi512_ps(vi_shift_left(first, 16));
-    to[1] = _mm512_castsi512_ps(vi_and(first, odd));
-    to[2] = _mm512_castsi512_ps(vi_shift_left(last, 16));
-    to[3] = _mm512_castsi512_ps(vi_and(last, odd));
+    f8_codes codes = {_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)};
+    /* Done here, and not where it is used: the scheduler's window is too short to find work for the latency of all this. */
+    __asm__ volatile("" : "+v"(codes.first), "+v"(codes.last));
+    return codes;
+}
+
+/* The even codes of each half are one vector, the odd ones another. */
+F8_TARGET static ALWAYS_INLINE void f8_values(f8_codes codes, vf to[4])
+{
+    const vi odd = vi_set1((int32_t)0xffff0000);
+    to[0] = _mm512_castsi512_ps(vi_shift_left(codes.first, 16));
+    to[1] = _mm512_castsi512_ps(vi_and(codes.first, odd));
+    to[2] = _mm512_castsi512_ps(vi_shift_left(codes.last, 16));
+    to[3] = _mm512_castsi512_ps(vi_and(codes.last, odd));
 }
 
 F8_TARGET static ALWAYS_INLINE void f8_columns(const float *p, vf to[4])

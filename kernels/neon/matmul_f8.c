@@ -4,14 +4,21 @@
 #include "kernels/neon/kernels_neon.h"
 
 #define F8_TARGET
-enum { F8_STEP = 16 };
+enum { F8_STEP = 16, F8_AHEAD = 0 };
+typedef const uint8_t *f8_codes;
 
-/* As vf_of_f8, but for NaN: looking for it in all 16 at once is cheaper. */
-static ALWAYS_INLINE void f8_weights(const uint8_t *p, vf to[4], vi *seen)
+/* NaN is looked for in all 16 codes at once, which is cheaper than in each vector. */
+static ALWAYS_INLINE f8_codes f8_look(const uint8_t *p, vi *seen)
+{
+    *seen = vreinterpretq_s32_u8(vmaxq_u8(vreinterpretq_u8_s32(*seen), vorrq_u8(vld1q_u8(p), vdupq_n_u8(0x80))));
+    return p;
+}
+
+/* As vf_of_f8, but for NaN. */
+static ALWAYS_INLINE void f8_values(f8_codes p, vf to[4])
 {
     const uint8x16_t codes = vld1q_u8(p);
     const uint16x8_t places = vdupq_n_u16(0xbfff);
-    *seen = vreinterpretq_s32_u8(vmaxq_u8(vreinterpretq_u8_s32(*seen), vorrq_u8(codes, vdupq_n_u8(0x80))));
     const int8x16_t bytes = vreinterpretq_s8_u8(codes);
     const uint16x8_t low = vandq_u16(vreinterpretq_u16_s16(vshll_n_s8(vget_low_s8(bytes), 7)), places);
     const uint16x8_t high = vandq_u16(vreinterpretq_u16_s16(vshll_high_n_s8(bytes, 7)), places);

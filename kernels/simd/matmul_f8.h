@@ -7,15 +7,16 @@
  * The including file defines how codes are converted:
  *   F8_TARGET     attributes of the functions here
  *   F8_STEP       columns converted together; a divisor of KERNEL_F8_BLOCK
- *   f8_weights    the F8_STEP codes at p times 2^-8 as vectors, in an order of its own; *seen remembers them where a NaN's
- *                 code gives some number instead
+ *   F8_AHEAD      rows of w that f8_look() is called for before f8_values() of the first
+ *   f8_look       what f8_values() needs of the F8_STEP codes at p, as an f8_codes; *seen remembers them where a NaN's code
+ *                 gives some number instead
+ *   f8_values     these codes times 2^-8 as vectors, in an order of its own
  *   f8_columns    the F8_STEP floats at p in that order
- *   f8_seen_nan   whether such a code was among those seen */
+ *   f8_seen_nan   whether a NaN's code was among those seen */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_F8_H
 #define CIUIC_KERNELS_SIMD_MATMUL_F8_H
 
 #include "kernels/kernels.h"
-#include "kernels/simd/prefetch.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,7 +25,13 @@
 enum {
     F8_VECTORS = F8_STEP / LANES,
     F8_COPY = 4096, /* floats of x copied at once: half of a small L1 cache */
+    NEAR = 4096,
 };
+
+static ALWAYS_INLINE void prefetch_far(const void *p)
+{
+    __builtin_prefetch(p, 0, 2);
+}
 
 /* A run of w's rows within one row of blocks, over a span of columns that begins with a block. */
 typedef struct f8_run {
@@ -53,15 +60,21 @@ static F8_INLINE void f8_copy_row(const f8_run *w, const float *x, float *to)
 static F8_INLINE void f8_step(const int R, const int M, const uint8_t *codes, size_t stride, size_t ahead,
                               const float *x, size_t ldx, vf acc[][DOT_ROWS], vi *seen)
 {
+    f8_codes looked[DOT_ROWS];
     vf columns[F8_VECTORS];
 #pragma GCC unroll 4
     for (int v = 0; M == 1 && v < F8_VECTORS; v++) columns[v] = vf_load(x + v * LANES);
-#pragma GCC unroll 8
-    for (int r = 0; r < R; r++) {
-        const uint8_t *p = codes + (size_t)r * stride;
+#pragma GCC unroll 16
+    for (int at = 0; at < R + F8_AHEAD; at++) {
+        if (at < R) {
+            const uint8_t *p = codes + (size_t)at * stride;
+            if (M == 1 && ahead) prefetch_far((const char *)p + ahead);
+            looked[at] = f8_look(p, seen);
+        }
+        const int r = at - F8_AHEAD;
+        if (r < 0) continue;
         vf weights[F8_VECTORS];
-        if (M == 1 && ahead) prefetch((const char *)p + ahead);
-        f8_weights(p, weights, seen);
+        f8_values(looked[r], weights);
 #pragma GCC unroll 8
         for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
@@ -84,7 +97,9 @@ static bool f8_any_nan(const uint8_t *codes, size_t count)
 static F8_INLINE void f8_tile(const int R, const int M, const f8_run *w, size_t row, const float *x, size_t ldx,
                               float *y, size_t ldy)
 {
-    const size_t ahead = prefetch_distance((size_t)R, w->stride);
+    /* A run's rows are pieces of w's, too short for the hardware to follow: those of the next tile are asked for, far enough
+     * ahead to cover the latency of memory; as the L1 cache is full, into the next one. */
+    const size_t block = (size_t)R * w->stride, ahead = (NEAR + block - 1) / block * block;
     const uint8_t *codes = w->codes + row * w->stride;
     vf acc[DOT_X][DOT_ROWS];
     vi seen = vi_zero();
