@@ -17,13 +17,14 @@ static ALWAYS_INLINE f8_codes f8_look(const uint8_t *p, vi *seen)
 /* As vf_of_f8, but for NaN. */
 static ALWAYS_INLINE void f8_values(f8_codes p, vf to[4])
 {
-#pragma GCC unroll 2
-    for (int i = 0; i < 2; i++) {
-        const vi words = _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p + 16 * i)));
-        const vi halves = _mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16((short)0xbfff));
-        to[2 * i] = _mm256_cvtph_ps(_mm256_castsi256_si128(halves));
-        to[2 * i + 1] = _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1));
-    }
+    const vi codes = vi_load(p), places = _mm256_set1_epi16((short)0xbfff);
+    /* Each in the upper half of a word, and one place down with its sign, which is then taken out of the exponent. */
+    const vi low = vi_and(_mm256_srai_epi16(_mm256_unpacklo_epi8(vi_zero(), codes), 1), places);
+    const vi high = vi_and(_mm256_srai_epi16(_mm256_unpackhi_epi8(vi_zero(), codes), 1), places);
+    to[0] = _mm256_cvtph_ps(_mm256_castsi256_si128(low));
+    to[1] = _mm256_cvtph_ps(_mm256_castsi256_si128(high));
+    to[2] = _mm256_cvtph_ps(_mm256_extracti128_si256(low, 1));
+    to[3] = _mm256_cvtph_ps(_mm256_extracti128_si256(high, 1));
 }
 
 static ALWAYS_INLINE void f8_columns(const float *p, vf to[4])
