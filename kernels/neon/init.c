@@ -1,6 +1,6 @@
 /* init.c - the neon rung: overrides what it does better. Two extensions go unused. Arithmetic on binary16 (CPU_NEON_FP16)
  * also sums in binary16, and sums are to be FP32 (kernels.h): operands must be widened before it could help. bfloat16
- * products (CPU_NEON_BF16) would suit BF16 weights and many rows of x; here those take the FP32 path, unrounded. */
+ * products (CPU_NEON_BF16) would suit BF16 and F8 weights and many rows of x; here those take the FP32 path, unrounded. */
 #include "kernels/neon/kernels_neon.h"
 
 void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
