@@ -20,8 +20,8 @@
 /* The smallest group: rows of INT8 and INT4 weights and of quantised activations are padded to a multiple of it. */
 enum { KERNEL_GROUP = 32 };
 /* The most columns that one group may have, where a whole row is one: the sum of its activations, each within -127..127, is
- * an int32. The products of a group would outgrow one long before, by up to 255 * 127 each where weights are taken as
- * unsigned: kernels sum at most 8192 of them in int32, cutting longer rows (kernel_matmul_q8_fn). */
+ * an int32. The products of a group would outgrow one long before, at most 128 * 127 each: kernels sum at most 65536 of
+ * them in int32, cutting longer rows (kernel_matmul_q8_fn). */
 enum { KERNEL_GROUP_COLUMNS = INT32_MAX / 127 };
 /* Rows and columns of an F8 matrix that share one scale, as DeepSeek-V3 publishes its weights. */
 enum { KERNEL_F8_BLOCK = 128 };
@@ -91,8 +91,10 @@ const char *kernel_format_name(kernel_format format);
 /* ---- kernel types ----------------------------------------------------------------------------------------------- */
 
 /* y[i][n] = sum over k of x[i][k] * w[n][k] + bias[n]; i < m; x: [m] rows ldx floats apart, y: [m] rows ldy apart.
- * Accumulates in FP32. For every format but INT8 and INT4. With BF16 weights and m >= KERNEL_BF16_ROWS, x is rounded
- * to bfloat16, too, where the table says `rounds_bf16`: bfloat16 dot products then, for which subnormals count as zero. */
+ * Accumulates in FP32. For every format but INT8 and INT4. With m >= KERNEL_BF16_ROWS, x is rounded to bfloat16 where the
+ * table's `rounds_x` says so of the format (BF16 and F8): bfloat16 dot products then, for which subnormals count as zero.
+ * With F8 weights the scale of a block may meet x or the block's sum instead of the codes, 2^8 times as large: a scale, or
+ * its product with an x, that reaches 2^120 may give an infinity or a NaN where w's own values are finite. */
 enum { KERNEL_BF16_ROWS = 9 };
 typedef void kernel_matmul_fn(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy);
 
@@ -232,9 +234,9 @@ typedef enum kernel_isa {
 } kernel_isa;
 
 typedef struct kernel_table {
-    kernel_isa isa;    /* the rung the table was filled up to */
-    bool rounds_bf16;  /* whether matmul[KERNEL_BF16] rounds many rows of x, see kernel_matmul_fn */
-    size_t interleave; /* how INT8 and INT4 matrices are best interleaved for this table; 0: not at all */
+    kernel_isa isa;                /* the rung the table was filled up to */
+    bool rounds_x[KERNEL_FORMATS]; /* whether matmul[format] rounds many rows of x, see kernel_matmul_fn */
+    size_t interleave;             /* how INT8 and INT4 matrices are best interleaved for this table; 0: not at all */
     kernel_matmul_fn *matmul[KERNEL_FORMATS];       /* NULL at INT8 and INT4 */
     kernel_matmul_q8_fn *matmul_q8[KERNEL_FORMATS]; /* INT8 and INT4 only */
     kernel_dequantize_row_fn *dequantize_row;       /* any format */

@@ -35,7 +35,7 @@ typedef enum ciuic_status {
 const char *ciuic_last_error(void);
 
 typedef enum ciuic_quantize {
-    CIUIC_QUANTIZE_NONE,    /* 16-bit weights, in the checkpoint's own 16-bit type where it has one */
+    CIUIC_QUANTIZE_NONE, /* the checkpoint's own weights of 16 bits or of FP8 (with memory off in FP32); FP32 in FP16 */
     CIUIC_QUANTIZE_AFFINE8, /* the article's formula: per tensor, minimum to maximum in 255 steps */
     CIUIC_QUANTIZE_AFFINE4, /* the same in 15 steps */
     CIUIC_QUANTIZE_INT8,    /* groups of 32, one FP16 scale each; activations int8 in groups of 32, dynamically */
@@ -56,9 +56,8 @@ typedef struct ciuic_options {
     ciuic_quantize quantize;
     bool graph;
     ciuic_memory memory;
-    const char *isa; /* "c" (NULL means "c"), "avx2", "avx512", "best" */
-    bool
-        weights_f32; /* 16-bit weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */
+    const char *isa;  /* "c" (NULL means "c"), "avx2", "avx512", "best" */
+    bool weights_f32; /* all weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */
     const struct kernel_table *kernels; /* NULL: the table of `isa`; otherwise a table of the caller's, copied */
     double
         max_error; /* ciuic_optimize fails when the mean absolute error of the logits exceeds this; 0: do not verify */

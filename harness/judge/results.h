@@ -17,7 +17,7 @@ typedef struct result_case {
     const char *id;
     const char *status;                      /* "ok", "failed", "skipped" */
     const char *reason;                      /* one line; "" when ok */
-    const char *quantize, *memory, *kernels; /* quantize "none" is 16-bit weights */
+    const char *quantize, *memory, *kernels; /* quantize "none" is the checkpoint's own weights */
     const char *baseline;                    /* "naive", "tuned", "openblas", "onednn" or NULL */
     bool graph;
     bool twin;    /* the A/A twin of `tuned`: nothing but a measure of noise */

@@ -174,8 +174,9 @@ static void explain_workloads(page *p, const report_view *v)
     }
     page_text(
         p,
-        "tuned is this same program with 16-bit weights and every other stage on: what a careful engineer already "
-        "has. naive has everything off; openblas leaves the matrices to OpenBLAS in FP32, onednn to oneDNN "
+        "tuned is this same program with the checkpoint's own weights and every other stage on: what a careful "
+        "engineer "
+        "already has. naive has everything off; openblas leaves the matrices to OpenBLAS in FP32, onednn to oneDNN "
         "in bfloat16 where the CPU multiplies that. %s"
         "Ranges are 95%% intervals. \xe2\x9c\x93 the claim holds, \xe2\x9c\x97 it does not, ? too close to "
         "tell.",

@@ -28,6 +28,11 @@ static void *random_weights(const kernel_table *table, kernel_format format, siz
     float *values = malloc(count * sizeof *values);
     for (size_t i = 0; i < count; i++) values[i] = uniform(state);
     if (format == KERNEL_F32) return values;
+    if (format == KERNEL_F8) { /* codes whose magnitude is at most 1.875 */
+        uint8_t *codes = (uint8_t *)values;
+        for (size_t i = 0; i < count; i++) codes[i] = (uint8_t)((*state = *state * 25214903917u + 11) >> 40 & 0xbf);
+        return codes;
+    }
     uint16_t *halves = malloc(count * sizeof *halves);
     if (format == KERNEL_F16) table->to_f16(count, values, halves);
     for (size_t i = 0; i < count && format == KERNEL_BF16; i++) halves[i] = upper_half(values[i]);
@@ -79,7 +84,8 @@ static void products_are_what_they_should_be(void)
         bool bias;
     } shapes[] = {{1, 1, 1, 0, false},  {1, 48, 64, 0, true},   {1, 100, 33, 5, false}, {3, 48, 64, 0, true},
                   {3, 17, 5, 3, false}, {16, 96, 256, 1, true}, {2, 48, 64, 7, true},   {33, 40, 70, 2, false}};
-    static const kernel_format formats[] = {KERNEL_F32, KERNEL_F16, KERNEL_BF16};
+    static const kernel_format formats[] = {KERNEL_F32, KERNEL_F16, KERNEL_BF16, KERNEL_F8};
+    static const float block_scales[2 * 2] = {0.3f, 0.7f, 0.9f, 0.2f};
     kernel_table table;
     uint64_t state = 1;
     kernel_table_fill(&table, kernel_isa_best());
@@ -100,6 +106,8 @@ static void products_are_what_they_should_be(void)
                                      .rows = rows,
                                      .columns = shapes[s].columns,
                                      .values = values,
+                                     .block_scales = formats[f] == KERNEL_F8 ? block_scales : NULL,
+                                     .block_row = formats[f] == KERNEL_F8 ? 100 : 0,
                                      .bias = shapes[s].bias ? bias : NULL};
             check_product(&table, &w, m, x, ldx, shapes[s].gap);
             const kernel_matrix half = kernel_matrix_rows(&w, rows / 2, rows - rows / 2);

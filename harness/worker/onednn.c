@@ -122,7 +122,7 @@ typedef struct thread_state {
 static kernel_matmul_fn *plain_matmul[KERNEL_FORMATS];
 static kernel_dequantize_row_fn *dequantize_row;
 static dnnl_engine_t engine;
-static dnnl_data_type_t half_type; /* what 16-bit weights are multiplied in */
+static dnnl_data_type_t half_type; /* what weights of 16 and 8 bits are multiplied in */
 static _Thread_local thread_state *own;
 static atomic_size_t packed_bytes, released_bytes;
 static _Atomic(const char *) refused; /* the call that oneDNN refused first */
@@ -430,7 +430,7 @@ bool onednn_available(void)
 
 ciuic_status onednn_install(kernel_table *table)
 {
-    static const kernel_format formats[] = {KERNEL_F32, KERNEL_F16, KERNEL_BF16};
+    static const kernel_format formats[] = {KERNEL_F32, KERNEL_F16, KERNEL_BF16, KERNEL_F8};
     if (!onednn_available())
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "oneDNN, which this program was built with, cannot be loaded");
     if (engine == NULL && dnnl.engine_create(&engine, dnnl_cpu, 0) != dnnl_success)

@@ -9,7 +9,7 @@ void AMX(kernel_table_init)(kernel_table *table, uint32_t cpu)
 #endif
     if (cpu & CPU_AMX_BF16) {
         table->matmul[KERNEL_BF16] = AMX(matmul_bf16);
-        table->rounds_bf16 = true;
+        table->rounds_x[KERNEL_BF16] = true;
     }
     if (cpu & CPU_AMX_INT8) {
         table->matmul_q8[KERNEL_INT8] = AMX(matmul_int8);

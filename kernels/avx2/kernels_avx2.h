@@ -12,6 +12,7 @@
 #endif
 
 kernel_matmul_fn matmul_f32_avx2, matmul_f16_avx2, matmul_bf16_avx2, matmul_affine8_avx2, matmul_affine4_avx2;
+kernel_matmul_fn matmul_f8_avx2;
 kernel_matmul_q8_fn matmul_int8_avx2, matmul_int4_avx2;
 kernel_matmul_q8_fn matmul_int8_avx_vnni, matmul_int4_avx_vnni;           /* need CPU_AVX_VNNI too */
 kernel_matmul_q8_fn matmul_int8_avx_vnni_evex, matmul_int4_avx_vnni_evex; /* in check-kernels only; CPU_AVX512_VNNI */

@@ -247,6 +247,15 @@ static ALWAYS_INLINE __m128i load_half_bytes(const uint8_t *p)
     memcpy(&word, p, sizeof word);
     return _mm_cvtsi32_si128(word);
 }
+/* e4m3 times 2^-8: shifted into the places of a binary16, whose bias is 15 and not 7; the one magnitude that is no number
+ * gets the exponent that says so. */
+static ALWAYS_INLINE vf vf_of_f8(__m128i codes)
+{
+    const __m128i words = _mm_cvtepi8_epi16(codes), magnitude = _mm_set1_epi16(0x7f);
+    const __m128i halves = _mm_and_si128(_mm_slli_epi16(words, 7), _mm_set1_epi16((short)0xbfff));
+    const __m128i nan = _mm_cmpeq_epi16(_mm_and_si128(words, magnitude), magnitude);
+    return _mm256_cvtph_ps(_mm_or_si128(halves, _mm_and_si128(nan, _mm_set1_epi16(0x4000))));
+}
 static ALWAYS_INLINE void vf_store_f16(uint16_t *p, vf a)
 {
     _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));

@@ -211,6 +211,15 @@ static ALWAYS_INLINE __m128i load_half_bytes(const uint8_t *p)
 {
     return _mm_loadl_epi64((const __m128i *)(const void *)p);
 }
+/* e4m3 times 2^-8: shifted into the places of a binary16, whose bias is 15 and not 7; the one magnitude that is no number
+ * gets the exponent that says so. */
+static ALWAYS_INLINE vf vf_of_f8(__m128i codes)
+{
+    const __m256i words = _mm256_cvtepi8_epi16(codes), magnitude = _mm256_set1_epi16(0x7f);
+    const __m256i halves = _mm256_and_si256(_mm256_slli_epi16(words, 7), _mm256_set1_epi16((short)0xbfff));
+    const __mmask16 nan = _mm256_cmpeq_epi16_mask(_mm256_and_si256(words, magnitude), magnitude);
+    return _mm512_cvtph_ps(_mm256_mask_mov_epi16(halves, nan, _mm256_set1_epi16(0x7fff)));
+}
 static ALWAYS_INLINE void vf_store_f16(uint16_t *p, vf a)
 {
     _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));

@@ -3,7 +3,7 @@
  * which sums in FP32) makes four products an instruction, no more than fmla does of floats, so that it could save only the
  * widening, which many rows of x share anyway; and it would want x rounded to binary16, which ends at 65504. Widening
  * binary16, e4m3's way to float included, takes no more than plain NEON has. bfloat16 products (CPU_NEON_BF16) would suit
- * BF16 weights and many rows of x; here those take the FP32 path, unrounded. */
+ * BF16 and F8 weights and many rows of x; here those take the FP32 path, unrounded. */
 #include "kernels/neon/kernels_neon.h"
 
 void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
@@ -13,6 +13,7 @@ void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_F32] = matmul_f32_neon;
     table->matmul[KERNEL_F16] = matmul_f16_neon;
     table->matmul[KERNEL_BF16] = matmul_bf16_neon;
+    table->matmul[KERNEL_F8] = matmul_f8_neon;
     table->matmul[KERNEL_AFFINE8] = matmul_affine8_neon;
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_neon;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_neon;

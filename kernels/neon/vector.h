@@ -227,6 +227,16 @@ static ALWAYS_INLINE uint8x8_t load_half_bytes(const uint8_t *p)
     memcpy(&half, p, sizeof half);
     return vreinterpret_u8_u16(vdup_n_u16(half));
 }
+/* e4m3 times 2^-8: shifted into the places of a binary16, whose bias is 15 and not 7; the one magnitude that is no number
+ * gets the exponent that says so. */
+static ALWAYS_INLINE vf vf_of_f8(uint8x8_t codes)
+{
+    const uint16x8_t halves =
+        vandq_u16(vreinterpretq_u16_s16(vshll_n_s8(vreinterpret_s8_u8(codes), 7)), vdupq_n_u16(0xbfff));
+    const uint8x8_t nan = vceq_u8(vand_u8(codes, vdup_n_u8(0x7f)), vdup_n_u8(0x7f));
+    const uint16x8_t exponent = vshll_n_u8(vand_u8(nan, vdup_n_u8(0x40)), 8);
+    return vcvt_f32_f16(vreinterpret_f16_u16(vget_low_u16(vorrq_u16(halves, exponent))));
+}
 static ALWAYS_INLINE void vf_store_f16(uint16_t *p, vf a)
 {
     vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a)));

@@ -86,7 +86,7 @@ static ALWAYS_INLINE void block_scores_int8(const row_group *g, const cache_rows
                                             size_t width, softmax_state *s)
 {
     float converted[4 * KEY_SPAN];
-    const weight_rows quad = {(const unsigned char *)converted, KEY_SPAN * sizeof(float), vf_zero(), vf_zero()};
+    const weight_rows quad = {.values = (const unsigned char *)converted, .stride = KEY_SPAN * sizeof(float)};
     for (size_t r = 0; r < g->rows; r++) {
         for (size_t j = 0; j < count; j++) s->scores[r][j] = 0;
     }
@@ -239,7 +239,7 @@ static ALWAYS_INLINE void weigh_values_int8(const row_group *g, const cache_rows
 {
     enum { COLUMNS = KERNEL_CACHE_GROUP };
     float converted[KEY_BLOCK * COLUMNS];
-    const weight_rows block = {(const unsigned char *)converted, COLUMNS * sizeof(float), vf_zero(), vf_zero()};
+    const weight_rows block = {.values = (const unsigned char *)converted, .stride = COLUMNS * sizeof(float)};
     row_group columns = *g;
     for (size_t d = 0; d < width; d += COLUMNS, columns.out += COLUMNS) {
         const size_t some = width - d < COLUMNS ? width - d : COLUMNS;
@@ -287,9 +287,9 @@ static ALWAYS_INLINE void attend_group(kernel_cache cache, const kernel_attentio
     const size_t bytes = cache == KERNEL_CACHE_F32   ? sizeof(float)
                          : cache == KERNEL_CACHE_F16 ? sizeof(uint16_t)
                                                      : sizeof(int8_t);
-    const cache_rows keys = {{a->key, a->key_stride * bytes, vf_zero(), vf_zero()}, a->key_scales, a->key_scale_stride};
+    const cache_rows keys = {{.values = a->key, .stride = a->key_stride * bytes}, a->key_scales, a->key_scale_stride};
     const cache_rows values = {
-        {a->value, a->value_stride * bytes, vf_zero(), vf_zero()}, a->value_scales, a->value_scale_stride};
+        {.values = a->value, .stride = a->value_stride * bytes}, a->value_scales, a->value_scale_stride};
     softmax_state s;
     for (size_t r = 0; r < g->rows; r++) {
         s.largest[r] = -INFINITY;

@@ -27,13 +27,15 @@ static inline void span_to_float(const kernel_matrix *w, size_t row, size_t firs
     case KERNEL_BF16:
         float_span(KERNEL_BF16, w, row, first, count, out);
         return;
+    case KERNEL_F8:
+        float_span(KERNEL_F8, w, row, first, count, out);
+        return;
     case KERNEL_AFFINE8:
         float_span(KERNEL_AFFINE8, w, row, first, count, out);
         return;
     case KERNEL_AFFINE4:
         float_span(KERNEL_AFFINE4, w, row, first, count, out);
         return;
-    case KERNEL_F8:
     case KERNEL_INT8:
     case KERNEL_INT4:
     case KERNEL_FORMATS:

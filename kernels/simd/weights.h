@@ -8,13 +8,28 @@
 /* Rows of weights (or keys) at any distance from each other. */
 typedef struct weight_rows {
     const unsigned char *values;
-    size_t stride;     /* bytes from one row to the next */
-    vf scale, minimum; /* affine formats */
+    size_t stride;             /* bytes from one row to the next */
+    vf scale, minimum;         /* affine formats */
+    const float *block_scales; /* F8, as in kernel_matrix */
+    size_t block_row, blocks;
 } weight_rows;
 
 static ALWAYS_INLINE weight_rows rows_of_matrix(const kernel_matrix *w)
 {
-    return (weight_rows){w->values, kernel_row_bytes(w->format, w->columns), vf_set1(w->scale), vf_set1(w->minimum)};
+    return (weight_rows){.values = w->values,
+                         .stride = kernel_row_bytes(w->format, w->columns),
+                         .scale = vf_set1(w->scale),
+                         .minimum = vf_set1(w->minimum),
+                         .block_scales = w->block_scales,
+                         .block_row = w->block_row,
+                         .blocks = kernel_groups(w->columns, KERNEL_F8_BLOCK)};
+}
+
+/* What a code of F8 times 2^-8, as vf_of_f8 gives it, is multiplied by. */
+static ALWAYS_INLINE vf block_scale_at(const weight_rows *w, size_t row, size_t k)
+{
+    if (w->block_scales == NULL) return vf_set1(0x1p8f);
+    return vf_set1(0x1p8f * w->block_scales[(w->block_row + row) / KERNEL_F8_BLOCK * w->blocks + k / KERNEL_F8_BLOCK]);
 }
 
 /* Column k is even; so is every multiple of LANES. */
@@ -44,6 +59,8 @@ static ALWAYS_INLINE vf load_weights(kernel_format format, const weight_rows *w,
         return vf_load_f16(p);
     case KERNEL_BF16:
         return vf_load_bf16(p);
+    case KERNEL_F8: /* k is a multiple of LANES, so all of them are of one block */
+        return vf_mul(vf_of_f8(load_bytes(p)), block_scale_at(w, row, k));
     case KERNEL_AFFINE8:
         return vf_fma(vf_of_u8(load_bytes(p)), w->scale, w->minimum);
     default:
@@ -63,6 +80,8 @@ static ALWAYS_INLINE vf load_weights_part(kernel_format format, const weight_row
         return vf_load_f16_part(p, count);
     case KERNEL_BF16:
         return vf_load_bf16_part(p, count);
+    case KERNEL_F8:
+        return vf_mul(vf_of_f8(load_bytes_part(p, count)), block_scale_at(w, row, k));
     case KERNEL_AFFINE8:
         return vf_fma(vf_of_u8(load_bytes_part(p, count)), w->scale, w->minimum);
     default:

@@ -40,6 +40,8 @@ static const matmul_shape shapes[] = {
     {6, 33, 128, 0},
     {7, 12, 100, 5},
     {8, 16, 33, 1},
+    {3, 9, 1100, 1},
+    {7, 18, 2500, 0},
     {11, 15, 64, 0},
     {12, 16, 64, 7},
     {13, 33, 200, 1},
@@ -116,7 +118,7 @@ static void row_values(const kernel_matrix *w, size_t row, double *value, double
 
 double check_rounded_x(const kernel_table *table, kernel_format format, size_t m)
 {
-    return table->rounds_bf16 && format == KERNEL_BF16 && m >= KERNEL_BF16_ROWS ? 0x1p-8 * (1 + 0x1p-8) : 0;
+    return table->rounds_x[format] && m >= KERNEL_BF16_ROWS ? 0x1p-8 * (1 + 0x1p-8) : 0;
 }
 
 /* The products inside a group are summed exactly, inside a row-long one in runs of at least 512 columns. What rounds: the
@@ -128,13 +130,25 @@ double check_q8_roundings(const kernel_matrix *w)
     return (double)(w->minimums ? 2 * runs : runs) + 9;
 }
 
-/* What underflow costs: a smallest float an operation; where subnormals count as zero, a smallest normal float an operation,
- * and all of a product with a subnormal factor. */
+/* What a block's sum is multiplied by at most, where codes are converted times 2^-8. */
+static double largest_block_scale(const kernel_matrix *w, size_t row)
+{
+    const size_t blocks = kernel_groups(w->columns, KERNEL_F8_BLOCK);
+    double largest = 0x1p8;
+    for (size_t b = 0; w->block_scales && b < blocks; b++) {
+        const size_t at = (w->block_row + row) / KERNEL_F8_BLOCK * blocks + b;
+        largest = fmax(largest, 0x1p8 * fabs((double)w->block_scales[at]));
+    }
+    return largest;
+}
+
+/* What underflow costs: a smallest float an operation; where subnormals count as zero, a smallest normal float an operation -
+ * of F8, times the scale that follows it - and all of a product with a subnormal factor. */
 static double flushed(bool rounded, const kernel_matrix *w, size_t row, const float *x)
 {
     const double columns = (double)w->columns;
     if (!rounded) return 2 * (columns + 1) * SMALLEST;
-    double lost = 2 * (columns + 1) * (double)FLT_MIN;
+    double lost = 2 * (columns + 1) * (double)FLT_MIN * (w->format == KERNEL_F8 ? largest_block_scale(w, row) : 1);
     for (size_t k = 0; k < w->columns; k++) {
         const double a = fabs((double)x[k]), b = weight_magnitude(w, row, k);
         if ((a < (double)FLT_MIN || b < (double)FLT_MIN) && isfinite(a) && isfinite(b)) lost += a * b;
@@ -186,6 +200,58 @@ static void check_float(check *c, kernel_format format)
             check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
             check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
                         2 * tolerance);
+        }
+    }
+}
+
+/* Every code of e4m3, NaNs and zeros of both signs included, alone in its row but for zeros. x is a small whole number,
+ * bfloat16 or not, and the scale a power of two or none: nothing rounds, and every bit must be right but those of a NaN. */
+static void check_f8_codes(check *c)
+{
+    enum { CODES = 256 };
+    static const size_t row_counts[] = {1, 2, 5, 8, 9, 16, 40}, widths[] = {1, 70, 200};
+    for (size_t s = 0; s < 2 * sizeof widths / sizeof widths[0]; s++) {
+        const size_t columns = widths[s / 2], blocks = kernel_groups(columns, KERNEL_F8_BLOCK);
+        uint8_t codes[CODES * 200];
+        float scales[3 * 2];
+        for (size_t i = 0; i < 3 * blocks; i++) scales[i] = ldexpf(1, (int)i - 3);
+        for (size_t i = 0; i < CODES * columns; i++) codes[i] = i % 3 ? 0 : 0x80;
+        for (size_t n = 0; n < CODES; n++) codes[n * columns + n * 7 % columns] = (uint8_t)n;
+        for (size_t j = 0; j < sizeof row_counts / sizeof row_counts[0]; j++) {
+            const size_t m = row_counts[j];
+            check_shape(c, "m=%zu K=%zu, %s", m, columns, s % 2 ? "powers of two" : "no scales");
+            uint8_t *values = check_alloc(c, CODES * columns);
+            memcpy(values, codes, CODES * columns);
+            float *block_scales = check_alloc(c, sizeof scales), *x = check_alloc(c, m * columns * sizeof *x);
+            memcpy(block_scales, scales, sizeof scales);
+            for (size_t i = 0; i < m * columns; i++) x[i] = (float)(i / columns % 5 + 1);
+            const kernel_matrix w = {.format = KERNEL_F8,
+                                     .rows = CODES,
+                                     .columns = columns,
+                                     .values = values,
+                                     .block_scales = s % 2 ? block_scales : NULL,
+                                     .block_row = s % 2 ? 77 : 0};
+            check_freeze(c);
+            float *y = check_output(c, m * CODES * sizeof *y), *row = check_output(c, columns * sizeof *row);
+            CHECK_CALL(c->table->matmul[KERNEL_F8](&w, m, x, columns, y, CODES));
+            for (size_t at = 0; at < m * CODES; at++) {
+                const size_t n = at % CODES, i = at / CODES;
+                check_value(c, "y", at, (double)y[at], weight_value(&w, n, n * 7 % columns) * (double)(i % 5 + 1), 0);
+            }
+            for (size_t n = 0, count; n < CODES; n += count) { /* slices, as threads and heads take them */
+                count = CODES - n < 48 ? CODES - n : 48;
+                const kernel_matrix slice = kernel_matrix_rows(&w, n, count);
+                float *part = check_output(c, m * count * sizeof *part);
+                CHECK_CALL(c->table->matmul[KERNEL_F8](&slice, m, x, columns, part, count));
+                for (size_t at = 0; at < m * count; at++)
+                    check_value(c, "y of a slice", at, (double)part[at], (double)y[at / count * CODES + n + at % count],
+                                0);
+            }
+            for (size_t n = 0; n < CODES; n++) {
+                CHECK_CALL(c->table->dequantize_row(&w, n, row));
+                for (size_t k = 0; k < columns; k++)
+                    check_value(c, "dequantized", k, (double)row[k], weight_value(&w, n, k), 0);
+            }
         }
     }
 }
@@ -303,7 +369,9 @@ FORMAT_CHECK(int8, check_q8, KERNEL_INT8)
 FORMAT_CHECK(int4, check_q8, KERNEL_INT4)
 
 const check_entry matmul_checks[] = {
-    {"matmul_f32", check_f32},   {"matmul_f16", check_f16},         {"matmul_bf16", check_bf16},
-    {"matmul_f8", check_f8},     {"matmul_affine8", check_affine8}, {"matmul_affine4", check_affine4},
-    {"matmul_int8", check_int8}, {"matmul_int4", check_int4},       {NULL, NULL},
+    {"matmul_f32", check_f32},           {"matmul_f16", check_f16},
+    {"matmul_bf16", check_bf16},         {"matmul_f8", check_f8},
+    {"matmul_f8_codes", check_f8_codes}, {"matmul_affine8", check_affine8},
+    {"matmul_affine4", check_affine4},   {"matmul_int8", check_int8},
+    {"matmul_int4", check_int4},         {NULL, NULL},
 };

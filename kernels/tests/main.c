@@ -180,6 +180,31 @@ static void check_avx_vnni(const settings *s, totals *t)
 }
 #endif
 
+#if defined(__x86_64__)
+/* What CPUs with AVX-512 and without its newer instructions would run is not in the table of one that has them: a Skylake,
+ * without byte permutations, an Ice Lake or, with VNNI but without VBMI, a Cascade Lake. */
+static void check_older_avx512(const settings *s, totals *t)
+{
+    static const struct {
+        const char *name;
+        uint32_t lacks;
+        const char *kernels[4];
+    } older[] = {
+        {"avx512-plain",
+         CPU_AVX512_VNNI | CPU_AVX512_BF16 | CPU_AVX512_VBMI,
+         {"matmul_int", "matmul_bf16", "matmul_f8"}},
+        {"avx512-no-vbmi", CPU_AVX512_VBMI, {"matmul_f8"}},
+        {"avx512-no-bf16", CPU_AVX512_BF16, {"matmul_f8"}},
+    };
+    for (size_t i = 0; i < sizeof older / sizeof older[0]; i++) {
+        kernel_table table;
+        if (!(cpu_flags() & older[i].lacks)) continue;
+        kernel_table_fill_for(&table, KERNEL_ISA_AVX512, cpu_flags() & ~older[i].lacks);
+        for (size_t k = 0; older[i].kernels[k]; k++) check_table(&table, older[i].name, older[i].kernels[k], s, t);
+    }
+}
+#endif
+
 static void check_rung(kernel_isa isa, const settings *s, totals *t)
 {
     kernel_table table;
@@ -187,11 +212,7 @@ static void check_rung(kernel_isa isa, const settings *s, totals *t)
     check_table(&table, kernel_isa_name(isa), "", s, t);
 #if defined(__x86_64__)
     if (isa == KERNEL_ISA_AVX2) check_avx_vnni(s, t);
-    /* What a CPU with AVX-512 and no VNNI would run is not in that table here. */
-    if (isa == KERNEL_ISA_AVX512 && cpu_flags() & CPU_AVX512_VNNI) {
-        kernel_table_init_avx512(&table, cpu_flags() & ~(uint32_t)CPU_AVX512_VNNI);
-        check_table(&table, "avx512-no-vnni", "matmul_int", s, t);
-    }
+    if (isa == KERNEL_ISA_AVX512) check_older_avx512(s, t);
 #elif defined(__aarch64__)
     /* Likewise what CPUs without its newer instructions would run. */
     if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_I8MM) {

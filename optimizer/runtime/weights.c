@@ -18,8 +18,8 @@ typedef struct entry {
     char fold[GRAPH_NAME];
     bool exact, is_vector;
     kernel_matrix matrix;
-    float *vector, *bias;
-    void *values; /* heap; NULL when the matrix is used where it is mapped */
+    float *vector, *bias, *block_scales; /* heap */
+    void *values;                        /* heap; NULL when the matrix is used where it is mapped */
     uint16_t *scales;
 } entry;
 
@@ -58,6 +58,7 @@ static void free_entry(entry *e)
     if (e == NULL) return;
     free(e->vector);
     free(e->bias);
+    free(e->block_scales);
     free(e->values);
     free(e->scales);
     free(e);
@@ -91,8 +92,10 @@ size_t weight_store_mapped_bytes(const weight_store *store)
 size_t weight_matrix_bytes(const kernel_matrix *w)
 {
     const size_t scales = kernel_row_scales(w) * sizeof(uint16_t) * (w->minimums ? 2 : 1);
+    const size_t blocks =
+        kernel_groups(w->block_row + w->rows, KERNEL_F8_BLOCK) * kernel_groups(w->columns, KERNEL_F8_BLOCK);
     return kernel_stored_rows(w) * (kernel_row_bytes(w->format, w->columns) + scales) +
-           w->rows * (w->bias ? sizeof(float) : 0);
+           (w->block_scales ? blocks * sizeof(float) : 0) + w->rows * (w->bias ? sizeof(float) : 0);
 }
 
 /* "name.weight", or "name" itself where a tensor has no such suffix (e_score_correction_bias). */
@@ -104,8 +107,8 @@ static const tensor *find_tensor(const checkpoint *c, const char *name)
     return t != NULL ? t : checkpoint_find(c, name);
 }
 
-/* The format a variant stores a matrix in. */
-static kernel_format storage_format(const ciuic_options *options, const tensor *t, bool exact)
+/* The format a variant stores a matrix in. `kernel_blocks`: whether the checkpoint's FP8 blocks are those of kernels. */
+static kernel_format storage_format(const ciuic_options *options, const tensor *t, bool exact, bool kernel_blocks)
 {
     if (exact || options->weights_f32) return KERNEL_F32;
     switch (options->quantize) {
@@ -122,8 +125,10 @@ static kernel_format storage_format(const ciuic_options *options, const tensor *
         break;
     }
     /* The checkpoint's own 16-bit type is exact. FP8 times its block scale fits no 16-bit type: the reference, which errors
-     * are measured against, keeps it exact in FP32, and memory = on rounds it to FP16. FP32 is rounded to FP16. */
+     * are measured against, keeps it exact in FP32, and memory = on leaves it as it is. Kernels know one size of blocks;
+     * with another one FP8 is rounded to FP16, as FP32 is. */
     if (t->dtype == TENSOR_F8_E4M3 && options->memory == CIUIC_MEMORY_OFF) return KERNEL_F32;
+    if (t->dtype == TENSOR_F8_E4M3 && kernel_blocks) return KERNEL_F8;
     return t->dtype == TENSOR_BF16 ? KERNEL_BF16 : KERNEL_F16;
 }
 
@@ -259,6 +264,29 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice
     return status;
 }
 
+/* Uses a tensor of FP8 where it is mapped, and its scales, too; those are copied where a float could not be read. */
+static ciuic_status map_f8(weight_store *store, const tensor *t, entry *e)
+{
+    char name[sizeof e->name + 32];
+    snprintf(name, sizeof name, "%s_scale_inv", t->name);
+    const tensor *scales = checkpoint_find(store->source, name);
+    if (scales == NULL)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s is missing", checkpoint_path(store->source), name);
+    e->matrix.values = t->data;
+    store->mapped_bytes += t->bytes;
+    if ((uintptr_t)scales->data % _Alignof(float) == 0) {
+        e->matrix.block_scales = (const float *)scales->data;
+        store->mapped_bytes += scales->bytes;
+        return CIUIC_OK;
+    }
+    e->block_scales = malloc(scales->bytes > 0 ? scales->bytes : 1);
+    if (e->block_scales == NULL) return ciuic_fail_memory(name, scales->bytes);
+    memcpy(e->block_scales, scales->data, scales->bytes);
+    e->matrix.block_scales = e->block_scales;
+    store->heap_bytes += scales->bytes;
+    return CIUIC_OK;
+}
+
 static ciuic_status load_matrix(weight_store *store, entry *e, const graph_weight *w, int part)
 {
     const size_t rows = w->rows[part], columns = w->columns;
@@ -266,14 +294,19 @@ static ciuic_status load_matrix(weight_store *store, entry *e, const graph_weigh
     if (t == NULL || t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s.weight: expected shape [%zu, %zu]",
                           checkpoint_path(store->source), e->name, rows, columns);
-    e->matrix =
-        (kernel_matrix){.format = storage_format(&store->options, t, e->exact), .rows = rows, .columns = columns};
+    const model_config *config = checkpoint_config(store->source);
+    const bool blocks =
+        config->fp8_block_rows == KERNEL_F8_BLOCK && config->fp8_block_columns == KERNEL_F8_BLOCK && e->fold[0] == '\0';
+    e->matrix = (kernel_matrix){
+        .format = storage_format(&store->options, t, e->exact, blocks), .rows = rows, .columns = columns};
     if (e->matrix.format == KERNEL_INT8 || e->matrix.format == KERNEL_INT4) e->matrix.group = KERNEL_GROUP;
     const bool readable = (t->dtype == TENSOR_BF16 && e->matrix.format == KERNEL_BF16) ||
                           (t->dtype == TENSOR_F16 && e->matrix.format == KERNEL_F16) ||
                           (t->dtype == TENSOR_F32 && e->matrix.format == KERNEL_F32);
     const bool aligned = (uintptr_t)t->data % tensor_dtype_bytes(t->dtype) == 0;
-    if (store->options.memory == CIUIC_MEMORY_ON && readable && aligned && e->fold[0] == '\0') {
+    if (e->matrix.format == KERNEL_F8) {
+        CIUIC_TRY(map_f8(store, t, e));
+    } else if (store->options.memory == CIUIC_MEMORY_ON && readable && aligned && e->fold[0] == '\0') {
         e->matrix.values = t->data;
         store->mapped_bytes += t->bytes;
     } else {

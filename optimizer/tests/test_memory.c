@@ -100,6 +100,25 @@ static void test_accounting(void)
           b.activations, a.activations);
 }
 
+/* FP8 is mapped byte for byte, with a scale for each block of 128 x 128, partial ones included; by hand from config.json
+ * (test_checkpoint.c has the same sums as parameters). Embeddings and head are BF16; norms and routers are FP32 copies. */
+static void test_f8_accounting(void)
+{
+    enum {
+        ATTENTION = 80 * 256 + 256 * 64 + 256 * 128 + 96 * 256 + 192 * 96,
+        CODES = 2 * ATTENTION + 3 * 320 * 256 + (4 + 1) * 3 * 160 * 256,
+        /* [1, 2] [2, 1] [2, 1] [1, 2] [2, 1]; [3, 2] twice and [2, 3]; [2, 2] thrice */
+        SCALES = 2 * 10 + 18 + (4 + 1) * 12,
+        COPIES = 5 * 256 + 2 * (64 + 96) + 4 * 256 + 4,
+    };
+    const char *folder = "datasets/golden/deepseek-v3-fp8";
+    const ciuic_options off = {.graph = false}, on = {.graph = true, .memory = CIUIC_MEMORY_ON};
+    const ciuic_memory_use a = use_after_prefill(folder, &off), b = use_after_prefill(folder, &on);
+    CHECK(b.mapped == CODES + 4 * SCALES + 2 * 2 * 512 * 256, "%zu bytes in place", b.mapped);
+    CHECK(b.weights == 4 * COPIES, "%zu bytes of copies; expected %d", b.weights, 4 * COPIES);
+    CHECK(a.mapped == 0 && a.weights == 4 * CODES + 2 * 2 * 512 * 256 + 4 * COPIES, "%zu bytes on the heap", a.weights);
+}
+
 static void test_kv_cache(void)
 {
     kv_cache cache;
@@ -190,6 +209,7 @@ static const test_case cases[] = {
     {"arena: random lifetimes", test_arena_property},
     {"arena: known plans", test_arena_known},
     {"accounting", test_accounting},
+    {"accounting of FP8", test_f8_accounting},
     {"kv cache", test_kv_cache},
 };
 TEST_SUITE(memory, cases);
