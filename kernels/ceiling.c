@@ -7,6 +7,7 @@
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* The work of one thread in one pass; returns the operations or bytes it did. */
 typedef double pass_fn(const void *context, int thread, int threads);
@@ -61,13 +62,14 @@ double ceiling_load_bandwidth(int threads, size_t bytes, double seconds)
     if (kernel_isa_available(KERNEL_ISA_NEON)) job.load = peak_load_neon;
 #endif
     if (threads < 1) return 0;
-    enum { STREAMS = 8, UNIT = 512 * STREAMS };
+    enum { STREAMS = 8, UNIT = 512 * STREAMS, HUGE_PAGE = 1 << 21 };
     job.bytes = bytes / (size_t)threads / UNIT * UNIT;
     if (job.bytes == 0) job.bytes = UNIT;
     const size_t all = job.bytes * (size_t)threads;
-    char *buffer = aligned_alloc(UNIT, all);
+    char *buffer = aligned_alloc(HUGE_PAGE, (all + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
     if (!buffer) return 0;
-    memset(buffer, 1, all); /* pages that were never written are all the same one */
+    (void)madvise(buffer, all, MADV_HUGEPAGE); /* advice: small pages, where it is not taken, may be slower */
+    memset(buffer, 1, all);                    /* pages that were never written are all the same one */
     job.buffer = buffer;
     /* From memory several streams are faster than one, since each has a prefetcher at work; from a cache one is. */
     job.streams = 1;

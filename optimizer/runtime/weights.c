@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "optimizer/error.h"
+#include "optimizer/memory/weight_pages.h"
 #include "optimizer/quantize/quantize.h"
 
 /* One tensor in one form. Entries are allocated one by one: bound weights point into them. */
@@ -19,8 +20,10 @@ typedef struct entry {
     bool exact, is_vector;
     kernel_matrix matrix;
     float *vector, *bias, *block_scales; /* heap */
-    void *values;                        /* heap; NULL when the matrix is used where it is mapped */
+    /* The matrix's memory, NULL when it is used where it is mapped; the entry's own unless the store's pages hold it. */
+    void *values;
     uint16_t *scales;
+    bool in_pages;
 } entry;
 
 /* The parts of one bound weight, kept for freeing. */
@@ -38,6 +41,7 @@ struct weight_store {
     size_t interleave;
     entry *entries[BUCKETS]; /* by hash of the name */
     bound_parts *bound;
+    weight_pages *pages; /* NULL: every matrix has memory of its own */
     size_t heap_bytes, mapped_bytes;
 };
 
@@ -49,6 +53,13 @@ ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *optio
     s->source = c;
     s->options = *options;
     s->interleave = interleave;
+    if (options->memory == CIUIC_MEMORY_ON) {
+        s->pages = weight_pages_create();
+        if (s->pages == NULL) {
+            free(s);
+            return ciuic_fail_memory("the weight store", sizeof *s);
+        }
+    }
     *store = s;
     return CIUIC_OK;
 }
@@ -59,8 +70,10 @@ static void free_entry(entry *e)
     free(e->vector);
     free(e->bias);
     free(e->block_scales);
-    free(e->values);
-    free(e->scales);
+    if (!e->in_pages) {
+        free(e->values);
+        free(e->scales);
+    }
     free(e);
 }
 
@@ -76,6 +89,7 @@ void weight_store_free(weight_store *store)
         next = b->next;
         free(b);
     }
+    weight_pages_free(store->pages);
     free(store);
 }
 
@@ -209,23 +223,33 @@ static ciuic_status convert_rows(const row_reader *r, entry *e, float *block)
     return CIUIC_OK;
 }
 
-/* Replaces the entry's values and scales by interleaved ones. */
-static ciuic_status interleave(entry *e, size_t rows)
+/* Memory for a matrix's values or scales that stays, in the store's pages or of its own. */
+static void *take(weight_store *store, size_t bytes)
+{
+    if (store->pages != NULL) return weight_pages_take(store->pages, bytes);
+    return aligned_alloc(CACHE_LINE, (bytes + CACHE_LINE) / CACHE_LINE * CACHE_LINE);
+}
+
+/* Replaces the entry's values and scales, which are its own, by interleaved ones. */
+static ciuic_status interleave(weight_store *store, entry *e, size_t rows)
 {
     kernel_matrix to = e->matrix;
     to.interleave = rows;
     const size_t stored = kernel_stored_rows(&to), scales = stored * kernel_row_scales(&to) * sizeof *e->scales;
     const size_t bytes = stored * kernel_row_bytes(to.format, to.columns);
-    void *values = aligned_alloc(CACHE_LINE, (bytes + CACHE_LINE) / CACHE_LINE * CACHE_LINE);
-    uint16_t *panels = aligned_alloc(CACHE_LINE, (scales + CACHE_LINE) / CACHE_LINE * CACHE_LINE);
+    void *values = take(store, bytes);
+    uint16_t *panels = take(store, scales);
     if (values == NULL || panels == NULL) {
-        free(values);
-        free(panels);
+        if (store->pages == NULL) {
+            free(values);
+            free(panels);
+        }
         return ciuic_fail_memory(e->name, bytes + scales);
     }
     kernel_interleave(&e->matrix, rows, values, panels, NULL);
     free(e->values);
     free(e->scales);
+    e->in_pages = store->pages != NULL;
     to.values = e->values = values;
     to.scales = e->scales = panels;
     e->matrix = to;
@@ -238,8 +262,11 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice
     kernel_matrix *m = &e->matrix;
     const size_t bytes = m->rows * kernel_row_bytes(m->format, m->columns);
     const size_t scales = m->rows * kernel_row_scales(m);
-    e->values = malloc(bytes > 0 ? bytes : 1);
-    e->scales = scales > 0 ? malloc(scales * sizeof *e->scales) : NULL;
+    const bool panels = scales > 0 && store->interleave > 0 && slice % store->interleave == 0;
+    e->in_pages = store->pages != NULL && !panels; /* what will be interleaved is soon freed */
+    e->values = e->in_pages ? take(store, bytes) : malloc(bytes > 0 ? bytes : 1);
+    if (scales > 0)
+        e->scales = e->in_pages ? take(store, scales * sizeof *e->scales) : malloc(scales * sizeof *e->scales);
     float *block = malloc(BLOCK_ROWS * m->columns * sizeof *block);
     float *fold = NULL;
     ciuic_status status = CIUIC_OK;
@@ -258,8 +285,7 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice
     free(fold);
     free(block);
     drop_source_pages(t);
-    const bool panels = scales > 0 && store->interleave > 0 && slice % store->interleave == 0;
-    if (status == CIUIC_OK && panels) status = interleave(e, store->interleave);
+    if (status == CIUIC_OK && panels) status = interleave(store, e, store->interleave);
     if (status == CIUIC_OK) store->heap_bytes += weight_matrix_bytes(m);
     return status;
 }
