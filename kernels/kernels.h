@@ -1,9 +1,10 @@
 /* kernels.h - the table of numeric primitives: one prototype per kernel type, one entry per weight or cache format.
  *
  * Kernels are single-threaded, allocate nothing, print nothing and know no model. The caller splits work over threads
- * by giving each thread a slice (rows of a weight matrix, heads of an attention). Every kernel reads only the elements
- * its comment names, writes only its output, and needs no alignment beyond that of the element type. Buffers of one
- * call do not overlap unless a comment says that they may. A dimension of 0 is allowed everywhere and writes nothing.
+ * by giving each thread a slice (rows of a weight matrix, heads of an attention), and a stack of 2 MiB at least. Every
+ * kernel reads only the elements its comment names, writes only its output, and needs no alignment beyond that of the
+ * element type. Buffers of one call do not overlap unless a comment says that they may. A dimension of 0 is allowed
+ * everywhere and writes nothing.
  *
  * The table is filled with the portable C reference first; a higher rung of the ladder then overrides what it does
  * better (kernels/avx2/x.c overrides kernels/c/x.c). Two rungs agree up to the order of summation; the tolerance is

@@ -9,10 +9,10 @@
  * end does nothing. */
 static ALWAYS_INLINE size_t prefetch_distance(size_t rows, size_t row_bytes)
 {
-    enum { PAGE = 4096, NEAR = 4096 };
+    enum { PAGE = 4096, LEAST = 4096 };
     const size_t block = rows * row_bytes;
     if (row_bytes == 0 || row_bytes >= PAGE) return 0;
-    return (NEAR + block - 1) / block * block;
+    return (LEAST + block - 1) / block * block;
 }
 
 static ALWAYS_INLINE void prefetch(const void *p)
