@@ -9,7 +9,7 @@
 
 static const char usage[] =
     "usage: check-kernels [--isa LIST] [--kernel PATTERN] [--bench] [--threads N]\n"
-    "                     [--seed S] [--json]\n"
+    "                     [--shape MxNxK] [--seed S] [--json]\n"
     "  --isa LIST        rungs to check, comma-separated: c,neon,avx2,avx512,amx (default: "
     "all; one that this CPU lacks is skipped);\n"
     "                    amx-modelled: amx with its tile instructions modelled in C, wherever "
@@ -18,6 +18,8 @@ static const char usage[] =
     "  --bench           time them afterwards, if every check passed; under an emulator such as "
     "qemu times mean nothing\n"
     "  --threads N       threads of the bench (default 1)\n"
+    "  --shape MxNxK     bench M rows of x by N rows of K weights instead of shapes of DeepSeek "
+    "models\n"
     "  --seed S          seed of the random inputs (default: the clock)\n"
     "  --json            one JSON object on stdout and nothing else\n"
     "example: check-kernels --isa avx512 --kernel matmul --bench\n";
@@ -29,6 +31,8 @@ typedef struct settings {
     uint64_t seed;
     bool bench, json;
     int threads; /* of the bench */
+    bool has_shape;
+    bench_product shape;
 } settings;
 
 static bool parse_isas(const char *list, settings *s)
@@ -58,6 +62,20 @@ static bool parse_seed(const char *text, uint64_t *seed)
     return *text && *text != '-' && !*end;
 }
 
+static bool parse_shape(const char *text, settings *s)
+{
+    size_t size[3];
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        const unsigned long long n = strtoull(text, &end, 10);
+        if (*text < '0' || *text > '9' || n == 0 || n > 1 << 20 || *end != (i < 2 ? 'x' : 0)) return false;
+        size[i] = (size_t)n;
+        text = end + 1;
+    }
+    s->shape = (bench_product){size[0], size[1], size[2]};
+    return s->has_shape = true;
+}
+
 static bool parse_arguments(int argc, char **argv, settings *s)
 {
     for (int i = 1; i < argc; i++) {
@@ -73,6 +91,8 @@ static bool parse_arguments(int argc, char **argv, settings *s)
             good = value != NULL, s->pattern = value, i++;
         else if (strcmp(option, "--threads") == 0)
             good = value && (s->threads = atoi(value)) > 0 && s->threads <= 1024, i++;
+        else if (strcmp(option, "--shape") == 0)
+            good = value && parse_shape(value, s), i++;
         else if (strcmp(option, "--seed") == 0)
             good = value && parse_seed(value, &s->seed), i++;
         else
@@ -233,7 +253,7 @@ int main(int argc, char **argv)
         if (!s.isa[isa] || !kernel_isa_available((kernel_isa)isa)) continue;
         kernel_table table;
         kernel_table_fill(&table, (kernel_isa)isa);
-        if (!bench_rung(&table, s.pattern, s.threads, s.json)) t.failed++;
+        if (!bench_rung(&table, s.pattern, s.threads, s.has_shape ? &s.shape : NULL, s.json)) t.failed++;
     }
     if (s.json)
         printf("}\n");
