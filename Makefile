@@ -95,7 +95,7 @@ AVX512 := $(AVX2) -mavx512f -mavx512bw -mavx512dq -mavx512vl
 $(BUILD)/obj/kernels/c/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) -ffp-contract=off
 $(BUILD)/obj/kernels/avx2/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2)
 $(BUILD)/obj/kernels/avx512/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512)
-$(BUILD)/obj/kernels/amx/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -mamx-tile -mamx-int8 -mamx-bf16
+$(BUILD)/obj/kernels/amx/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16
 $(BUILD)/obj/modelled/kernels/amx/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX512) -DCIUIC_TILES_MODELLED
 $(BUILD)/obj/modelled/kernels/avx2/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) $(AVX2) -DCIUIC_VNNI_EVEX
 # NEON itself is part of aarch64; what came later is compiled for in files that are named after it.

@@ -18,7 +18,7 @@ isa_flags() {
     kernels/avx2/*) echo -mavx2 -mfma -mf16c ;;
     kernels/avx512/*) echo -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl ;;
     kernels/amx/tile_model.h) echo -DCIUIC_TILES_MODELLED ;;
-    kernels/amx/*) echo -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mamx-tile -mamx-int8 -mamx-bf16 ;;
+    kernels/amx/*) echo -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512bf16 -mamx-tile -mamx-int8 -mamx-bf16 ;;
     kernels/neon/*_dotprod.c | kernels/neon/dot_product.h) echo -march=armv8.2-a+dotprod ;;
     kernels/neon/*_i8mm.c) echo -march=armv8.2-a+dotprod+i8mm ;;
     esac

@@ -39,6 +39,13 @@ static bool permit_tiles(void)
     return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 }
 
+/* The vendor's name stands in ebx, edx, ecx. */
+static bool made_by_amd(void)
+{
+    uint32_t a, b, c, d;
+    return __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && c == signature_AMD_ecx && d == signature_AMD_edx;
+}
+
 static uint32_t detect(void)
 {
     uint32_t a, b, c, d;
@@ -59,7 +66,7 @@ static uint32_t detect(void)
         if (bit(ecx, 11)) flags |= CPU_AVX512_VNNI;
         if (bit(ecx, 1)) flags |= CPU_AVX512_VBMI;
         if (bit(edx, 23)) flags |= CPU_AVX512_FP16;
-        if (bit(extended, 5)) flags |= CPU_AVX512_BF16;
+        if (bit(extended, 5)) flags |= CPU_AVX512_BF16 | (made_by_amd() ? CPU_AVX512_BF16_FAST : 0);
     }
     if ((xcr0 & XCR0_AMX) == XCR0_AMX && bit(edx, 24) && permit_tiles()) {
         flags |= CPU_AMX_TILE;
@@ -180,6 +187,8 @@ const char *cpu_flag_name(uint32_t flag)
         return "avx512_vnni";
     case CPU_AVX512_BF16:
         return "avx512_bf16";
+    case CPU_AVX512_BF16_FAST:
+        return "avx512_bf16_fast";
     case CPU_AVX512_VBMI:
         return "avx512_vbmi";
     case CPU_AVX512_FP16:

@@ -4,7 +4,7 @@
 void AMX(kernel_table_init)(kernel_table *table, uint32_t cpu)
 {
     if (!(cpu & CPU_AVX512) || !(cpu & CPU_AMX_TILE)) return;
-#ifndef CIUIC_TILES_MODELLED /* what these kernels leave to the avx512 rung, kernels_amx.h */
+#ifndef CIUIC_TILES_MODELLED /* what they round x with, and what the avx512 rung takes over, kernels_amx.h */
     if (!(cpu & CPU_AVX512_VNNI) || !(cpu & CPU_AVX512_BF16)) return;
 #endif
     if (cpu & CPU_AMX_BF16) {

@@ -5,8 +5,13 @@
  * are part of the instructions, hence macros.
  *
  * Every call of a kernel configures the registers and releases them, since it cannot know who used them before, and
- * while they are in use each switch of context saves 8 KiB more. That is a cost by the call, as is, once a thread, Linux
- * making room for them at the first tile instruction: neither has been measured here. */
+ * while they are in use each switch of context saves 8 KiB more. Both together take 85 ns (Emerald Rapids at about 2.2 GHz,
+ * as all the times here): nothing beside a product. Once a thread Linux makes room for them, at the first tile
+ * instruction, which has not been measured.
+ *
+ * A product of two whole tiles takes 16 cycles, 7.2 ns; with half as deep tiles 5.8 ns, with 8 rows of A 4.5 ns, so that
+ * small tiles waste the unit. To load a tile takes 3.3 ns from the L1 cache, but 8.4 ns where its rows are 4096 bytes
+ * apart; to store one 5.9 ns. */
 #ifndef CIUIC_KERNELS_AMX_TILE_H
 #define CIUIC_KERNELS_AMX_TILE_H
 
@@ -68,6 +73,12 @@ static inline tile_config tile_config_for(size_t row_bytes)
     do {                                                                                                               \
         TILE_WRITTEN;                                                                                                  \
         _tile_loadd(tile, from, stride);                                                                               \
+    } while (0)
+/* The same, and the rows need no place in the L1 cache afterwards. */
+#define tile_load_once(tile, from, stride)                                                                             \
+    do {                                                                                                               \
+        TILE_WRITTEN;                                                                                                  \
+        _tile_stream_loadd(tile, from, stride);                                                                        \
     } while (0)
 #define tile_store(tile, to, stride) _tile_stored(tile, to, stride)
 /* c[i][j] += sum over k of a[i][k] * b[k / n][n * j + k % n], where n values make four bytes: bfloat16 in float, int8 in

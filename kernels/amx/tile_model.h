@@ -64,6 +64,11 @@ static inline void tile_load(int tile, const void *from, size_t stride)
     for (size_t r = 0; r < t->rows; r++) memcpy(t->row[r], (const uint8_t *)from + r * stride, t->row_bytes);
 }
 
+static inline void tile_load_once(int tile, const void *from, size_t stride)
+{
+    tile_load(tile, from, stride);
+}
+
 static inline void tile_store(int tile, void *to, size_t stride)
 {
     const modelled_tile *t = modelled_tile_at(tile);

@@ -13,12 +13,12 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx512;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx512;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_avx512;
-    if (cpu & CPU_AVX512_BF16) {
+    if (cpu & CPU_AVX512_BF16_FAST) {
         table->matmul[KERNEL_BF16] = matmul_bf16_dot;
         table->rounds_x[KERNEL_BF16] = true;
     }
     if (cpu & CPU_AVX512_VBMI) table->matmul[KERNEL_F8] = matmul_f8_vbmi;
-    if (cpu & CPU_AVX512_VBMI && cpu & CPU_AVX512_BF16) {
+    if (cpu & CPU_AVX512_VBMI && cpu & CPU_AVX512_BF16_FAST) {
         table->matmul[KERNEL_F8] = matmul_f8_dot;
         table->rounds_x[KERNEL_F8] = true;
     }

@@ -21,7 +21,7 @@ static const size_t row_counts[] = {1, 16, 128, 512};
 enum {
     SHAPES = sizeof shapes / sizeof shapes[0],
     ROW_COUNTS = sizeof row_counts / sizeof row_counts[0],
-    MOST_ROWS = 512,
+    SHAPE_ROWS = 512,  /* the largest of them */
     FEW_ROWS = 8,      /* up to here reading the weights is what takes the time */
     PORTABLE_ROWS = 16 /* portable C is timed up to here: more only takes longer */
 };
@@ -43,6 +43,7 @@ typedef struct bench {
     const kernel_table *table;
     check *c; /* generator and buffers */
     int threads;
+    size_t most_rows; /* of x */
     bool json;
     bool wanted[ENTRIES];
     double fma, bf16, dot;                    /* peaks */
@@ -84,18 +85,18 @@ static double weight_bytes(const bench *b, int e)
 static kernel_q8 quantise(bench *b, const kernel_matrix *w)
 {
     const size_t groups = kernel_row_scales(w);
-    kernel_q8 q = {check_alloc(b->c, MOST_ROWS * kernel_row_bytes(KERNEL_INT8, w->columns)),
-                   check_alloc(b->c, MOST_ROWS * groups * sizeof(float)),
-                   check_alloc(b->c, MOST_ROWS * groups * sizeof(int32_t))};
-    b->table->quantize_q8(MOST_ROWS, w->columns, w->group, b->x, w->columns, &q);
+    kernel_q8 q = {check_alloc(b->c, b->most_rows * kernel_row_bytes(KERNEL_INT8, w->columns)),
+                   check_alloc(b->c, b->most_rows * groups * sizeof(float)),
+                   check_alloc(b->c, b->most_rows * groups * sizeof(int32_t))};
+    b->table->quantize_q8(b->most_rows, w->columns, w->group, b->x, w->columns, &q);
     return q;
 }
 
 static void make_inputs(bench *b, const bench_shape *s)
 {
-    b->x = check_alloc(b->c, MOST_ROWS * s->columns * sizeof(float));
-    b->y = check_alloc(b->c, MOST_ROWS * s->rows * sizeof(float));
-    for (size_t i = 0; i < MOST_ROWS * s->columns; i++) b->x[i] = check_normal(b->c);
+    b->x = check_alloc(b->c, b->most_rows * s->columns * sizeof(float));
+    b->y = check_alloc(b->c, b->most_rows * s->rows * sizeof(float));
+    for (size_t i = 0; i < b->most_rows * s->columns; i++) b->x[i] = check_normal(b->c);
     b->peer_weights = check_matrix(b->c, KERNEL_F32, s->rows, s->columns, false, WEIGHTS_NORMAL);
     for (int e = 0; e < ENTRIES; e++) {
         if (!b->wanted[e]) continue;
@@ -273,19 +274,20 @@ static void bench_rows(bench *b, const bench_shape *s, size_t m)
     for (int p = 0; p < PEERS; p++) peer_product_free(peers[p]);
 }
 
-static void bench_shapes(bench *b)
+static void bench_shapes(bench *b, const bench_product *only)
 {
-    for (size_t s = 0; s < SHAPES; s++) {
+    for (size_t s = 0; s < (only ? 1 : SHAPES); s++) {
+        const bench_shape shape = only ? (bench_shape){only->rows, only->columns} : shapes[s];
         check c = {.kernel = "bench",
                    .rung = kernel_isa_name(b->table->isa),
                    .table = b->table,
                    .reference = b->table,
                    .random = 1};
         b->c = &c;
-        make_inputs(b, &shapes[s]);
-        for (size_t i = 0; i < ROW_COUNTS; i++)
-            if (b->table->isa != KERNEL_ISA_C || row_counts[i] <= PORTABLE_ROWS)
-                bench_rows(b, &shapes[s], row_counts[i]);
+        make_inputs(b, &shape);
+        for (size_t i = 0; i < ROW_COUNTS && !only; i++)
+            if (b->table->isa != KERNEL_ISA_C || row_counts[i] <= PORTABLE_ROWS) bench_rows(b, &shape, row_counts[i]);
+        if (only) bench_rows(b, &shape, only->m);
         check_release(&c);
     }
 }
@@ -300,9 +302,9 @@ static bool own_kernel(const kernel_table *table, int e)
     return quantised(e) ? table->matmul_q8[f] != portable.matmul_q8[f] : table->matmul[f] != portable.matmul[f];
 }
 
-bool bench_rung(const kernel_table *table, const char *pattern, int threads, bool json)
+bool bench_rung(const kernel_table *table, const char *pattern, int threads, const bench_product *only, bool json)
 {
-    bench b = {.table = table, .threads = threads, .json = json};
+    bench b = {.table = table, .threads = threads, .most_rows = only ? only->m : SHAPE_ROWS, .json = json};
     bool any = false;
     for (int e = 0; e < ENTRIES; e++) {
         char name[32];
@@ -320,7 +322,7 @@ bool bench_rung(const kernel_table *table, const char *pattern, int threads, boo
     else
         printf("%s, threads: %d; peaks in Gop/s: %.1f of FP32, %.1f of bfloat16 and %.1f of int8 dot products\n",
                kernel_isa_name(table->isa), threads, b.fma * 1e-9, b.bf16 * 1e-9, b.dot * 1e-9);
-    bench_shapes(&b);
+    bench_shapes(&b, only);
     if (json) printf("]");
     return !b.failed;
 }

@@ -124,9 +124,13 @@ double half_value(uint16_t half);
 
 /* ---- bench.c ---- */
 
-/* Times the products of the rung whose name ("matmul_int8/32") contains `pattern` on real shapes, on `threads` threads
- * and beside other people's; prints lines, or JSON members. False when a result was wrong. */
-bool bench_rung(const kernel_table *table, const char *pattern, int threads, bool json);
+/* m rows of x by a matrix of rows x columns. */
+typedef struct bench_product {
+    size_t m, rows, columns;
+} bench_product;
+/* Times the products of the rung whose name ("matmul_int8/32") contains `pattern` on real shapes, or on `only` where that is
+ * not NULL, on `threads` threads and beside other people's; prints lines, or JSON members. False when a result was wrong. */
+bool bench_rung(const kernel_table *table, const char *pattern, int threads, const bench_product *only, bool json);
 
 /* ---- bench_conv2d.c ---- */
 

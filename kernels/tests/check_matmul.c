@@ -61,7 +61,9 @@ static const matmul_shape shapes[] = {
     {61, 1, 64, 0},
     {1, 40, 4160, 0},
     {18, 33, 4200, 1},
-    {273, 37, 70, 1}, /* more rows of x than any rung takes at once */
+    {273, 37, 70, 1},
+    {66, 35, 2112, 1}, /* more columns than tiles take at once */
+    {530, 70, 64, 1},  /* more rows of x than any rung takes at once */
     /* deepseek-v3-tiny's projections and a slice of V3's: query, latent, expert up and down, head */
     {1, 288, 256, 0},
     {40, 96, 256, 0},

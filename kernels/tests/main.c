@@ -10,7 +10,7 @@
 
 static const char usage[] =
     "usage: check-kernels [--isa LIST] [--kernel PATTERN] [--bench] [--threads N]\n"
-    "                     [--seed S] [--json]\n"
+    "                     [--shape MxNxK] [--seed S] [--json]\n"
     "  --isa LIST        rungs to check, comma-separated: c,neon,avx2,avx512,amx (default: "
     "all; one that this CPU lacks is skipped);\n"
     "                    amx-modelled: amx with its tile instructions modelled in C, wherever "
@@ -19,6 +19,8 @@ static const char usage[] =
     "  --bench           time them afterwards, if every check passed; under an emulator such as "
     "qemu times mean nothing\n"
     "  --threads N       threads of the bench (default 1)\n"
+    "  --shape MxNxK     bench M rows of x by N rows of K weights instead of shapes of DeepSeek "
+    "models\n"
     "  --seed S          seed of the random inputs (default: the clock)\n"
     "  --json            one JSON object on stdout and nothing else\n"
     "example: check-kernels --isa avx512 --kernel matmul --bench\n";
@@ -30,6 +32,8 @@ typedef struct settings {
     uint64_t seed;
     bool bench, json;
     int threads; /* of the bench */
+    bool has_shape;
+    bench_product shape;
 } settings;
 
 static bool parse_isas(const char *list, settings *s)
@@ -59,6 +63,20 @@ static bool parse_seed(const char *text, uint64_t *seed)
     return *text && *text != '-' && !*end;
 }
 
+static bool parse_shape(const char *text, settings *s)
+{
+    size_t size[3];
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        const unsigned long long n = strtoull(text, &end, 10);
+        if (*text < '0' || *text > '9' || n == 0 || n > 1 << 20 || *end != (i < 2 ? 'x' : 0)) return false;
+        size[i] = (size_t)n;
+        text = end + 1;
+    }
+    s->shape = (bench_product){size[0], size[1], size[2]};
+    return s->has_shape = true;
+}
+
 static bool parse_arguments(int argc, char **argv, settings *s)
 {
     for (int i = 1; i < argc; i++) {
@@ -74,6 +92,8 @@ static bool parse_arguments(int argc, char **argv, settings *s)
             good = value != NULL, s->pattern = value, i++;
         else if (strcmp(option, "--threads") == 0)
             good = value && (s->threads = atoi(value)) > 0 && s->threads <= 1024, i++;
+        else if (strcmp(option, "--shape") == 0)
+            good = value && parse_shape(value, s), i++;
         else if (strcmp(option, "--seed") == 0)
             good = value && parse_seed(value, &s->seed), i++;
         else
@@ -181,27 +201,33 @@ static void check_avx_vnni(const settings *s, totals *t)
 #endif
 
 #if defined(__x86_64__)
-/* What CPUs with AVX-512 and without its newer instructions would run is not in the table of one that has them: a Skylake,
- * without byte permutations, an Ice Lake or, with VNNI but without VBMI, a Cascade Lake. */
-static void check_older_avx512(const settings *s, totals *t)
+/* What other CPUs with AVX-512 would run is not in this one's table: a Skylake, without its newer instructions, a Cascade
+ * Lake, without byte permutations, an Ice Lake, without bfloat16 products, and those on which they are fast. */
+static void check_other_avx512(const settings *s, totals *t)
 {
     static const struct {
         const char *name;
         uint32_t lacks;
         const char *kernels[4];
-    } older[] = {
+    } others[] = {
         {"avx512-plain",
          CPU_AVX512_VNNI | CPU_AVX512_BF16 | CPU_AVX512_VBMI,
          {"matmul_int", "matmul_bf16", "matmul_f8"}},
         {"avx512-no-vbmi", CPU_AVX512_VBMI, {"matmul_f8"}},
         {"avx512-no-bf16", CPU_AVX512_BF16, {"matmul_f8"}},
     };
-    for (size_t i = 0; i < sizeof older / sizeof older[0]; i++) {
-        kernel_table table;
-        if (!(cpu_flags() & older[i].lacks)) continue;
-        kernel_table_fill_for(&table, KERNEL_ISA_AVX512, cpu_flags() & ~older[i].lacks);
-        for (size_t k = 0; older[i].kernels[k]; k++) check_table(&table, older[i].name, older[i].kernels[k], s, t);
+    kernel_table table;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (!(cpu_flags() & others[i].lacks)) continue;
+        uint32_t cpu = cpu_flags() & ~others[i].lacks;
+        if (!(cpu & CPU_AVX512_BF16)) cpu &= ~(uint32_t)CPU_AVX512_BF16_FAST;
+        kernel_table_fill_for(&table, KERNEL_ISA_AVX512, cpu);
+        for (size_t k = 0; others[i].kernels[k]; k++) check_table(&table, others[i].name, others[i].kernels[k], s, t);
     }
+    if (!(cpu_flags() & CPU_AVX512_BF16) || cpu_flags() & CPU_AVX512_BF16_FAST) return;
+    kernel_table_fill_for(&table, KERNEL_ISA_AVX512, cpu_flags() | CPU_AVX512_BF16_FAST);
+    check_table(&table, "avx512-bf16", "matmul_f8", s, t);
+    check_table(&table, "avx512-bf16", "matmul_bf16", s, t);
 }
 #endif
 
@@ -212,7 +238,7 @@ static void check_rung(kernel_isa isa, const settings *s, totals *t)
     check_table(&table, kernel_isa_name(isa), "", s, t);
 #if defined(__x86_64__)
     if (isa == KERNEL_ISA_AVX2) check_avx_vnni(s, t);
-    if (isa == KERNEL_ISA_AVX512) check_older_avx512(s, t);
+    if (isa == KERNEL_ISA_AVX512) check_other_avx512(s, t);
 #elif defined(__aarch64__)
     /* Likewise what CPUs without its newer instructions would run. */
     if (isa == KERNEL_ISA_NEON && cpu_flags() & CPU_NEON_I8MM) {
@@ -281,7 +307,7 @@ int main(int argc, char **argv)
         if (!s.isa[isa] || !kernel_isa_available((kernel_isa)isa)) continue;
         kernel_table table;
         kernel_table_fill(&table, (kernel_isa)isa);
-        if (!bench_rung(&table, s.pattern, s.threads, s.json)) t.failed++;
+        if (!bench_rung(&table, s.pattern, s.threads, s.has_shape ? &s.shape : NULL, s.json)) t.failed++;
         bench_conv2d(&table, s.pattern, s.json);
     }
     if (s.json)

@@ -29,7 +29,9 @@ static const setting lossless[] = {
 static void check_lossless(const golden *g, const setting *s, kernel_isa isa, bool weights_f32)
 {
     kernel_table kernels;
-    kernel_table_fill_for(&kernels, isa, cpu_flags() & ~(uint32_t)(CPU_AVX512_BF16 | CPU_AMX_BF16 | CPU_NEON_BF16));
+    kernel_table_fill_for(&kernels, isa,
+                          cpu_flags() &
+                              ~(uint32_t)(CPU_AVX512_BF16 | CPU_AVX512_BF16_FAST | CPU_AMX_BF16 | CPU_NEON_BF16));
     const ciuic_options options = {.graph = s->graph,
                                    .memory = s->memory,
                                    .isa = kernel_isa_name(isa),
@@ -322,7 +324,8 @@ static void test_f8_in_place(void)
         if (!kernel_isa_available((kernel_isa)isa)) continue;
         kernel_table kernels;
         kernel_table_fill_for(&kernels, (kernel_isa)isa,
-                              cpu_flags() & ~(uint32_t)(CPU_AVX512_BF16 | CPU_AMX_BF16 | CPU_NEON_BF16));
+                              cpu_flags() &
+                                  ~(uint32_t)(CPU_AVX512_BF16 | CPU_AVX512_BF16_FAST | CPU_AMX_BF16 | CPU_NEON_BF16));
         for (int threads = 1; threads <= 5; threads += 2) {
             ciuic_options options = {.graph = threads != 3,
                                      .memory = CIUIC_MEMORY_ON,
