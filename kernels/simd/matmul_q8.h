@@ -29,9 +29,9 @@ enum {
     Q8_VECTOR = LANES * 4,
     Q8_FEW_INT8 = 8, /* rows of x that count as few: making panels ready pays later where there is more to do */
     Q8_FEW_INT4 = 24,
-    Q8_FEW_SPAN = 65536,   /* columns at once for few rows: 128 * 127 * 65536 < 2^31 */
-    Q8_FEW_ROWS = 4,       /* against Q8_STREAMS panels at once */
-    Q8_BLOCK_GROUPS = 9216 /* Q8_BLOCK * Q8_SPAN / 32, matmul_q8_many.h */
+    Q8_FEW_SPAN = 65536,    /* columns at once for few rows: 128 * 127 * 65536 < 2^31 */
+    Q8_FEW_ROWS = 4,        /* against Q8_STREAMS panels at once */
+    Q8_BLOCK_GROUPS = 24576 /* Q8_BLOCK * Q8_SPAN / 32, matmul_q8_many.h */
 };
 
 /* Some rows of x, some columns. */

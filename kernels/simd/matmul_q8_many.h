@@ -24,8 +24,8 @@
 #include "kernels/simd/matmul_q8.h"
 
 enum {
-    Q8_SPAN = 1536, /* columns; with Q8_BLOCK rows of x 288 KiB */
-    Q8_BLOCK = 192, /* rows of x */
+    Q8_SPAN = 1536, /* columns: rows of y, which may be far away, are visited once a span */
+    Q8_BLOCK = 512, /* rows of x: what a panel costs to make ready is shared by many */
     Q8_X_STRIDE = Q8_SPAN + 64,
     Q8_AHEAD = 512, /* bytes of a panel: about a hundred cycles */
     Q8_SPAN_GROUPS = Q8_SPAN / KERNEL_GROUP,
