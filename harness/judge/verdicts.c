@@ -180,7 +180,10 @@ static void error_evidence(const claim *about, const result_case *c, evidence *e
     e->judged_low = e->low - margin;
     e->judged_high = e->high + margin;
     const cJSON *finite = json_find(json_find(c->json, "accuracy"), "finite");
-    if (cJSON_IsFalse(finite))
+    if (cJSON_IsTrue(json_find(c->json, "random_weights")))
+        snprintf(e->problem, sizeof e->problem,
+                 "the checkpoint's weights are random: its errors say nothing of a trained model's");
+    else if (cJSON_IsFalse(finite))
         snprintf(e->problem, sizeof e->problem, "its logits hold NaN or infinity");
     else if (isnan(e->value))
         snprintf(e->problem, sizeof e->problem, "its accuracy was not recorded");

@@ -208,6 +208,7 @@ static void add_measurements(cJSON *item, const case_key *key)
     }
     add_samples(item, key);
     copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
+    if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
     add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);
     if (counters != NULL) {

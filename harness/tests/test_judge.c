@@ -176,6 +176,22 @@ static void the_bound_itself_is_too_close_to_tell(void)
     cJSON_Delete(results);
 }
 
+static void random_weights_have_no_accuracy(void)
+{
+    cJSON *results = judged(&fixture_usual);
+    static const char *const claims[] = {"error-0.01", "perplexity-1pct"};
+    cJSON *c = NULL;
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(results, "cases")) cJSON_AddTrueToObject(c, "random_weights");
+    judge(results);
+    for (size_t i = 0; i < sizeof claims / sizeof claims[0]; i++) {
+        expect(results, claims[i], INT4_DECODE, "reference", "inconclusive");
+        const char *reason = text(fixture_verdict(results, claims[i], INT4_DECODE, "reference"), "reason");
+        CHECK(strstr(reason, "weights are random") != NULL, "%s", reason);
+    }
+    expect(results, "speedup-3x", INT4_DECODE, "naive", "supported");
+    cJSON_Delete(results);
+}
+
 static void few_rounds_decide_nothing(void)
 {
     fixture_machine hasty = fixture_usual;
@@ -606,6 +622,7 @@ static const test_case cases[] = {
     {"verdicts name the baseline against which a claim holds", verdicts_name_the_baseline},
     {"a ceiling below the bound is said", a_ceiling_below_the_bound_is_said},
     {"the bound itself is too close to tell", the_bound_itself_is_too_close_to_tell},
+    {"random weights have no accuracy", random_weights_have_no_accuracy},
     {"few rounds decide nothing", few_rounds_decide_nothing},
     {"lost rounds and failed cases", lost_rounds_and_failed_cases},
     {"an unknown noise floor decides nothing", an_unknown_noise_floor_decides_nothing},

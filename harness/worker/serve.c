@@ -180,6 +180,7 @@ static bool add_sizes(const worker *w, cJSON *answer)
            json_add_size(answer, "weights", use.weights) && json_add_size(answer, "mapped", use.mapped) &&
            json_add_size(answer, "kv_cache", use.kv_cache) && json_add_size(answer, "activations", use.activations) &&
            json_add_size(answer, "workspace", use.workspace) &&
+           cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
            cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
 }
 

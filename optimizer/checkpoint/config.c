@@ -457,6 +457,7 @@ static ciuic_status read_all(const cJSON *json, const char *path, model_config *
     if (!cJSON_IsObject(json))
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: not a JSON object; expected a model's config", path);
     CIUIC_TRY(read_type(json, path, &c->type));
+    c->synthetic = json_find(json, "_ciuic_synthetic") != NULL;
     CIUIC_TRY(read_sizes(json, path, c));
     CIUIC_TRY(refuse_unsupported(json, path, c));
     CIUIC_TRY(read_quantization(json, path, c));

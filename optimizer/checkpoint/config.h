@@ -59,6 +59,8 @@ typedef struct model_config {
     size_t mtp_layers; /* num_nextn_predict_layers: layers after the last that only multi-token prediction uses */
 
     size_t fp8_block_rows, fp8_block_columns; /* quantization_config.weight_block_size; 0: no FP8 */
+
+    bool synthetic; /* `ciuic synth` made it: random weights, whose errors say nothing of trained ones */
 } model_config;
 
 /* Reads and checks `path` (config.json): known model_type, every needed key present, of the right type and possible
