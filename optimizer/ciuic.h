@@ -113,7 +113,7 @@ typedef struct ciuic_session ciuic_session;
 
 typedef struct ciuic_session_options {
     size_t context; /* positions the session can hold; 0: the model's max_context. More than that is refused */
-    int threads;    /* 0: all cores this process may use */
+    int threads;    /* 0: all cores this process may use; each needs a stack of 2 MiB at least (OMP_STACKSIZE) */
     size_t chunk;   /* most tokens run at once in a prefill; 0: all of them */
 } ciuic_session_options;
 

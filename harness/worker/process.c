@@ -48,7 +48,8 @@ static char **worker_environment(void)
 {
     static const char *const dropped[] = {"BENCHMARK_", "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "GOTO_"};
     static char openblas[] = "OPENBLAS_NUM_THREADS=1", bind[] = WORKER_OMP_PROC_BIND, places[] = WORKER_OMP_PLACES;
-    static char *const set[] = {openblas, bind, places};
+    static char stack[] = "OMP_STACKSIZE=8M"; /* kernels.h: 2 MiB at least, which an unlimited `ulimit -s` just gives */
+    static char *const set[] = {openblas, bind, places, stack};
     enum { SET = sizeof set / sizeof set[0] };
     size_t n = 0;
     while (environ[n] != NULL) n++;

@@ -5,8 +5,8 @@
 
 #include "kernels/kernels.h"
 
-kernel_matmul_fn matmul_f32_avx512, matmul_f16_avx512, matmul_bf16_avx512, matmul_bf16_dot, matmul_affine8_avx512,
-    matmul_affine4_avx512;
+kernel_matmul_fn matmul_f32_avx512, matmul_f16_avx512, matmul_bf16_avx512, matmul_bf16_dot, matmul_bf16_dot_few,
+    matmul_affine8_avx512, matmul_affine4_avx512;
 kernel_matmul_fn matmul_f8_avx512, matmul_f8_vbmi,
     matmul_f8_dot; /* the second needs CPU_AVX512_VBMI, the third that and
                                                                    CPU_AVX512_BF16 too */

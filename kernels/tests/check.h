@@ -132,6 +132,11 @@ typedef struct bench_product {
  * not NULL, on `threads` threads and beside other people's; prints lines, or JSON members. False when a result was wrong. */
 bool bench_rung(const kernel_table *table, const char *pattern, int threads, const bench_product *only, bool json);
 
+/* ---- bench_activations.c ---- */
+
+/* Times the rung's other kernels whose name contains `pattern`, on one thread. */
+void bench_activations(const kernel_table *table, const char *pattern, bool json);
+
 /* ---- bench_conv2d.c ---- */
 
 /* Times the convolution of the rung, on one thread, on layers of well-known networks, if "conv2d" contains `pattern`. */

@@ -308,6 +308,7 @@ int main(int argc, char **argv)
         kernel_table table;
         kernel_table_fill(&table, (kernel_isa)isa);
         if (!bench_rung(&table, s.pattern, s.threads, s.has_shape ? &s.shape : NULL, s.json)) t.failed++;
+        bench_activations(&table, s.pattern, s.json);
         bench_conv2d(&table, s.pattern, s.json);
     }
     if (s.json)
