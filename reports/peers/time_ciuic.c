@@ -1,4 +1,4 @@
-/* time_ciuic.c - prefill and decode of one variant, timed when asked: llama_cpp.py lets it take turns with a peer.
+/* time_ciuic.c - prefill and decode of one variant, timed when asked: time_llama_cpp.py lets it take turns with a peer.
  *
  *   time_ciuic CHECKPOINT QUANTIZE THREADS [ISA]
  *

@@ -3,7 +3,7 @@
     pip install gguf; pip install --no-binary llama-cpp-python llama-cpp-python     # builds llama.cpp on this machine
     gcc -O2 -I. -o build/time_ciuic reports/peers/time_ciuic.c build/libciuic.a -fopenmp -lcjson -lopenblas -lmd -lm
     build/ciuic synth --like datasets/shapes/r1-distill-qwen-1.5b.json -o build/models/r1-distill-qwen-1.5b
-    python3 reports/peers/llama_cpp.py build/models/r1-distill-qwen-1.5b [--threads 2] [--rounds 7] [--isa best]
+    python3 reports/peers/time_llama_cpp.py build/models/r1-distill-qwen-1.5b [--threads 2] [--rounds 7]
 
 Writes the checkpoint (qwen2 only) as GGUF in BF16, Q8_0 and Q4_0, every matrix quantised, beside it. Each pair of programs is
 loaded once; then every round asks each for a prefill of 512 tokens and a decode of 64 tokens after 64, the order changing.
@@ -135,19 +135,26 @@ class Program:
 def main():
     if len(sys.argv) == 4 and sys.argv[1] == "--serve":
         return serve_llama(sys.argv[2], int(sys.argv[3]))
+    if len(sys.argv) == 5 and sys.argv[1] == "--quantize":
+        return quantize(*sys.argv[2:])
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("checkpoint", type=pathlib.Path)
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--rounds", type=int, default=7)
     a.add_argument("--isa", default="best")
+    a.add_argument("--weights", default="BF16,Q8_0,Q4_0", help="which of them")
     a = a.parse_args()
     bf16 = pathlib.Path(f"{a.checkpoint}-BF16.gguf")
     if not bf16.exists():
         write_gguf(a.checkpoint, bf16)
     for ours, theirs in (("none", "BF16"), ("int8", "Q8_0"), ("int4", "Q4_0")):
+        if theirs not in a.weights.split(","):
+            continue
         gguf = pathlib.Path(f"{a.checkpoint}-{theirs}.gguf")
         if not gguf.exists():
-            quantize(bf16, gguf, theirs)
+            made = subprocess.run([sys.executable, __file__, "--quantize", bf16, gguf, theirs], capture_output=True, text=True)
+            if made.returncode != 0:
+                sys.exit(made.stderr[-1000:])
         programs = [Program(["build/time_ciuic", str(a.checkpoint), ours, str(a.threads), a.isa]),
                     Program([sys.executable, __file__, "--serve", str(gguf), str(a.threads)])]
         for question, tokens in ((f"prefill {PREFILL}", PREFILL), (f"decode {DECODE} {DEPTH}", DECODE)):
