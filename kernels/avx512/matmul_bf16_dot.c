@@ -4,17 +4,16 @@
  * As kernels/simd/panel_product.h; a word is a pair of columns. */
 #include "kernels/avx512/vector.h"
 
+#include "kernels/avx512/bf16.h"
 #include "kernels/avx512/kernels_avx512.h"
 
-#define PANEL_TARGET __attribute__((target("avx512bf16")))
+#define PANEL_TARGET BF16_TARGET
 #define PANEL_WORD_COLUMNS 2
 #include "kernels/simd/panel_product.h"
 
-/* The intrinsic, by its instruction: GCC 12 copies sums that it makes with the intrinsic. */
 static PANEL_INLINE vf panel_multiply(vf acc, vf weights, vf x)
 {
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(weights), "v"(x));
-    return acc;
+    return bf16_dot(acc, vi_of_bits(weights), vi_of_bits(x));
 }
 
 static PANEL_INLINE void panel_pack(kernel_format format, const weight_rows *w, size_t first, size_t rows, size_t k,
@@ -40,16 +39,7 @@ static PANEL_INLINE void panel_pack(kernel_format format, const weight_rows *w, 
 
 static PANEL_INLINE void panel_copy(const float *x, size_t width, float *to)
 {
-    for (size_t c = 0; c < width; c += 2 * LANES) {
-        const size_t left = width - c;
-        const vf low = left >= LANES ? vf_load(x + c) : vf_load_part(x + c, left);
-        vf high = vf_zero();
-        if (left >= 2 * LANES)
-            high = vf_load(x + c + LANES);
-        else if (left > LANES)
-            high = vf_load_part(x + c + LANES, left - LANES);
-        vi_store(to + c / 2, (vi)_mm512_cvtne2ps_pbh(high, low));
-    }
+    bf16_round_row(x, width, (uint16_t *)(void *)to);
 }
 
 PANEL_TARGET void matmul_bf16_dot(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)

@@ -3,9 +3,8 @@
  * of w as they lie, four at a time, as in kernels/simd/matmul_dot.h; nothing but x, rounded once, is converted. */
 #include "kernels/avx512/vector.h"
 
+#include "kernels/avx512/bf16.h"
 #include "kernels/avx512/kernels_avx512.h"
-
-#define TARGET __attribute__((target("avx512bf16")))
 
 enum {
     STEP = 2 * LANES, /* columns of a vector */
@@ -18,31 +17,9 @@ typedef struct rows_of_w {
     size_t stride;          /* values from one of them to the next */
 } rows_of_w;
 
-/* One instruction; the intrinsic makes GCC 12 copy its sums. */
-static TARGET ALWAYS_INLINE vf dot(vf acc, vi w, vi x)
-{
-    __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc) : "v"(w), "v"(x));
-    return acc;
-}
-
-/* `width` floats as bfloat16, filled up with zeros to whole vectors. */
-static TARGET void round_row(const float *x, size_t width, uint16_t *to)
-{
-    for (size_t c = 0; c < width; c += STEP) {
-        const size_t left = width - c;
-        const vf low = left >= LANES ? vf_load(x + c) : vf_load_part(x + c, left);
-        vf high = vf_zero();
-        if (left >= STEP)
-            high = vf_load(x + c + LANES);
-        else if (left > LANES)
-            high = vf_load_part(x + c + LANES, left - LANES);
-        vi_store(to + c, (vi)_mm512_cvtne2ps_pbh(high, low));
-    }
-}
-
 /* sums[i] = the products of R rows of w (1 or DOT_ROWS) with M rows of x over `width` columns. */
-static TARGET ALWAYS_INLINE void tile(const int R, const int M, const rows_of_w *w, size_t width, const uint16_t *x,
-                                      size_t stride, v4 sums[])
+static BF16_TARGET ALWAYS_INLINE void tile(const int R, const int M, const rows_of_w *w, size_t width,
+                                           const uint16_t *x, size_t stride, v4 sums[])
 {
     vf acc[MOST_X][DOT_ROWS];
 #pragma GCC unroll 8
@@ -60,7 +37,7 @@ static TARGET ALWAYS_INLINE void tile(const int R, const int M, const rows_of_w 
         for (int i = 0; i < M; i++) {
             const vi xs = vi_load(x + (size_t)i * stride + c);
 #pragma GCC unroll 4
-            for (int r = 0; r < R; r++) acc[i][r] = dot(acc[i][r], weights[r], xs);
+            for (int r = 0; r < R; r++) acc[i][r] = bf16_dot(acc[i][r], weights[r], xs);
         }
     }
 #pragma GCC unroll 8
@@ -75,8 +52,8 @@ typedef struct outputs {
     bool first;
 } outputs;
 
-static TARGET ALWAYS_INLINE void block(const int R, const int M, const rows_of_w *w, size_t width, const uint16_t *x,
-                                       size_t stride, size_t i, const outputs *out)
+static BF16_TARGET ALWAYS_INLINE void block(const int R, const int M, const rows_of_w *w, size_t width,
+                                            const uint16_t *x, size_t stride, size_t i, const outputs *out)
 {
     v4 sums[MOST_X];
     tile(R, M, w, width, x + i * stride, stride, sums);
@@ -93,8 +70,8 @@ static TARGET ALWAYS_INLINE void block(const int R, const int M, const rows_of_w
 }
 
 /* All rows of x against R rows of w. */
-static TARGET ALWAYS_INLINE void all_rows(const int R, const rows_of_w *w, size_t width, const uint16_t *x,
-                                          size_t stride, size_t m, const outputs *out)
+static BF16_TARGET ALWAYS_INLINE void all_rows(const int R, const rows_of_w *w, size_t width, const uint16_t *x,
+                                               size_t stride, size_t m, const outputs *out)
 {
     size_t i = 0;
 #define BLOCKS(M)                                                                                                      \
@@ -107,7 +84,7 @@ static TARGET ALWAYS_INLINE void all_rows(const int R, const rows_of_w *w, size_
 #undef BLOCKS
 }
 
-TARGET void matmul_bf16_dot_few(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
+BF16_TARGET void matmul_bf16_dot_few(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
     _Alignas(64) uint16_t rounded[ROOM];
     const size_t run = w->rows / DOT_ROWS, most = ROOM / m / STEP * STEP - STEP;
@@ -115,7 +92,7 @@ TARGET void matmul_bf16_dot_few(const kernel_matrix *w, size_t m, const float *x
         const size_t width = w->columns - k < most ? w->columns - k : most;
         const size_t stride =
             (width + STEP - 1) / STEP * STEP + STEP; /* rows a power of two apart share sets of the cache */
-        for (size_t i = 0; i < m; i++) round_row(x + i * ldx + k, width, rounded + i * stride);
+        for (size_t i = 0; i < m; i++) bf16_round_row(x + i * ldx + k, width, rounded + i * stride);
         const uint16_t *values = (const uint16_t *)w->values + k;
         for (size_t n = 0; n < run; n++) {
             const rows_of_w four = {values + n * w->columns, run * w->columns};

@@ -6,6 +6,7 @@
  * converted on the way out. The rows of x, copied as they are rounded, serve PANELS panels at a time. */
 #include "kernels/avx512/f8_table.h"
 
+#include "kernels/avx512/bf16.h"
 #include "kernels/avx512/kernels_avx512.h"
 
 #define TARGET __attribute__((target("avx512bf16,avx512vbmi")))
@@ -67,21 +68,6 @@ TARGET static void pack_span(const kernel_matrix *w, size_t row, size_t rows, si
     }
 }
 
-/* `width` floats as bfloat16, filled up with zeros to whole vectors. */
-TARGET static void round_row(const float *x, size_t width, uint16_t *to)
-{
-    for (size_t c = 0; c < width; c += 2 * LANES) {
-        const size_t left = width - c;
-        const vf low = left >= LANES ? vf_load(x + c) : vf_load_part(x + c, left);
-        vf high = vf_zero();
-        if (left >= 2 * LANES)
-            high = vf_load(x + c + LANES);
-        else if (left > LANES)
-            high = vf_load_part(x + c + LANES, left - LANES);
-        vi_store(to + c, (vi)_mm512_cvtne2ps_pbh(high, low));
-    }
-}
-
 /* sums[i] += M rows of x times one block of a panel, scaled; the first block sets them. */
 TARGET static ALWAYS_INLINE void tile(const int M, size_t pairs, uint32_t w[][PANEL_N], const float *scales,
                                       const uint16_t *x, bool first, float sums[][PANEL_N])
@@ -100,8 +86,7 @@ TARGET static ALWAYS_INLINE void tile(const int M, size_t pairs, uint32_t w[][PA
         for (int i = 0; i < M; i++) {
             const vi xs = vi_set1_from(x + (size_t)i * X_STRIDE + 2 * p);
 #pragma GCC unroll 4
-            for (int v = 0; v < PANEL_VECTORS; v++)
-                acc[i][v] = _mm512_dpbf16_ps(acc[i][v], (__m512bh)weights[v], (__m512bh)xs);
+            for (int v = 0; v < PANEL_VECTORS; v++) acc[i][v] = bf16_dot(acc[i][v], weights[v], xs);
         }
     }
 #pragma GCC unroll 4
@@ -137,7 +122,7 @@ TARGET static ALWAYS_INLINE void rows_of_x(const int M, span *s, bool first, siz
 {
     _Alignas(64) uint16_t rounded[MOST_ROWS * X_STRIDE];
     _Alignas(64) float sums[MOST_ROWS][PANEL_N];
-    for (int i = 0; i < M; i++) round_row(x + (size_t)i * ldx, width, rounded + i * X_STRIDE);
+    for (int i = 0; i < M; i++) bf16_round_row(x + (size_t)i * ldx, width, rounded + i * X_STRIDE);
     for (size_t p = 0; p * PANEL_N < rows; p++) {
         for (size_t b = 0; b * KERNEL_F8_BLOCK < width; b++) {
             const size_t left = (width - b * KERNEL_F8_BLOCK + 1) / 2;
