@@ -42,6 +42,13 @@ static PANEL_INLINE void panel_copy(const float *x, size_t width, float *to)
     bf16_round_row(x, width, (uint16_t *)(void *)to);
 }
 
+/* On its own, so that its panels take no stack where another kernel is called instead. */
+static PANEL_TARGET __attribute__((noinline)) void matmul_packed(const kernel_matrix *w, size_t m, const float *x,
+                                                                 size_t ldx, float *y, size_t ldy)
+{
+    panel_product(KERNEL_BF16, w, m, x, ldx, y, ldy);
+}
+
 PANEL_TARGET void matmul_bf16_dot(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy)
 {
     enum { FEW = 64 }; /* fewer rows do not pay for packing: measured on Zen 4, the two meet near this */
@@ -50,5 +57,5 @@ PANEL_TARGET void matmul_bf16_dot(const kernel_matrix *w, size_t m, const float 
     else if (m < FEW)
         matmul_bf16_dot_few(w, m, x, ldx, y, ldy);
     else
-        panel_product(KERNEL_BF16, w, m, x, ldx, y, ldy);
+        matmul_packed(w, m, x, ldx, y, ldy);
 }

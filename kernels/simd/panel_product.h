@@ -1,10 +1,10 @@
 /* panel_product.h - y = x w^T for many rows of x (Goto and van de Geijn 2008, with the roles that row-major weights give).
  *
  * Rows of x are copied by blocks of PANEL_BLOCK rows and spans of PANEL_SPAN words to a constant distance: rows a power of
- * two apart would share the sets of the L1 cache. PANEL_N rows of w are packed into a panel [word][row], and all rows of the block pass it, PANEL_ROWS at a time: the inner loop multiplies a vector of weights by one
- * broadcast word of x and needs no sum across lanes, however short the rows. Panel and block come from the L2 cache and
- * beyond; what is read in order is asked for a little before it is needed, and so are the rows of w that come next,
- * which lie far apart.
+ * two apart would share the sets of the L1 cache. PANEL_N rows of w are packed into a panel [word][row], and all rows of the
+ * block pass it, PANEL_ROWS at a time: the inner loop multiplies a vector of weights by one broadcast word of x and needs no
+ * sum across lanes, however short the rows. Panel and block come from the L2 cache and beyond; what is read in order is
+ * asked for a little before it is needed, and so are the rows of w that come next, which lie far apart.
  *
  * A word is 32 bits of a row of w or x: a float, or as many smaller numbers as one instruction multiplies and adds up.
  *

@@ -146,15 +146,17 @@ def main():
     a = a.parse_args()
     bf16 = pathlib.Path(f"{a.checkpoint}-BF16.gguf")
     if not bf16.exists():
-        write_gguf(a.checkpoint, bf16)
+        write_gguf(a.checkpoint, f"{bf16}.part")
+        os.replace(f"{bf16}.part", bf16)
     for ours, theirs in (("none", "BF16"), ("int8", "Q8_0"), ("int4", "Q4_0")):
         if theirs not in a.weights.split(","):
             continue
         gguf = pathlib.Path(f"{a.checkpoint}-{theirs}.gguf")
         if not gguf.exists():
-            made = subprocess.run([sys.executable, __file__, "--quantize", bf16, gguf, theirs], capture_output=True, text=True)
+            made = subprocess.run([sys.executable, __file__, "--quantize", bf16, f"{gguf}.part", theirs], capture_output=True, text=True)
             if made.returncode != 0:
                 sys.exit(made.stderr[-1000:])
+            os.replace(f"{gguf}.part", gguf)
         programs = [Program(["build/time_ciuic", str(a.checkpoint), ours, str(a.threads), a.isa]),
                     Program([sys.executable, __file__, "--serve", str(gguf), str(a.threads)])]
         for question, tokens in ((f"prefill {PREFILL}", PREFILL), (f"decode {DECODE} {DEPTH}", DECODE)):
