@@ -9,8 +9,8 @@
  *
  * The bandwidth is that of a buffer no larger than the bytes read again and again, since a model that fits into a cache
  * is read at the cache's speed. The peak is that of the best rung this machine has: FP32 FMA for floating-point and
- * affine weights, bfloat16 dot products where the answer to load says that it may multiply so (16-bit and FP8 weights), int8 dot products
- * where weights and activations are quantised, whichever is higher. */
+ * affine weights, bfloat16 dot products where the answer to load says that it may multiply so (16-bit and FP8
+ * weights), int8 dot products where weights and activations are quantised, whichever is higher. */
 #ifndef CIUIC_CASE_CEILING_H
 #define CIUIC_CASE_CEILING_H
 

@@ -172,15 +172,14 @@ static void explain_workloads(page *p, const report_view *v)
             used += (size_t)snprintf(text + used, sizeof text - used, "prefill%zu is reading a prompt of %zu tokens. ",
                                      group->tokens, group->tokens);
     }
-    page_text(
-        p,
-        "tuned is this same program with the checkpoint's own weights and every other stage on: what a careful "
-        "engineer "
-        "already has. naive has everything off; openblas leaves the matrices to OpenBLAS in FP32, onednn to oneDNN "
-        "in bfloat16 where the CPU multiplies that. %s"
-        "Ranges are 95%% intervals. \xe2\x9c\x93 the claim holds, \xe2\x9c\x97 it does not, ? too close to "
-        "tell.",
-        text);
+    page_text(p,
+              "tuned is this same program with the checkpoint's own weights and every other stage on: what a careful "
+              "engineer already has. naive has everything off; openblas leaves the matrices to OpenBLAS in FP32, "
+              "onednn to oneDNN "
+              "in bfloat16 where the CPU multiplies that. %s"
+              "Ranges are 95%% intervals. \xe2\x9c\x93 the claim holds, \xe2\x9c\x97 it does not, ? too close to "
+              "tell.",
+              text);
 }
 
 static size_t count_status(const report_view *v, const char *status)

@@ -10,9 +10,10 @@
 bool onednn_available(void);
 
 /* Replaces the F32, F16, BF16 and F8 matmuls of `table` by oneDNN's: 16-bit weights, and F8 rounded to them, in bfloat16
- * where the CPU multiplies that, otherwise in FP32; F32 weights (routers) stay FP32. A slice of rows is packed by the thread that first multiplies it, and
- * its pages are given back where they are a mapped file's. To be called before the model is loaded, in the thread that will
- * run it: oneDNN gets one thread, because the runtime gives every thread a slice of the rows of each matmul. */
+ * where the CPU multiplies that, otherwise in FP32; F32 weights (routers) stay FP32. A slice of rows is packed by the thread
+ * that first multiplies it, and its pages are given back where they are a mapped file's. To be called before the model is
+ * loaded, in the thread that will run it: oneDNN gets one thread, because the runtime gives every thread a slice of the rows
+ * of each matmul. */
 ciuic_status onednn_install(kernel_table *table);
 
 /* CIUIC_ERROR_UNSUPPORTED with what oneDNN refused, if it refused anything since: those products were made by the table's

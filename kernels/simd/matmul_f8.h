@@ -17,6 +17,7 @@
 #define CIUIC_KERNELS_SIMD_MATMUL_F8_H
 
 #include "kernels/kernels.h"
+#include "kernels/simd/prefetch.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,11 +28,6 @@ enum {
     F8_COPY = 4096, /* floats of x copied at once: half of a small L1 cache */
     NEAR = 4096,
 };
-
-static ALWAYS_INLINE void prefetch_far(const void *p)
-{
-    __builtin_prefetch(p, 0, 2);
-}
 
 /* A run of w's rows within one row of blocks, over a span of columns that begins with a block. */
 typedef struct f8_run {
@@ -68,7 +64,7 @@ static F8_INLINE void f8_step(const int R, const int M, const uint8_t *codes, si
     for (int at = 0; at < R + F8_AHEAD; at++) {
         if (at < R) {
             const uint8_t *p = codes + (size_t)at * stride;
-            if (M == 1 && ahead) prefetch_far((const char *)p + ahead);
+            if (M == 1 && ahead) prefetch_next((const char *)p + ahead);
             looked[at] = f8_look(p, seen);
         }
         const int r = at - F8_AHEAD;
@@ -93,7 +89,7 @@ static bool f8_any_nan(const uint8_t *codes, size_t count)
     return found;
 }
 
-/* y += the products of R rows of the run, from `row` on, with M rows of x; R is a multiple of 4, or 1. */
+/* y += the products of R rows of the run, from `row` on, with M rows of x; R is DOT_ROWS or 1. */
 static F8_INLINE void f8_tile(const int R, const int M, const f8_run *w, size_t row, const float *x, size_t ldx,
                               float *y, size_t ldy)
 {
@@ -121,7 +117,7 @@ static F8_INLINE void f8_tile(const int R, const int M, const f8_run *w, size_t 
         float *out = y + (size_t)i * ldy;
         if (R == 1) *out += vf_sum(acc[i][0]);
 #pragma GCC unroll 8
-        for (int r = 0; r + 4 <= R; r += 4) {
+        for (int r = 0; r + DOT_ROWS <= R; r += DOT_ROWS) {
             const v4 sums = vf_sum4(acc[i][r], acc[i][r + 1], acc[i][r + 2], acc[i][r + 3]);
             v4_store(out + r, v4_add(v4_load(out + r), sums));
         }
@@ -140,10 +136,7 @@ static F8_INLINE void f8_rows(const int M, const f8_run *w, const float *x, size
     _Alignas(64) float copy[F8_COPY];
     for (size_t i = 0; i < (size_t)M; i++) f8_copy_row(w, x + i * ldx, copy + i * apart);
     size_t n = 0;
-    if (M == 1) {
-        for (; n + DOT_ROWS <= w->rows; n += DOT_ROWS) f8_tile(DOT_ROWS, 1, w, n, copy, 0, y, ldy);
-    }
-    for (; n + 4 <= w->rows; n += 4) f8_tile(4, M, w, n, copy, apart, y, ldy);
+    for (; n + DOT_ROWS <= w->rows; n += DOT_ROWS) f8_tile(DOT_ROWS, M, w, n, copy, apart, y, ldy);
     for (; n < w->rows; n++) f8_tile(1, M, w, n, copy, apart, y, ldy);
 }
 

@@ -5,7 +5,6 @@
 #include "kernels/tests/peers.h"
 
 #include <omp.h>
-#include <time.h>
 
 /* Rounds of one shape: as many as the time allows, so that portable C does not take the whole of it. */
 enum { FEWEST_ROUNDS = 3, MOST_ROUNDS = 9 };
@@ -58,20 +57,6 @@ typedef struct bench {
 static bool quantised(int e)
 {
     return entries[e].format == KERNEL_INT8 || entries[e].format == KERNEL_INT4;
-}
-
-/* One thread never waits, so its own processor time is what it takes on a machine that others share. */
-static double seconds_now(const bench *b)
-{
-    struct timespec t;
-    clock_gettime(b->threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
@@ -145,18 +130,18 @@ static void multiply_all(const bench *b, int e, size_t m)
 static double time_entry(const bench *b, int e, size_t m, size_t repeats)
 {
     if (m <= FEW_ROWS) multiply_all(b, e, m);
-    const double start = seconds_now(b);
+    const double start = bench_seconds(b->threads == 1);
     for (size_t i = 0; i < repeats; i++) multiply_all(b, e, m);
-    return (seconds_now(b) - start) / (double)repeats;
+    return (bench_seconds(b->threads == 1) - start) / (double)repeats;
 }
 
 /* Likewise; NAN when the library failed. */
 static double time_peer(const bench *b, peer_product *p, size_t m, size_t repeats)
 {
     bool good = m > FEW_ROWS || peer_product_run(p);
-    const double start = seconds_now(b);
+    const double start = bench_seconds(b->threads == 1);
     for (size_t i = 0; i < repeats; i++) good = peer_product_run(p) && good;
-    return good ? (seconds_now(b) - start) / (double)repeats : (double)NAN;
+    return good ? (bench_seconds(b->threads == 1) - start) / (double)repeats : (double)NAN;
 }
 
 /* ---- errors ----------------------------------------------------------------------------------------------------- */
@@ -196,12 +181,6 @@ typedef struct bench_times {
     size_t rounds;
 } bench_times;
 
-static double median(double *times, size_t n)
-{
-    qsort(times, n, sizeof *times, ascending);
-    return times[n / 2];
-}
-
 /* What the entry's products may use at best here. */
 static double peak_of(const bench *b, int e, size_t m)
 {
@@ -213,7 +192,7 @@ static void print_line(bench *b, int e, size_t m, bench_times *t)
 {
     const kernel_matrix *w = &b->w[e];
     const double error = worst_error(b, e, m), operations = 2.0 * (double)m * (double)w->rows * (double)w->columns;
-    const double seconds = median(t->entries[e], t->rounds), byte_rate = weight_bytes(b, e) / seconds;
+    const double seconds = bench_median(t->entries[e], t->rounds), byte_rate = weight_bytes(b, e) / seconds;
     const double rate = operations / seconds, peak = peak_of(b, e, m);
     const double of_bandwidth = byte_rate / b->bandwidth[e], of_arithmetic = peak > 0 ? rate / peak : 0;
     const bool passed = error <= 1, bytes = m <= FEW_ROWS;
@@ -237,7 +216,7 @@ static void print_line(bench *b, int e, size_t m, bench_times *t)
     const char *separator = "";
     for (int p = 0; p < PEERS; p++) {
         if (!t->has_peer[p]) continue;
-        const double theirs = operations / median(t->peers[p], t->rounds);
+        const double theirs = operations / bench_median(t->peers[p], t->rounds);
         if (b->json)
             printf("%s\"%s\": %.6g", separator, peer_name((peer)p), theirs);
         else if (passed)

@@ -4,8 +4,6 @@
 #include "kernels/ceiling.h"
 #include "kernels/tests/check.h"
 
-#include <time.h>
-
 enum { FEWEST = 5, MOST = 51, HIDDEN = 7168, EXPERTS = 256 };
 static const double entry_seconds = 0.05;
 
@@ -93,37 +91,23 @@ static const struct attention_shape {
     {"V2-Lite decode, absorbed", 16, 1, 4096, 576, 512, true},
 };
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static double median_seconds(const bench_activation *b, inputs *in)
 {
     double times[MOST];
     size_t rounds = 0, calls = 1;
     b->run(in);
     for (;;) { /* a call may be shorter than the clock can tell */
-        const double start = seconds_now();
+        const double start = bench_seconds(true);
         for (size_t i = 0; i < calls; i++) b->run(in);
-        if (seconds_now() - start > 1e-4) break;
+        if (bench_seconds(true) - start > 1e-4) break;
         calls *= 2;
     }
     for (double spent = 0; rounds < FEWEST || (rounds < MOST && spent < entry_seconds); spent += times[rounds++]) {
-        const double start = seconds_now();
+        const double start = bench_seconds(true);
         for (size_t i = 0; i < calls; i++) b->run(in);
-        times[rounds] = seconds_now() - start;
+        times[rounds] = bench_seconds(true) - start;
     }
-    qsort(times, rounds, sizeof *times, ascending);
-    return times[rounds / 2] / (double)calls;
+    return bench_median(times, rounds) / (double)calls;
 }
 
 static void bench_one(const bench_activation *b, inputs *in, double peak, bool json)
@@ -199,13 +183,6 @@ static void bench_attention(check *c, const struct attention_shape *s, kernel_ca
     bench_one(&b, in, peak, json);
 }
 
-static float *normal_floats(check *c, size_t count)
-{
-    float *x = check_alloc(c, count * sizeof *x);
-    for (size_t i = 0; i < count; i++) x[i] = check_normal(c);
-    return x;
-}
-
 void bench_activations(const kernel_table *table, const char *pattern, bool json)
 {
     static const char *const caches[KERNEL_CACHES] = {"attention_f32", "attention_f16", "attention_int8"};
@@ -213,10 +190,10 @@ void bench_activations(const kernel_table *table, const char *pattern, bool json
     if (json) printf(",\n  \"bench_activations_%s\": [{\"fma_peak\": %.6g}", kernel_isa_name(table->isa), peak);
     check c = {.kernel = "bench", .rung = kernel_isa_name(table->isa), .table = table, .random = 1};
     inputs in = {.table = table,
-                 .a = normal_floats(&c, HIDDEN),
-                 .b = normal_floats(&c, HIDDEN),
-                 .c = normal_floats(&c, HIDDEN),
-                 .y = normal_floats(&c, HIDDEN),
+                 .a = check_normals(&c, HIDDEN),
+                 .b = check_normals(&c, HIDDEN),
+                 .c = check_normals(&c, HIDDEN),
+                 .y = check_normals(&c, HIDDEN),
                  .half = check_alloc(&c, HIDDEN * sizeof(uint16_t)),
                  .bytes = check_alloc(&c, HIDDEN),
                  .index = check_alloc(&c, EXPERTS * sizeof(uint32_t)),

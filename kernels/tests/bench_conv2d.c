@@ -3,8 +3,6 @@
 #include "kernels/ceiling.h"
 #include "kernels/tests/check.h"
 
-#include <time.h>
-
 enum { FEWEST = 3, MOST = 25 };
 static const double layer_seconds = 0.5;
 
@@ -24,37 +22,16 @@ static const bench_layer layers[] = {
     {"vit patches 14x14/14", 3, 768, 1, 224, 14, 14, 0},
 };
 
-static double seconds_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static float *normal_floats(check *c, size_t count)
-{
-    float *x = check_alloc(c, count * sizeof *x);
-    for (size_t i = 0; i < count; i++) x[i] = check_normal(c);
-    return x;
-}
-
 static double median_seconds(check *c, const kernel_conv2d *conv, const float *x, float *y)
 {
     double times[MOST];
     size_t rounds = 0;
     for (double spent = 0; rounds < FEWEST || (rounds < MOST && spent < layer_seconds); spent += times[rounds++]) {
-        const double start = seconds_now();
+        const double start = bench_seconds(true);
         c->table->conv2d(conv, x, 0, conv->out_channels, y);
-        times[rounds] = seconds_now() - start;
+        times[rounds] = bench_seconds(true) - start;
     }
-    qsort(times, rounds, sizeof *times, ascending);
-    return times[rounds / 2];
+    return bench_median(times, rounds);
 }
 
 static void bench_layer_of(check *c, const bench_layer *l, double peak, bool json)
@@ -71,8 +48,8 @@ static void bench_layer_of(check *c, const bench_layer *l, double peak, bool jso
     size_t rows, columns;
     kernel_conv2d_size(&conv, &rows, &columns);
     const size_t taps = l->in / l->groups * l->kernel * l->kernel, outputs = l->out * rows * columns;
-    const float *x = normal_floats(c, l->in * l->side * l->side);
-    conv.weight = normal_floats(c, l->out * taps);
+    const float *x = check_normals(c, l->in * l->side * l->side);
+    conv.weight = check_normals(c, l->out * taps);
     float *y = check_output(c, outputs * sizeof *y);
     const double seconds = median_seconds(c, &conv, x, y), rate = 2.0 * (double)taps * (double)outputs / seconds;
     const double bytes = (double)((l->in * l->side * l->side + l->out * taps + outputs) * sizeof(float)) / seconds;

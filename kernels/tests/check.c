@@ -120,6 +120,13 @@ float check_normal(check *c)
     return (float)(check_uniform(c) + check_uniform(c) + check_uniform(c));
 }
 
+float *check_normals(check *c, size_t n)
+{
+    float *x = check_alloc(c, n * sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = check_normal(c);
+    return x;
+}
+
 float check_awkward(check *c, bool wild)
 {
     switch (check_random(c) % (wild ? 40 : 16)) {

@@ -61,6 +61,8 @@ bool check_untouched(const void *p, size_t bytes);
 uint64_t check_random(check *c);
 double check_uniform(check *c); /* [-1, 1) */
 float check_normal(check *c);   /* roughly normal, deviation 1 */
+/* A buffer of n of those. */
+float *check_normals(check *c, size_t n);
 /* Floats of which some are zero, subnormal, huge or tiny; with `wild` also infinite and NaN. */
 float check_awkward(check *c, bool wild);
 /* A buffer of n such floats. */
@@ -121,6 +123,13 @@ kernel_matrix check_interleaved(check *c, const kernel_matrix *w, size_t interle
 double weight_value(const kernel_matrix *w, size_t row, size_t column);
 double weight_magnitude(const kernel_matrix *w, size_t row, size_t column);
 double half_value(uint16_t half);
+
+/* ---- bench_clock.c ---- */
+
+/* One thread never waits, so its own processor time is what it takes on a machine that others share. */
+double bench_seconds(bool one_thread);
+/* Sorts them. */
+double bench_median(double *times, size_t n);
 
 /* ---- bench.c ---- */
 
