@@ -1,7 +1,9 @@
 /* stage_flags.c - one variant from the command line. */
 #include "harness/stage_flags.h"
 
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "kernels/kernels.h"
@@ -43,12 +45,17 @@ static const char *isa_name_of(int i)
     return i < KERNEL_ISAS ? kernel_isa_name((kernel_isa)i) : i == KERNEL_ISAS ? "best" : NULL;
 }
 
+static ciuic_status wrong_choice(const char *command, const char *flag, const char *typed, const char *(*name_of)(int))
+{
+    char expected[128];
+    list_names(name_of, expected, sizeof expected);
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: %s '%s': expected %s", command, flag, typed, expected);
+}
+
 static ciuic_status wrong_setting(const char *command, int stage, const char *typed)
 {
     static const char *(*const name_of[STAGES])(int) = {quantize_name_of, graph_name_of, memory_name_of, isa_name_of};
-    char expected[128];
-    list_names(name_of[stage], expected, sizeof expected);
-    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: %s '%s': expected %s", command, stage_names[stage], typed, expected);
+    return wrong_choice(command, stage_names[stage], typed, name_of[stage]);
 }
 
 /* Cuts "int4,on,on,best" into its four parts. */
@@ -67,6 +74,81 @@ static ciuic_status split_stages(const char *command, const char *text, char par
         parts[i][length] = '\0';
         rest += length + 1; /* not read again after the last part */
     }
+    return CIUIC_OK;
+}
+
+static const char *quantizer_name_of(int i)
+{
+    return ciuic_quantizer_name((ciuic_quantizer)i);
+}
+
+static const char *activations_name_of(int i)
+{
+    return ciuic_activations_name((ciuic_activations)i);
+}
+
+static ciuic_status resolve_group(const char *command, const char *typed, int *group)
+{
+    static const struct {
+        const char *name;
+        int group;
+    } groups[] = {{"32", 32}, {"64", 64}, {"128", 128}, {"row", CIUIC_GROUP_ROW}};
+    for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
+        if (strcmp(typed, groups[i].name) == 0) {
+            *group = groups[i].group;
+            return CIUIC_OK;
+        }
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: --group '%s': expected 32, 64, 128 or row", command, typed);
+}
+
+/* A plain number above 0, with nothing behind it but what *end is left at. */
+static bool positive(const char *text, double *value, char **end)
+{
+    if ((text[0] < '0' || text[0] > '9') && text[0] != '.') return false;
+    *value = strtod(text, end);
+    return isfinite(*value) && *value > 0;
+}
+
+static ciuic_status resolve_bits(const char *command, const char *typed, double *bits)
+{
+    char *end = NULL;
+    if (positive(typed, bits, &end) && *end == '\0' && *bits <= 32) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: --bits '%s': expected a number above 0 and up to 32, such as 4.8",
+                      command, typed);
+}
+
+static ciuic_status resolve_bytes(const char *command, const char *typed, size_t *bytes)
+{
+    static const struct {
+        const char *name;
+        double factor;
+    } units[] = {{"", 1},         {"B", 1},    {"KiB", 0x1p10}, {"MiB", 0x1p20},
+                 {"GiB", 0x1p30}, {"kB", 1e3}, {"MB", 1e6},     {"GB", 1e9}};
+    char *end = NULL;
+    double value;
+    if (positive(typed, &value, &end))
+        for (size_t i = 0; i < sizeof units / sizeof units[0]; i++)
+            if (strcmp(end, units[i].name) == 0 && value * units[i].factor < 0x1p60) {
+                *bytes = (size_t)(value * units[i].factor);
+                return CIUIC_OK;
+            }
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: --memory-limit '%s': expected a number of B, KiB, MiB, GiB, kB, MB or GB",
+                      command, typed);
+}
+
+static ciuic_status resolve_quantizing(const char *command, const stage_flags *flags, ciuic_options *o)
+{
+    if (o->quantize == CIUIC_QUANTIZE_MIXED) o->quantizer = CIUIC_QUANTIZER_GPTQ;
+    if (flags->quantizer != NULL && !ciuic_quantizer_parse(flags->quantizer, &o->quantizer))
+        return wrong_choice(command, "--quantizer", flags->quantizer, quantizer_name_of);
+    if (flags->activations != NULL && !ciuic_activations_parse(flags->activations, &o->activations))
+        return wrong_choice(command, "--activations", flags->activations, activations_name_of);
+    if (flags->group != NULL) CIUIC_TRY(resolve_group(command, flags->group, &o->group));
+    if (flags->bits != NULL) CIUIC_TRY(resolve_bits(command, flags->bits, &o->bits));
+    if (flags->memory_limit != NULL) CIUIC_TRY(resolve_bytes(command, flags->memory_limit, &o->weight_bytes));
+    o->asymmetric = flags->asymmetric;
+    o->calibration = flags->calibration;
+    o->threads = (int)flags->threads;
     return CIUIC_OK;
 }
 
@@ -101,13 +183,30 @@ ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, 
     if (!ciuic_memory_parse(settings[STAGE_MEMORY], &resolved.memory))
         return wrong_setting(command, STAGE_MEMORY, settings[STAGE_MEMORY]);
     CIUIC_TRY(resolve_isa(command, settings[STAGE_ISA], &resolved.isa));
+    CIUIC_TRY(resolve_quantizing(command, flags, &resolved));
     *options = resolved;
     return CIUIC_OK;
 }
 
+/* "int4-g64-asym-gptq-a32": what is as usual goes without saying. */
+static void weights_name(const ciuic_options *o, char *name, size_t size)
+{
+    char group[16] = "", bits[24] = "";
+    if (o->group == CIUIC_GROUP_ROW)
+        snprintf(group, sizeof group, "-row");
+    else if (o->group != 0 && o->group != KERNEL_GROUP)
+        snprintf(group, sizeof group, "-g%d", o->group);
+    if (o->bits > 0) snprintf(bits, sizeof bits, "%.4g", o->bits);
+    snprintf(name, size, "%s%s%s%s%s%s%s", ciuic_quantize_name(o->quantize), bits, group, o->asymmetric ? "-asym" : "",
+             o->quantizer != CIUIC_QUANTIZER_RTN ? "-" : "",
+             o->quantizer != CIUIC_QUANTIZER_RTN ? ciuic_quantizer_name(o->quantizer) : "",
+             o->activations == CIUIC_ACTIVATIONS_NONE ? "-a32" : "");
+}
+
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE])
 {
-    const char *weights = options->quantize == CIUIC_QUANTIZE_NONE ? "fp16" : ciuic_quantize_name(options->quantize);
+    char weights[64] = "fp16";
+    if (options->quantize != CIUIC_QUANTIZE_NONE) weights_name(options, weights, sizeof weights);
     snprintf(name, VARIANT_NAME_SIZE, "%s%s%s+%s", weights, options->graph ? "+graph" : "",
              options->memory == CIUIC_MEMORY_OFF ? "" : "+memory", options->isa ? options->isa : "c");
 }

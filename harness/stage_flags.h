@@ -1,4 +1,5 @@
-/* stage_flags.h - one variant from the command line: --quantize --graph --memory --isa, --stages for all four, --threads. */
+/* stage_flags.h - one variant from the command line: --quantize --graph --memory --isa, --stages for all four, --threads,
+ * and how to quantise: --quantizer --group --asymmetric --activations --bits --memory-limit --calibration. */
 #ifndef CIUIC_STAGE_FLAGS_H
 #define CIUIC_STAGE_FLAGS_H
 
@@ -7,6 +8,8 @@
 /* What was typed; NULL where nothing was. */
 typedef struct stage_flags {
     const char *quantize, *graph, *memory, *isa, *stages;
+    const char *quantizer, *group, *activations, *bits, *memory_limit, *calibration;
+    bool asymmetric;
     size_t threads; /* 0: all cores this process may use */
 } stage_flags;
 
@@ -18,27 +21,50 @@ enum { STAGE_THREADS_MAX = 1024 };
         {.name = "--graph", .kind = OPTION_TEXT, .value = &(flags)->graph},                                            \
         {.name = "--memory", .kind = OPTION_TEXT, .value = &(flags)->memory},                                          \
         {.name = "--isa", .kind = OPTION_TEXT, .value = &(flags)->isa},                                                \
-        {.name = "--stages", .kind = OPTION_TEXT, .value = &(flags)->stages},                                          \
+        {.name = "--stages", .kind = OPTION_TEXT, .value = &(flags)->stages}, QUANTIZE_FLAG_OPTIONS(flags),            \
     {                                                                                                                  \
         .name = "--threads", .kind = OPTION_SIZE, .value = &(flags)->threads, .min = 1, .max = STAGE_THREADS_MAX       \
+    }
+#define QUANTIZE_FLAG_OPTIONS(flags)                                                                                   \
+    {.name = "--quantizer", .kind = OPTION_TEXT, .value = &(flags)->quantizer},                                        \
+        {.name = "--group", .kind = OPTION_TEXT, .value = &(flags)->group},                                            \
+        {.name = "--asymmetric", .kind = OPTION_SWITCH, .value = &(flags)->asymmetric},                                \
+        {.name = "--activations", .kind = OPTION_TEXT, .value = &(flags)->activations},                                \
+        {.name = "--bits", .kind = OPTION_TEXT, .value = &(flags)->bits},                                              \
+        {.name = "--memory-limit", .kind = OPTION_TEXT, .value = &(flags)->memory_limit},                              \
+    {                                                                                                                  \
+        .name = "--calibration", .kind = OPTION_TEXT, .value = &(flags)->calibration                                   \
     }
 
 /* The lines of a command's --help that describe them. */
 #define STAGE_FLAG_HELP                                                                                                \
     "stage flags (all stages are off unless set):\n"                                                                   \
-    "  --quantize Q     none, affine8, affine4, int8 or int4\n"                                                        \
+    "  --quantize Q     none, affine8, affine4, int8, int4, int3 or mixed\n"                                           \
     "  --graph G        off or on\n"                                                                                   \
     "  --memory M       off or on\n"                                                                                   \
     "  --isa K          c, avx2, avx512, or best: the highest that runs here\n"                                        \
     "  --stages Q,G,M,K all four in one; a flag above overrides its part\n"                                            \
-    "  --threads N      default: all cores\n"
+    "  --threads N      default: all cores\n" QUANTIZE_FLAG_HELP
+#define QUANTIZE_FLAG_HELP                                                                                             \
+    "how to quantise:\n"                                                                                               \
+    "  --quantizer A    rtn (round to nearest), clip, awq or gptq; all but rtn\n"                                      \
+    "                   calibrate; mixed takes gptq unless told otherwise\n"                                           \
+    "  --group N        int8, int4, int3: columns that share a scale: 32 (default),\n"                                 \
+    "                   64, 128 or row\n"                                                                              \
+    "  --asymmetric     int8, int4, int3: a minimum beside every scale\n"                                              \
+    "  --activations A  int8 (default): rounded as they come; none: left in FP32\n"                                    \
+    "  --bits B         mixed: most bits a weight, over all weights and scales\n"                                      \
+    "  --memory-limit S mixed: most bytes of all weights, such as 900MiB\n"                                            \
+    "  --calibration F:NAME  ids to calibrate on; default: calib_ids in the\n"                                         \
+    "                   checkpoint's own streams.safetensors\n"
 
 /* Turns the flags into options; `command` begins the error. A rung that this machine cannot run is
  * CIUIC_ERROR_UNSUPPORTED, any other mistake CIUIC_ERROR_USAGE. "best" becomes the rung's own name. */
 ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, ciuic_options *options);
 
-/* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights). */
-enum { VARIANT_NAME_SIZE = 64 };
+/* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights); what is not as usual is said:
+ * "int4-g64-asym-gptq-a32+avx512" (a32: activations in FP32), "mixed4.8-gptq+graph". */
+enum { VARIANT_NAME_SIZE = 96 };
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE]);
 
 /* Whether the options are those of the reference: all stages off. */

@@ -38,10 +38,30 @@ typedef enum ciuic_quantize {
     CIUIC_QUANTIZE_NONE, /* the checkpoint's own weights of 16 bits or of FP8 (with memory off in FP32); FP32 in FP16 */
     CIUIC_QUANTIZE_AFFINE8, /* the article's formula: per tensor, minimum to maximum in 255 steps */
     CIUIC_QUANTIZE_AFFINE4, /* the same in 15 steps */
-    CIUIC_QUANTIZE_INT8,    /* groups of 32, one FP16 scale each; activations int8 in groups of 32, dynamically */
-    CIUIC_QUANTIZE_INT4,    /* groups of 32, one FP16 scale each; activations as with INT8 */
+    CIUIC_QUANTIZE_INT8,    /* in groups with an FP16 scale each, as `group` says */
+    CIUIC_QUANTIZE_INT4,
+    CIUIC_QUANTIZE_INT3,  /* for the curve of bits against error: its kernels are no faster than int8's */
+    CIUIC_QUANTIZE_MIXED, /* a setting for each matrix, chosen by measured sensitivity under `bits` or `weight_bytes` */
     CIUIC_QUANTIZE_COUNT
 } ciuic_quantize;
+
+/* How codes and scales are found; all but the first need calibration ids. */
+typedef enum ciuic_quantizer {
+    CIUIC_QUANTIZER_RTN,  /* round to nearest: scales from the largest magnitude of the group */
+    CIUIC_QUANTIZER_CLIP, /* scales that minimise the squared error, weighted by the input's second moments */
+    CIUIC_QUANTIZER_AWQ,  /* activation-aware scaling, folded into the norm before the matrix, then as CLIP */
+    CIUIC_QUANTIZER_GPTQ, /* each column's error made up for by the columns after it, by the input's second moments */
+    CIUIC_QUANTIZER_COUNT
+} ciuic_quantizer;
+
+/* What quantised weights of INT8, INT4 and INT3 are multiplied by. */
+typedef enum ciuic_activations {
+    CIUIC_ACTIVATIONS_INT8, /* rounded to int8 for each token and group of the weights, as they come */
+    CIUIC_ACTIVATIONS_NONE, /* left in FP32: only weights are quantised */
+    CIUIC_ACTIVATIONS_COUNT
+} ciuic_activations;
+
+enum { CIUIC_GROUP_ROW = -1 }; /* one scale for a whole row */
 
 typedef enum ciuic_memory {
     CIUIC_MEMORY_OFF, /* weights read into the heap, a buffer for each operation, FP32 cache of expanded heads */
@@ -49,11 +69,26 @@ typedef enum ciuic_memory {
     CIUIC_MEMORY_COUNT
 } ciuic_memory;
 
+/* How far a long piece of work is, for whoever waits: `done` of `total` parts of `what`. What it returns other than CIUIC_OK
+ * ends the work with that status. */
+typedef ciuic_status ciuic_progress_fn(void *context, const char *what, size_t done, size_t total);
+
 struct kernel_table;
 
 /* One variant: a setting of all four stages. Zero-initialised = everything off, the reference. */
 typedef struct ciuic_options {
     ciuic_quantize quantize;
+    ciuic_quantizer quantizer;
+    int group;       /* INT8, INT4, INT3: 32 (0 means that), 64, 128 or CIUIC_GROUP_ROW */
+    bool asymmetric; /* INT8, INT4, INT3: a minimum for each group beside its scale */
+    ciuic_activations activations;
+    double bits;         /* MIXED: most bits a weight, over all weights, scales included; 0: no such limit */
+    size_t weight_bytes; /* MIXED: most bytes of all weights; 0: no such limit */
+    const char
+        *calibration; /* FILE.safetensors:NAME of I32 [rows, n]; NULL: the checkpoint's streams.safetensors:calib_ids */
+    int threads;      /* of quantising; 0: all cores this process may use */
+    ciuic_progress_fn *progress; /* of quantising; NULL: nobody waits */
+    void *progress_context;
     bool graph;
     ciuic_memory memory;
     const char *isa;  /* "c" (NULL means "c"), "avx2", "avx512", "best" */
@@ -65,8 +100,12 @@ typedef struct ciuic_options {
 
 /* "none", "affine8", ...; "off", "on". NULL for a value out of range. Parsers return false for an unknown name. */
 const char *ciuic_quantize_name(ciuic_quantize quantize);
+const char *ciuic_quantizer_name(ciuic_quantizer quantizer);
+const char *ciuic_activations_name(ciuic_activations activations);
 const char *ciuic_memory_name(ciuic_memory memory);
 bool ciuic_quantize_parse(const char *name, ciuic_quantize *quantize);
+bool ciuic_quantizer_parse(const char *name, ciuic_quantizer *quantizer);
+bool ciuic_activations_parse(const char *name, ciuic_activations *activations);
 bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
 
 /* ---- models ----------------------------------------------------------------------------------------------------- */

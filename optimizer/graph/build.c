@@ -165,6 +165,15 @@ static int build_layer(builder *b, int x)
     return build_elementwise(b, GRAPH_ADD, x1, mlp, "output");
 }
 
+static int build_head(builder *b, int x)
+{
+    const model_config *c = b->config;
+    x = build_rms_norm(b, x, 1, c->hidden_size, "model.norm", c->rms_norm_eps, "norm");
+    /* A tied head reads the embedding's own matrix; the weight store keeps one copy of equal specifications. */
+    const char *head = c->tie_word_embeddings ? "model.embed_tokens" : "lm_head";
+    return build_matmul(b, x, build_matrix(b, head, c->vocabulary, c->hidden_size, false), "logits");
+}
+
 static void build_model(builder *b)
 {
     const model_config *c = b->config;
@@ -181,10 +190,7 @@ static void build_model(builder *b)
         x = build_layer(b, x);
     }
     b->layer = GRAPH_NONE;
-    x = build_rms_norm(b, x, 1, c->hidden_size, "model.norm", c->rms_norm_eps, "norm");
-    /* A tied head reads the embedding's own matrix; the weight store keeps one copy of equal specifications. */
-    const char *head = c->tie_word_embeddings ? "model.embed_tokens" : "lm_head";
-    x = build_matmul(b, x, build_matrix(b, head, c->vocabulary, c->hidden_size, false), "logits");
+    x = build_head(b, x);
     if (g->phase == GRAPH_PREFILL && !b->failed) {
         graph_op last = blank;
         last.kind = GRAPH_LAST_ROW;
@@ -196,10 +202,11 @@ static void build_model(builder *b)
     g->output = x;
 }
 
-ciuic_status graph_build(const model_config *config, graph_phase phase, graph_cache cache, graph **out)
+/* An empty graph of that phase, with the widths of its cache. */
+static graph *create_graph(const model_config *config, graph_phase phase, graph_cache cache)
 {
     graph *g = calloc(1, sizeof *g);
-    if (g == NULL) return ciuic_fail_memory("a graph", sizeof *g);
+    if (g == NULL) return NULL;
     g->phase = phase;
     g->cache = cache;
     g->output = GRAPH_NONE;
@@ -213,13 +220,41 @@ ciuic_status graph_build(const model_config *config, graph_phase phase, graph_ca
     } else {
         g->cache_width[0] = g->cache_width[1] = config->kv_heads * config->head_dim;
     }
-    builder b = {.config = config, .g = g, .layer = GRAPH_NONE};
-    build_model(&b);
-    const ciuic_status status = b.failed ? ciuic_fail_memory("a graph", sizeof *g) : graph_validate(g);
+    return g;
+}
+
+static ciuic_status finish_graph(builder *b, graph **out)
+{
+    const ciuic_status status = b->failed ? ciuic_fail_memory("a graph", sizeof *b->g) : graph_validate(b->g);
     if (status != CIUIC_OK) {
-        graph_free(g);
+        graph_free(b->g);
         return status;
     }
-    *out = g;
+    *out = b->g;
     return CIUIC_OK;
+}
+
+ciuic_status graph_build(const model_config *config, graph_phase phase, graph_cache cache, graph **out)
+{
+    builder b = {.config = config, .g = create_graph(config, phase, cache), .layer = GRAPH_NONE};
+    if (b.g == NULL) return ciuic_fail_memory("a graph", sizeof *b.g);
+    build_model(&b);
+    return finish_graph(&b, out);
+}
+
+ciuic_status graph_build_layer(const model_config *config, size_t layer, graph **out)
+{
+    builder b = {.config = config,
+                 .g = create_graph(config, GRAPH_PREFILL_ALL, GRAPH_CACHE_EXPANDED),
+                 .layer = layer < config->layers ? (int)layer : GRAPH_NONE};
+    if (b.g == NULL) return ciuic_fail_memory("a graph", sizeof *b.g);
+    graph_op input = blank;
+    input.kind = GRAPH_INPUT;
+    input.head_width = config->hidden_size;
+    input.out.value = graph_add_value(b.g, GRAPH_F32, GRAPH_TOKENS, config->hidden_size, "input");
+    const int x = append(&b, &input, input.out.value);
+    if (!b.failed) b.g->output = b.layer != GRAPH_NONE ? build_layer(&b, x) : build_head(&b, x);
+    for (int i = 0; i < b.g->op_count; i++) /* the one layer of its cache */
+        if (b.g->ops[i].layer != GRAPH_NONE) b.g->ops[i].layer = 0;
+    return finish_graph(&b, out);
 }

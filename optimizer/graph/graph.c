@@ -106,6 +106,7 @@ const char *graph_op_name(graph_op_kind kind)
 {
     static const char *const names[GRAPH_OP_KINDS] = {
         [GRAPH_EMBED] = "embed",
+        [GRAPH_INPUT] = "input",
         [GRAPH_RMS_NORM] = "rms_norm",
         [GRAPH_MATMUL] = "matmul",
         [GRAPH_SLICE] = "slice",

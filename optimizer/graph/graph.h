@@ -54,6 +54,7 @@ typedef struct graph_weight {
 
 typedef enum graph_op_kind {
     GRAPH_EMBED,        /* weight row of each id -> out [T, hidden] */
+    GRAPH_INPUT,        /* rows of the caller's -> out [T, K]: where a part of a model begins */
     GRAPH_RMS_NORM,     /* in0 per head, weight (vector) or none -> out */
     GRAPH_MATMUL,       /* in0 [rows, K], weight -> out [rows, N] */
     GRAPH_SLICE,        /* in0 per head -> out, contiguous: a copy */
@@ -120,6 +121,9 @@ typedef struct graph {
 
 /* Builds the forward pass of `config` as its authors wrote it. Free with graph_free. */
 ciuic_status graph_build(const model_config *config, graph_phase phase, graph_cache cache, graph **out);
+/* Builds one layer alone, as its authors wrote it: GRAPH_INPUT [T, hidden] -> its output [T, hidden]; with layer =
+ * config->layers the final norm and the head -> logits [T, vocabulary]. The cache is expanded and has one layer, 0. */
+ciuic_status graph_build_layer(const model_config *config, size_t layer, graph **out);
 void graph_free(graph *g); /* NULL is allowed */
 
 /* Appending; the index, or GRAPH_NONE when out of memory (g is then still valid). */
@@ -146,9 +150,18 @@ const char *graph_op_name(graph_op_kind kind);
 
 /* ---- passes: each preserves the function; its file says why, and where rounding may differ ---------------------- */
 
+/* Whether a weight's matmuls read quantised activations, and in which groups. */
+typedef struct graph_q8_need {
+    bool quantised;
+    size_t group; /* 0: whole rows */
+} graph_q8_need;
+
 typedef struct graph_pass_options {
-    bool
-        fold_norms; /* weights are rewritten anyway (quantised or widened), so that folding costs no rounding of 16 bits */
+    /* Weights are rewritten anyway (quantised or widened), so that folding costs no rounding of 16 bits. */
+    bool fold_norms;
+    /* What the weight of that name will need: only weights of one need can be parts of one matmul. NULL: all alike. */
+    graph_q8_need (*need)(const void *context, const char *name);
+    const void *context;
 } graph_pass_options;
 
 typedef struct graph_pass {
@@ -170,12 +183,6 @@ ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, b
 
 /* Runs all passes and validates after each. */
 ciuic_status graph_optimize(graph *g, const graph_pass_options *options);
-
-/* Whether a weight's matmuls read quantised activations, and in which groups. */
-typedef struct graph_q8_need {
-    bool quantised;
-    size_t group; /* 0: whole rows */
-} graph_q8_need;
 
 /* Puts GRAPH_QUANTIZE before every matmul whose weight is stored in a format that needs quantised activations
  * (`needs[weight]`), and refuses groups that no kernel takes; with `share`, matmuls that read the same operand in the same groups read the same quantised value. */

@@ -10,14 +10,24 @@
 #include "optimizer/error.h"
 #include "optimizer/graph/graph.h"
 
-static bool fusible(const graph *g, const graph_op *a, const graph_op *b)
+/* The parts of a weight read one input in one form. */
+static bool same_need(const graph_pass_options *options, const graph_weight *a, const graph_weight *b)
+{
+    if (options->need == NULL) return true;
+    const graph_q8_need of_a = options->need(options->context, a->name[0]);
+    const graph_q8_need of_b = options->need(options->context, b->name[0]);
+    return of_a.quantised == of_b.quantised && of_a.group == of_b.group;
+}
+
+static bool fusible(const graph *g, const graph_pass_options *options, const graph_op *a, const graph_op *b)
 {
     if (a->kind != b->kind || (a->kind != GRAPH_MATMUL && a->kind != GRAPH_EXPERT_MATMUL)) return false;
     if (a->last != b->last || a->layer != b->layer) return false;
     for (int i = 0; i < 2; i++)
         if (a->in[i].value != b->in[i].value || a->in[i].offset != b->in[i].offset) return false;
     const graph_weight *wa = &g->weights[a->weight], *wb = &g->weights[b->weight];
-    return wa->columns == wb->columns && !wa->exact && !wb->exact && wa->parts + wb->parts <= GRAPH_MAX_PARTS;
+    return wa->columns == wb->columns && !wa->exact && !wb->exact && wa->parts + wb->parts <= GRAPH_MAX_PARTS &&
+           same_need(options, wa, wb);
 }
 
 /* Everyone who read `from` now reads `to`, `shift` columns further right. */
@@ -58,13 +68,12 @@ static ciuic_status fuse(graph *g, int a, int b)
 
 ciuic_status graph_pass_fuse_matmuls(graph *g, const graph_pass_options *options, bool *changed)
 {
-    (void)options;
     bool *dead = calloc((size_t)g->op_count + 1, sizeof *dead);
     if (dead == NULL) return ciuic_fail_memory("a graph pass", (size_t)g->op_count);
     ciuic_status status = CIUIC_OK;
     for (int a = 0; a < g->op_count && status == CIUIC_OK; a++) {
         for (int b = a + 1; b < g->op_count && status == CIUIC_OK; b++) {
-            if (dead[a] || dead[b] || !fusible(g, &g->ops[a], &g->ops[b])) continue;
+            if (dead[a] || dead[b] || !fusible(g, options, &g->ops[a], &g->ops[b])) continue;
             /* b moves up to a: its input is a's, written before a. */
             status = fuse(g, a, b);
             dead[b] = true;

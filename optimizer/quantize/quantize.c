@@ -6,6 +6,8 @@
 
 #include "optimizer/checkpoint/float_formats.h"
 #include "optimizer/error.h"
+#include "optimizer/quantize/codes.h"
+#include "optimizer/quantize/group_scale.h"
 
 /* ---- the article's formula: one range per tensor ---------------------------------------------------------------- */
 
@@ -44,11 +46,11 @@ static unsigned affine_code(float value, float scale, float minimum, int levels)
 
 /* ---- one row ---------------------------------------------------------------------------------------------------- */
 
-/* What a row is written with; w->values and w->scales are const, so the writable places come beside it. */
+/* What a row is written with. */
 typedef struct destination {
     const kernel_matrix *w;
-    unsigned char *values; /* of this row */
-    uint16_t *scales;      /* of this row; INT8 and INT4 */
+    unsigned char *values;       /* of this row */
+    uint16_t *scales, *minimums; /* of this row; INT8, INT4 and INT3 */
     size_t row;
 } destination;
 
@@ -91,60 +93,36 @@ static void store_affine(const destination *d, const float *x)
     }
 }
 
-/* The column of the value of largest magnitude in the n columns from `first` on; the first of equals. */
-static size_t extreme(const float *x, size_t first, size_t n)
+static const char *too_large(kernel_format format, bool asymmetric)
 {
-    size_t best = first;
-    for (size_t k = first + 1; k < first + n; k++)
-        if (fabsf(x[k]) > fabsf(x[best])) best = k;
-    return best;
+    if (asymmetric) return "a group whose range and minimum fit binary16";
+    return format == KERNEL_INT8   ? "a magnitude below 127 * 65520"
+           : format == KERNEL_INT4 ? "a magnitude below 8 * 65520"
+                                   : "a magnitude below 4 * 65520";
 }
 
-static int clamp(float value, int low, int high)
-{
-    return value <= (float)low ? low : value >= (float)high ? high : (int)value;
-}
-
-/* A group whose scale underflows binary16 (every |w| below about 2^-25 times the top code) becomes zeros: all codes
- * decode to 0 then, so they are 0 too. */
-static void store_int8_group(unsigned char *codes, const float *x, size_t n, float scale)
-{
-    for (size_t k = 0; k < n; k++) {
-        const int code = scale == 0 ? 0 : clamp(nearbyintf(x[k] / scale), -127, 127);
-        codes[k] = (unsigned char)(signed char)code;
-    }
-}
-
-static void store_int4_group(unsigned char *codes, const float *x, size_t n, float scale)
-{
-    enum { HALF = KERNEL_GROUP / 2, ZERO = 8 };
-    for (size_t block = 0; block < n; block += KERNEL_GROUP) memset(codes + block / 2, ZERO | ZERO << 4, HALF);
-    for (size_t k = 0; k < n; k++) {
-        const int code = scale == 0 ? ZERO : clamp(nearbyintf(x[k] / scale) + ZERO, 0, 15);
-        const unsigned shift = k % KERNEL_GROUP < HALF ? 0 : 4;
-        unsigned char *byte = &codes[k / KERNEL_GROUP * HALF + k % HALF];
-        *byte = (unsigned char)((*byte & (0xf0u >> shift)) | (unsigned)code << shift);
-    }
-}
-
+/* Padding decodes to 0 in a symmetric format; with minimums it meets activations that are 0. */
 static ciuic_status store_groups(const destination *d, const float *x)
 {
-    const size_t columns = d->w->columns;
-    const bool int8 = d->w->format == KERNEL_INT8;
-    memset(d->values, 0, kernel_row_bytes(d->w->format, columns)); /* INT8's padding; INT4 fills its own */
-    const size_t group = d->w->group > 0 ? d->w->group : columns;
+    const size_t columns = d->w->columns, group = d->w->group > 0 ? d->w->group : columns;
+    const bool asymmetric = d->minimums != NULL;
+    const code_grid grid = code_grid_of(d->w->format, asymmetric);
     for (size_t first = 0; first < columns; first += group) {
         const size_t n = columns - first < group ? columns - first : group;
-        const size_t at = extreme(x, first, n);
-        const uint16_t stored = float_to_f16(int8 ? fabsf(x[at]) / 127 : x[at] / -8);
-        const float scale = float_from_f16(stored);
-        if (!isfinite(scale))
-            return refuse(d, at, x[at], int8 ? "a magnitude below 127 * 65520" : "a magnitude below 8 * 65520");
-        d->scales[first / group] = scale == 0 ? 0 : stored; /* no negative zero */
-        if (int8)
-            store_int8_group(d->values + first, x + first, n, scale);
-        else
-            store_int4_group(d->values + first / 2, x + first, n, scale);
+        group_scale s;
+        if (!group_scale_rtn(d->w->format, asymmetric, n, x + first, &s)) {
+            const size_t at = first + group_extreme(n, x + first);
+            return refuse(d, at, x[at], too_large(d->w->format, asymmetric));
+        }
+        d->scales[first / group] = s.scale;
+        if (asymmetric) d->minimums[first / group] = s.minimum;
+        const float scale = float_from_f16(s.scale), minimum = float_from_f16(s.minimum);
+        for (size_t block = 0; block < n; block += KERNEL_GROUP) {
+            int8_t codes[KERNEL_GROUP];
+            const size_t some = n - block < KERNEL_GROUP ? n - block : KERNEL_GROUP;
+            for (size_t k = 0; k < some; k++) codes[k] = (int8_t)code_of(&grid, x[first + block + k], scale, minimum);
+            codes_pack(d->w->format, codes, first + block, some, d->values);
+        }
     }
     return CIUIC_OK;
 }
@@ -174,8 +152,7 @@ static ciuic_status store_row(const destination *d, const float *x)
                       (int)KERNEL_FORMATS);
 }
 
-ciuic_status quantize_rows(const kernel_matrix *w, void *values, uint16_t *scales, size_t first, size_t count,
-                           const float *rows)
+ciuic_status quantize_rows(const kernel_matrix *w, quantized_memory to, size_t first, size_t count, const float *rows)
 {
     if (first > w->rows || count > w->rows - first)
         return ciuic_fail(CIUIC_ERROR_USAGE, "rows [%zu, %zu) of a matrix of %zu asked for", first, first + count,
@@ -184,8 +161,9 @@ ciuic_status quantize_rows(const kernel_matrix *w, void *values, uint16_t *scale
     for (size_t i = 0; i < count; i++) {
         const destination d = {
             .w = w,
-            .values = (unsigned char *)values + (first + i) * row_bytes,
-            .scales = scales == NULL ? NULL : scales + (first + i) * row_scales,
+            .values = (unsigned char *)to.values + (first + i) * row_bytes,
+            .scales = to.scales == NULL ? NULL : to.scales + (first + i) * row_scales,
+            .minimums = to.minimums == NULL ? NULL : to.minimums + (first + i) * row_scales,
             .row = first + i,
         };
         CIUIC_TRY(store_row(&d, rows + i * w->columns));

@@ -17,12 +17,16 @@ bool affine_range_add(affine_range *range, size_t n, const float *values);
  * w' = q * scale + minimum. A constant tensor has scale 0 and is reproduced exactly: every q is 0. */
 void affine_parameters(affine_range range, int bits, float *scale, float *minimum);
 
-/* Stores `count` rows of w->columns floats from row `first` on into w->values (and scales), which the caller owns and
- * passes again as writable. F32, F16 and BF16 round to nearest even; AFFINE* use w->scale and w->minimum; INT8: scale =
- * max|w| / 127 of the group in FP16, q rounded with that FP16 scale; INT4: scale = -(the value of largest magnitude) / 8
- * in FP16, q = clamp(round(w / scale) + 8, 0, 15), so that the extreme value is hit exactly and 16 levels are used.
- * A NaN, an infinity, or a value too large for FP16 fails and names row and column. */
-ciuic_status quantize_rows(const kernel_matrix *w, void *values, uint16_t *scales, size_t first, size_t count,
-                           const float *rows);
+/* Where a matrix's codes, scales and minimums are written: those of a kernel_matrix are const. */
+typedef struct quantized_memory {
+    void *values;
+    uint16_t *scales, *minimums; /* NULL where the format has none */
+} quantized_memory;
+
+/* Stores `count` rows of w->columns floats from row `first` on into `to`, which the caller owns. F32, F16 and BF16 round to
+ * nearest even; AFFINE* use w->scale and w->minimum; INT8, INT4 and INT3 take group_scale_rtn's scales, with minimums
+ * where to.minimums is given, and the nearest codes. A NaN, an infinity, or a value too large for FP16 fails and names row
+ * and column. */
+ciuic_status quantize_rows(const kernel_matrix *w, quantized_memory to, size_t first, size_t count, const float *rows);
 
 #endif

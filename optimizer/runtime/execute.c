@@ -5,6 +5,7 @@
 
 static operation_fn *const operations[GRAPH_OP_KINDS] = {
     [GRAPH_EMBED] = run_embed,
+    [GRAPH_INPUT] = run_input,
     [GRAPH_RMS_NORM] = run_rms_norm,
     [GRAPH_MATMUL] = run_matmul,
     [GRAPH_SLICE] = run_slice,

@@ -34,6 +34,7 @@ typedef struct execution {
     float *partials;         /* attention_partials() floats, shared by the threads; NULL when that is 0 */
     meeting *place;          /* where the threads of this call meet; set by execute */
     const int32_t *ids;      /* [tokens] */
+    const float *input;      /* [tokens] rows of GRAPH_INPUT; NULL in a graph without one */
     size_t tokens, position; /* tokens of this call; positions in the cache before it */
     int threads;
 } execution;
@@ -84,7 +85,8 @@ float *operand_row(const execution *e, const graph_op *op, const graph_operand *
 /* Floats from one row to the next. */
 size_t operand_stride(const execution *e, const graph_operand *operand);
 
-operation_fn run_embed, run_rms_norm, run_rope, run_slice, run_concat, run_elementwise, run_last_row, run_quantize;
+operation_fn run_embed, run_input, run_rms_norm, run_rope, run_slice, run_concat, run_elementwise, run_last_row,
+    run_quantize;
 operation_fn run_matmul, run_absorb_query, run_absorb_value;
 operation_fn run_cache_write, run_cache_read, run_attention;
 operation_fn run_route, run_gather, run_expert_matmul, run_combine;

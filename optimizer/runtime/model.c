@@ -6,44 +6,9 @@
 #include <string.h>
 
 #include "optimizer/error.h"
+#include "optimizer/quantize/calibrate.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static const char *const quantize_names[CIUIC_QUANTIZE_COUNT] = {
-    [CIUIC_QUANTIZE_NONE] = "none", [CIUIC_QUANTIZE_AFFINE8] = "affine8", [CIUIC_QUANTIZE_AFFINE4] = "affine4",
-    [CIUIC_QUANTIZE_INT8] = "int8", [CIUIC_QUANTIZE_INT4] = "int4",
-};
-static const char *const memory_names[CIUIC_MEMORY_COUNT] = {[CIUIC_MEMORY_OFF] = "off", [CIUIC_MEMORY_ON] = "on"};
-
-const char *ciuic_quantize_name(ciuic_quantize quantize)
-{
-    return (unsigned)quantize < CIUIC_QUANTIZE_COUNT ? quantize_names[quantize] : NULL;
-}
-
-const char *ciuic_memory_name(ciuic_memory memory)
-{
-    return (unsigned)memory < CIUIC_MEMORY_COUNT ? memory_names[memory] : NULL;
-}
-
-bool ciuic_quantize_parse(const char *name, ciuic_quantize *quantize)
-{
-    for (int i = 0; i < CIUIC_QUANTIZE_COUNT; i++)
-        if (strcmp(name, quantize_names[i]) == 0) {
-            *quantize = (ciuic_quantize)i;
-            return true;
-        }
-    return false;
-}
-
-bool ciuic_memory_parse(const char *name, ciuic_memory *memory)
-{
-    for (int i = 0; i < CIUIC_MEMORY_COUNT; i++)
-        if (strcmp(name, memory_names[i]) == 0) {
-            *memory = (ciuic_memory)i;
-            return true;
-        }
-    return false;
-}
 
 static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *kernels)
 {
@@ -64,12 +29,50 @@ static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *k
 
 static ciuic_status check_options(const ciuic_options *options)
 {
-    if ((unsigned)options->quantize >= CIUIC_QUANTIZE_COUNT || (unsigned)options->memory >= CIUIC_MEMORY_COUNT)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantize or memory is no setting that exists");
-    if (options->weights_f32 && options->quantize != CIUIC_QUANTIZE_NONE)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other",
-                          ciuic_quantize_name(options->quantize));
+    const ciuic_quantize q = options->quantize;
+    const char *name = ciuic_quantize_name(q);
+    if (name == NULL || ciuic_memory_name(options->memory) == NULL ||
+        ciuic_quantizer_name(options->quantizer) == NULL || ciuic_activations_name(options->activations) == NULL)
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "options: quantize, quantizer, activations or memory is no setting that exists");
+    if (options->weights_f32 && q != CIUIC_QUANTIZE_NONE)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other", name);
+    const bool groups = q == CIUIC_QUANTIZE_INT8 || q == CIUIC_QUANTIZE_INT4 || q == CIUIC_QUANTIZE_INT3;
+    const int g = options->group;
+    if (g != 0 && g != 32 && g != 64 && g != 128 && g != CIUIC_GROUP_ROW)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: groups of %d columns; expected 32, 64, 128 or whole rows", g);
+    if (!groups && (g != 0 || options->asymmetric))
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "options: group and asymmetric are for int8, int4 and int3; quantize %s has its own", name);
+    if (!groups && q != CIUIC_QUANTIZE_MIXED && options->quantizer != CIUIC_QUANTIZER_RTN)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantizer %s is for int8, int4, int3 and mixed, not for %s",
+                          ciuic_quantizer_name(options->quantizer), name);
+    const bool budget = options->bits != 0 || options->weight_bytes != 0;
+    if (budget != (q == CIUIC_QUANTIZE_MIXED))
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          budget ? "options: a budget of bits or bytes is for quantize mixed, not for %s"
+                                 : "options: quantize %s needs a budget, bits or weight_bytes",
+                          name);
+    if (!(options->bits >= 0 && options->bits <= 32))
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: %g bits a weight; expected 0 to 32", options->bits);
     return CIUIC_OK;
+}
+
+/* What every matrix gets where one setting serves all. */
+static quantize_setting uniform_setting(const ciuic_options *options)
+{
+    static const kernel_format formats[CIUIC_QUANTIZE_COUNT] = {
+        [CIUIC_QUANTIZE_AFFINE8] = KERNEL_AFFINE8, [CIUIC_QUANTIZE_AFFINE4] = KERNEL_AFFINE4,
+        [CIUIC_QUANTIZE_INT8] = KERNEL_INT8,       [CIUIC_QUANTIZE_INT4] = KERNEL_INT4,
+        [CIUIC_QUANTIZE_INT3] = KERNEL_INT3,
+    };
+    const ciuic_quantize q = options->quantize;
+    if (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED) return (quantize_setting){0};
+    quantize_setting s = {.quantised = true, .format = formats[q], .minimums = options->asymmetric};
+    const bool groups = q != CIUIC_QUANTIZE_AFFINE8 && q != CIUIC_QUANTIZE_AFFINE4;
+    if (groups)
+        s.group = options->group == CIUIC_GROUP_ROW ? 0 : options->group == 0 ? KERNEL_GROUP : (size_t)options->group;
+    return s;
 }
 
 /* A model of that checkpoint, without weights yet; takes over the caller's reference to `source`, even on failure. */
@@ -89,6 +92,7 @@ static ciuic_status create(checkpoint *source, const ciuic_options *options, ciu
     model->options = *options;
     model->options.isa = kernel_isa_name(model->kernels.isa);
     model->options.kernels = NULL;
+    model->recipe.otherwise = uniform_setting(options);
     *out = model;
     return CIUIC_OK;
 }
@@ -110,6 +114,8 @@ static void unload(ciuic_model *model)
     }
     weight_store_free(model->weights);
     model->weights = NULL;
+    quantized_set_free(model->made);
+    model->made = NULL;
 }
 
 void ciuic_model_free(ciuic_model *model)
@@ -120,6 +126,7 @@ void ciuic_model_free(ciuic_model *model)
     pthread_mutex_unlock(&lock);
     if (left > 0) return;
     unload(model);
+    recipe_free(&model->recipe);
     checkpoint_release(model->source);
     free(model);
 }
@@ -132,11 +139,26 @@ ciuic_status ciuic_model_load(const char *path, ciuic_model **model)
     return create(source, &off, model);
 }
 
-/* Whether a weight's matmuls read quantised activations. */
-static graph_q8_need q8_need(const bound_weight *w)
+/* What the matmuls of weights that are stored so read. */
+static graph_q8_need need_of(const ciuic_options *options, kernel_format format, size_t group)
 {
-    if (w->parts == NULL || kernel_row_scales(&w->parts[0]) == 0) return (graph_q8_need){0};
-    return (graph_q8_need){.quantised = true, .group = w->parts[0].group};
+    const bool integers = format == KERNEL_INT8 || format == KERNEL_INT4 || format == KERNEL_INT3;
+    if (!integers || options->activations == CIUIC_ACTIVATIONS_NONE) return (graph_q8_need){0};
+    return (graph_q8_need){.quantised = true, .group = group};
+}
+
+/* The same by name, before weights are bound. */
+static graph_q8_need need_by_name(const void *context, const char *name)
+{
+    const ciuic_model *model = context;
+    const quantize_setting s = recipe_find(&model->recipe, name);
+    return s.quantised ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
+}
+
+/* Of a bound weight: its matrices have one need, since only such are fused, and the experts of a layer are one unit. */
+static graph_q8_need q8_need(const ciuic_model *model, const bound_weight *w)
+{
+    return w->parts != NULL ? need_of(&model->options, w->parts[0].format, w->parts[0].group) : (graph_q8_need){0};
 }
 
 /* A table may come from the caller, and lack what the portable rung has for every format. */
@@ -145,7 +167,7 @@ static ciuic_status check_kernels(const ciuic_model *model, const graph_weight *
     if (bound->parts == NULL) return CIUIC_OK;
     const kernel_matrix *m = &bound->parts[0];
     const kernel_table *k = &model->kernels;
-    const bool quantised = kernel_row_scales(m) > 0;
+    const bool quantised = q8_need(model, bound).quantised;
     if (quantised ? k->quantize_q8 && k->matmul_q8[m->format] : k->matmul[m->format] != NULL) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: the kernels in use (%s) have none for weights in %s", w->name[0],
                       model->options.isa, kernel_format_name(m->format));
@@ -164,7 +186,7 @@ static ciuic_status bind_weights(ciuic_model *model, plan *p)
          i++) { /* fused and dead operations leave unused weights behind */
         if (used[i]) status = weight_store_bind(model->weights, &p->g->weights[i], &p->weights[i]);
         if (status == CIUIC_OK && used[i]) status = check_kernels(model, &p->g->weights[i], &p->weights[i]);
-        if (status == CIUIC_OK && used[i]) needs[i] = q8_need(&p->weights[i]);
+        if (status == CIUIC_OK && used[i]) needs[i] = q8_need(model, &p->weights[i]);
     }
     if (status == CIUIC_OK) status = graph_insert_quantize(p->g, needs, model->options.graph);
     free(needs);
@@ -177,9 +199,33 @@ static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
     plan *p = &model->plans[phase];
     const bool latent = model->options.memory == CIUIC_MEMORY_ON && model_type_has_mla(model->config->type);
     CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
-    const graph_pass_options passes = {.fold_norms = model->options.weights_f32};
+    const graph_pass_options passes = {
+        .fold_norms = model->options.weights_f32, .need = need_by_name, .context = model};
     if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes));
     return bind_weights(model, p);
+}
+
+/* What calibration has to make before weights can be loaded. */
+static ciuic_status quantize(ciuic_model *model)
+{
+    const ciuic_options *o = &model->options;
+    if (o->quantizer == CIUIC_QUANTIZER_RTN && o->quantize != CIUIC_QUANTIZE_MIXED) return CIUIC_OK;
+    calibration_ids ids = {0};
+    quantize_log log = {0};
+    model->made = quantized_set_create();
+    if (model->made == NULL) return ciuic_fail_memory("quantised weights", 1);
+    ciuic_status status = calibration_ids_read(model->source, o->calibration, &ids);
+    const quantize_request request = {.source = model->source,
+                                      .recipe = &model->recipe,
+                                      .quantizer = o->quantizer,
+                                      .ids = &ids,
+                                      .threads = o->threads,
+                                      .progress = o->progress,
+                                      .progress_context = o->progress_context};
+    if (status == CIUIC_OK) status = quantize_calibrate(&request, model->made, &log);
+    calibration_ids_free(&ids);
+    quantize_log_free(&log);
+    return status;
 }
 
 ciuic_status model_prepare(ciuic_model *model)
@@ -187,7 +233,10 @@ ciuic_status model_prepare(ciuic_model *model)
     pthread_mutex_lock(&lock);
     ciuic_status status = CIUIC_OK;
     if (!model->ready) {
-        status = weight_store_create(model->source, &model->options, model->kernels.interleave, &model->weights);
+        status = quantize(model);
+        const weight_source from = {.checkpoint = model->source, .recipe = &model->recipe, .set = model->made};
+        if (status == CIUIC_OK)
+            status = weight_store_create(&from, &model->options, model->kernels.interleave, &model->weights);
         for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++)
             status = make_plan(model, (graph_phase)phase);
         if (status == CIUIC_OK)

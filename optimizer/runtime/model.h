@@ -13,6 +13,8 @@ struct ciuic_model {
     const model_config *config; /* the checkpoint's */
     ciuic_options options;
     kernel_table kernels;
+    recipe recipe;
+    quantized_set *made; /* what calibration made; NULL when none was needed, or the store has it */
     weight_store *weights;
     plan plans[GRAPH_PHASES];
 };

@@ -11,6 +11,14 @@ void run_embed(const execution *e, const graph_op *op, int thread, int threads)
         e->kernels->dequantize_row(table, (size_t)e->ids[r], operand_row(e, op, &op->out, r));
 }
 
+void run_input(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const size_t width = op->head_width;
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++)
+        memcpy(operand_row(e, op, &op->out, r), e->input + r * width, width * sizeof *e->input);
+}
+
 void run_rms_norm(const execution *e, const graph_op *op, int thread, int threads)
 {
     const float *weight = op->weight != GRAPH_NONE ? e->p->weights[op->weight].vector : NULL;

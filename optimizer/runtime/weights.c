@@ -22,7 +22,7 @@ typedef struct entry {
     float *vector, *bias, *block_scales; /* heap */
     /* The matrix's memory, NULL when it is used where it is mapped; the entry's own unless the store's pages hold it. */
     void *values;
-    uint16_t *scales;
+    uint16_t *scales, *minimums;
     bool in_pages;
 } entry;
 
@@ -36,7 +36,8 @@ enum { CACHE_LINE = 64 };
 enum { BUCKETS = 4096 }; /* a mixture of experts has tens of thousands of tensors */
 
 struct weight_store {
-    const checkpoint *source;
+    weight_source from;
+    const checkpoint *source; /* from.checkpoint */
     ciuic_options options;
     size_t interleave;
     entry *entries[BUCKETS]; /* by hash of the name */
@@ -45,12 +46,13 @@ struct weight_store {
     size_t heap_bytes, mapped_bytes;
 };
 
-ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, size_t interleave,
+ciuic_status weight_store_create(const weight_source *source, const ciuic_options *options, size_t interleave,
                                  weight_store **store)
 {
     weight_store *s = calloc(1, sizeof *s);
     if (s == NULL) return ciuic_fail_memory("the weight store", sizeof *s);
-    s->source = c;
+    s->from = *source;
+    s->source = source->checkpoint;
     s->options = *options;
     s->interleave = interleave;
     if (options->memory == CIUIC_MEMORY_ON) {
@@ -64,16 +66,24 @@ ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *optio
     return CIUIC_OK;
 }
 
+/* Of the matrix, unless the pages hold it. */
+static void free_memory(entry *e)
+{
+    if (e->in_pages) return;
+    free(e->values);
+    free(e->scales);
+    free(e->minimums);
+    e->values = NULL;
+    e->scales = e->minimums = NULL;
+}
+
 static void free_entry(entry *e)
 {
     if (e == NULL) return;
     free(e->vector);
     free(e->bias);
     free(e->block_scales);
-    if (!e->in_pages) {
-        free(e->values);
-        free(e->scales);
-    }
+    free_memory(e);
     free(e);
 }
 
@@ -121,23 +131,10 @@ static const tensor *find_tensor(const checkpoint *c, const char *name)
     return t != NULL ? t : checkpoint_find(c, name);
 }
 
-/* The format a variant stores a matrix in. `kernel_blocks`: whether the checkpoint's FP8 blocks are those of kernels. */
-static kernel_format storage_format(const ciuic_options *options, const tensor *t, bool exact, bool kernel_blocks)
+/* The format of a matrix that nothing quantises. `kernel_blocks`: whether the checkpoint's FP8 blocks are those of kernels. */
+static kernel_format plain_format(const ciuic_options *options, const tensor *t, bool exact, bool kernel_blocks)
 {
     if (exact || options->weights_f32) return KERNEL_F32;
-    switch (options->quantize) {
-    case CIUIC_QUANTIZE_INT8:
-        return KERNEL_INT8;
-    case CIUIC_QUANTIZE_INT4:
-        return KERNEL_INT4;
-    case CIUIC_QUANTIZE_AFFINE8:
-        return KERNEL_AFFINE8;
-    case CIUIC_QUANTIZE_AFFINE4:
-        return KERNEL_AFFINE4;
-    case CIUIC_QUANTIZE_NONE:
-    case CIUIC_QUANTIZE_COUNT:
-        break;
-    }
     /* The checkpoint's own 16-bit type is exact. FP8 times its block scale fits no 16-bit type: the reference, which errors
      * are measured against, keeps it exact in FP32, and memory = on leaves it as it is. Kernels know one size of blocks;
      * with another one FP8 is rounded to FP16, as FP32 is. */
@@ -155,10 +152,17 @@ static void drop_source_pages(const tensor *t)
     if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED); /* advice: failing costs only memory */
 }
 
-static ciuic_status read_vector(const checkpoint *c, const char *name, size_t width, float **out)
+static ciuic_status read_vector(const weight_store *store, const char *name, size_t width, float **out)
 {
+    const checkpoint *c = store->source;
     float *vector = malloc((width > 0 ? width : 1) * sizeof *vector);
     if (vector == NULL) return ciuic_fail_memory(name, width * sizeof *vector);
+    const kernel_matrix *made = quantized_set_find(store->from.set, name);
+    if (made != NULL && made->format == KERNEL_F32 && made->rows == 1 && made->columns == width) {
+        memcpy(vector, made->values, width * sizeof *vector);
+        *out = vector;
+        return CIUIC_OK;
+    }
     const tensor *t = find_tensor(c, name);
     ciuic_status status =
         t == NULL || t->count != width
@@ -216,78 +220,113 @@ static ciuic_status convert_rows(const row_reader *r, entry *e, float *block)
     for (size_t i = 0; i < m->rows; i += BLOCK_ROWS) {
         const size_t count = m->rows - i < BLOCK_ROWS ? m->rows - i : BLOCK_ROWS;
         CIUIC_TRY(read_rows(r, i, count, block));
-        if (quantize_rows(m, e->values, e->scales, i, count, block) != CIUIC_OK)
+        const quantized_memory to = {e->values, e->scales, e->minimums};
+        if (quantize_rows(m, to, i, count, block) != CIUIC_OK)
             return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: %s", checkpoint_path(r->source), r->name,
                               ciuic_last_error());
     }
     return CIUIC_OK;
 }
 
-/* Memory for a matrix's values or scales that stays, in the store's pages or of its own. */
-static void *take(weight_store *store, size_t bytes)
+static void *own(size_t bytes)
 {
-    if (store->pages != NULL) return weight_pages_take(store->pages, bytes);
     return aligned_alloc(CACHE_LINE, (bytes + CACHE_LINE) / CACHE_LINE * CACHE_LINE);
 }
 
-/* Replaces the entry's values and scales, which are its own, by interleaved ones. */
-static ciuic_status interleave(weight_store *store, entry *e, size_t rows)
+static void *take(weight_store *store, size_t bytes)
 {
-    kernel_matrix to = e->matrix;
-    to.interleave = rows;
-    const size_t stored = kernel_stored_rows(&to), scales = stored * kernel_row_scales(&to) * sizeof *e->scales;
-    const size_t bytes = stored * kernel_row_bytes(to.format, to.columns);
-    void *values = take(store, bytes);
-    uint16_t *panels = take(store, scales);
-    if (values == NULL || panels == NULL) {
-        if (store->pages == NULL) {
-            free(values);
-            free(panels);
-        }
-        return ciuic_fail_memory(e->name, bytes + scales);
+    return weight_pages_take(store->pages, bytes);
+}
+
+/* Gives the entry memory for a matrix like e->matrix: in the store's pages, or of its own. */
+static ciuic_status allocate(weight_store *store, bool in_pages, bool minimums, entry *e)
+{
+    const kernel_matrix *m = &e->matrix;
+    const size_t stored = kernel_stored_rows(m), bytes = stored * kernel_row_bytes(m->format, m->columns);
+    const size_t scales = stored * kernel_row_scales(m) * sizeof *e->scales;
+    e->in_pages = in_pages && store->pages != NULL;
+    e->values = e->in_pages ? take(store, bytes) : own(bytes);
+    if (scales > 0) e->scales = e->in_pages ? take(store, scales) : own(scales);
+    if (scales > 0 && minimums) e->minimums = e->in_pages ? take(store, scales) : own(scales);
+    if (e->values == NULL || (scales > 0 && (e->scales == NULL || (minimums && e->minimums == NULL))))
+        return ciuic_fail_memory(e->name, bytes + (minimums ? 2 : 1) * scales);
+    e->matrix.values = e->values;
+    e->matrix.scales = e->scales;
+    e->matrix.minimums = e->minimums;
+    return CIUIC_OK;
+}
+
+/* How the kernels in use want this matrix; 0 where they take its rows as they lie. */
+static size_t wanted_interleave(const weight_store *store, const kernel_matrix *m, size_t slice)
+{
+    const bool panels = m->format == KERNEL_INT8 || m->format == KERNEL_INT4;
+    const bool whole = store->interleave > 0 && slice % store->interleave == 0;
+    return panels && whole && store->options.activations == CIUIC_ACTIVATIONS_INT8 ? store->interleave : 0;
+}
+
+/* Fills the entry with a copy of `from`, rows as they lie, in panels of `interleave` rows or as they lie. */
+static ciuic_status copy_matrix(weight_store *store, const kernel_matrix *from, size_t interleave, entry *e)
+{
+    e->matrix = *from;
+    e->matrix.interleave = interleave;
+    CIUIC_TRY(allocate(store, true, from->minimums != NULL, e));
+    if (interleave > 0) {
+        kernel_interleave(from, interleave, e->values, e->scales, e->minimums);
+        return CIUIC_OK;
     }
-    kernel_interleave(&e->matrix, rows, values, panels, NULL);
-    free(e->values);
-    free(e->scales);
-    e->in_pages = store->pages != NULL;
-    to.values = e->values = values;
-    to.scales = e->scales = panels;
-    e->matrix = to;
+    const size_t scales = from->rows * kernel_row_scales(from) * sizeof *e->scales;
+    memcpy(e->values, from->values, from->rows * kernel_row_bytes(from->format, from->columns));
+    if (from->scales != NULL) memcpy(e->scales, from->scales, scales);
+    if (from->minimums != NULL) memcpy(e->minimums, from->minimums, scales);
     return CIUIC_OK;
 }
 
 /* Fills a heap copy of the tensor in the entry's format. */
-static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice, entry *e)
+static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice, bool minimums, entry *e)
 {
-    kernel_matrix *m = &e->matrix;
-    const size_t bytes = m->rows * kernel_row_bytes(m->format, m->columns);
-    const size_t scales = m->rows * kernel_row_scales(m);
-    const bool panels = scales > 0 && store->interleave > 0 && slice % store->interleave == 0;
-    e->in_pages = store->pages != NULL && !panels; /* what will be interleaved is soon freed */
-    e->values = e->in_pages ? take(store, bytes) : malloc(bytes > 0 ? bytes : 1);
-    if (scales > 0)
-        e->scales = e->in_pages ? take(store, scales * sizeof *e->scales) : malloc(scales * sizeof *e->scales);
-    float *block = malloc(BLOCK_ROWS * m->columns * sizeof *block);
-    float *fold = NULL;
-    ciuic_status status = CIUIC_OK;
-    if (e->values == NULL || (scales > 0 && e->scales == NULL) || block == NULL)
-        status = ciuic_fail_memory(e->name, bytes + scales * sizeof *e->scales);
-    if (status == CIUIC_OK && e->fold[0] != '\0') status = read_vector(store->source, e->fold, m->columns, &fold);
+    const size_t interleave = wanted_interleave(store, &e->matrix, slice);
+    entry rows = *e; /* as they lie; soon freed where they are to be interleaved */
+    kernel_matrix *m = &rows.matrix;
+    float *block = malloc(BLOCK_ROWS * m->columns * sizeof *block), *fold = NULL;
+    ciuic_status status =
+        block != NULL ? allocate(store, interleave == 0, minimums, &rows) : ciuic_fail_memory(e->name, m->columns);
+    if (status == CIUIC_OK && e->fold[0] != '\0') status = read_vector(store, e->fold, m->columns, &fold);
     const bool same = fold == NULL && ((t->dtype == TENSOR_BF16 && m->format == KERNEL_BF16) ||
                                        (t->dtype == TENSOR_F16 && m->format == KERNEL_F16));
-    if (status == CIUIC_OK && same) memcpy(e->values, t->data, bytes);
+    if (status == CIUIC_OK && same) memcpy(rows.values, t->data, m->rows * kernel_row_bytes(m->format, m->columns));
     if (status == CIUIC_OK && !same) {
         const row_reader reader = {.source = store->source, .name = t->name, .fold = fold, .columns = m->columns};
-        status = convert_rows(&reader, e, block);
+        status = convert_rows(&reader, &rows, block);
     }
-    m->values = e->values;
-    m->scales = e->scales;
     free(fold);
     free(block);
     drop_source_pages(t);
-    if (status == CIUIC_OK && panels) status = interleave(store, e, store->interleave);
-    if (status == CIUIC_OK) store->heap_bytes += weight_matrix_bytes(m);
+    if (status == CIUIC_OK && interleave > 0) status = copy_matrix(store, m, interleave, e);
+    if (status != CIUIC_OK || interleave > 0)
+        free_memory(&rows);
+    else
+        *e = rows;
+    if (status == CIUIC_OK) store->heap_bytes += weight_matrix_bytes(&e->matrix);
     return status;
+}
+
+/* Takes a matrix that was quantised before: where it lies, or a copy as the kernels in use want it. */
+static ciuic_status adopt(weight_store *store, const kernel_matrix *made, const graph_weight *w, int part, entry *e)
+{
+    if (made->rows != w->rows[part] || made->columns != w->columns)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %zu x %zu weights were made for it; expected %zu x %zu", e->name,
+                          made->rows, made->columns, w->rows[part], w->columns);
+    if (store->from.set_in_place) {
+        /* TEMPORARY */
+        kernel_table k;
+        kernel_table_fill(&k, KERNEL_ISA_C);
+        e->matrix = (kernel_matrix){.format = KERNEL_F32, .rows = made->rows, .columns = made->columns};
+        CIUIC_TRY(allocate(store, true, false, e));
+        for (size_t i = 0; i < made->rows; i++) k.dequantize_row(made, i, (float *)e->values + i * made->columns);
+    } else
+        CIUIC_TRY(copy_matrix(store, made, wanted_interleave(store, made, w->slice), e));
+    store->heap_bytes += weight_matrix_bytes(&e->matrix);
+    return CIUIC_OK;
 }
 
 /* Uses a tensor of FP8 where it is mapped, and its scales, too; those are copied where a float could not be read. */
@@ -313,35 +352,57 @@ static ciuic_status map_f8(weight_store *store, const tensor *t, entry *e)
     return CIUIC_OK;
 }
 
-static ciuic_status load_matrix(weight_store *store, entry *e, const graph_weight *w, int part)
+/* How the entry's matrix is to be stored. */
+static void choose_format(const weight_store *store, const tensor *t, const graph_weight *w, int part, entry *e,
+                          bool *minimums)
+{
+    const model_config *config = checkpoint_config(store->source);
+    const bool blocks =
+        config->fp8_block_rows == KERNEL_F8_BLOCK && config->fp8_block_columns == KERNEL_F8_BLOCK && e->fold[0] == '\0';
+    const bool keep = e->exact || store->options.weights_f32;
+    const quantize_setting setting = keep ? (quantize_setting){0} : recipe_find(store->from.recipe, e->name);
+    e->matrix = (kernel_matrix){.format = setting.quantised ? setting.format
+                                                            : plain_format(&store->options, t, e->exact, blocks),
+                                .rows = w->rows[part],
+                                .columns = w->columns,
+                                .group = setting.quantised ? setting.group : 0};
+    *minimums = setting.quantised && setting.minimums;
+}
+
+/* The checkpoint's own tensor, where it is mapped or in a copy. */
+static ciuic_status load_tensor(weight_store *store, entry *e, const graph_weight *w, int part)
 {
     const size_t rows = w->rows[part], columns = w->columns;
     const tensor *t = find_tensor(store->source, e->name);
     if (t == NULL || t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s.weight: expected shape [%zu, %zu]",
                           checkpoint_path(store->source), e->name, rows, columns);
-    const model_config *config = checkpoint_config(store->source);
-    const bool blocks =
-        config->fp8_block_rows == KERNEL_F8_BLOCK && config->fp8_block_columns == KERNEL_F8_BLOCK && e->fold[0] == '\0';
-    e->matrix = (kernel_matrix){
-        .format = storage_format(&store->options, t, e->exact, blocks), .rows = rows, .columns = columns};
-    if (e->matrix.format == KERNEL_INT8 || e->matrix.format == KERNEL_INT4) e->matrix.group = KERNEL_GROUP;
+    bool minimums = false;
+    choose_format(store, t, w, part, e, &minimums);
     const bool readable = (t->dtype == TENSOR_BF16 && e->matrix.format == KERNEL_BF16) ||
                           (t->dtype == TENSOR_F16 && e->matrix.format == KERNEL_F16) ||
                           (t->dtype == TENSOR_F32 && e->matrix.format == KERNEL_F32);
     const bool aligned = (uintptr_t)t->data % tensor_dtype_bytes(t->dtype) == 0;
-    if (e->matrix.format == KERNEL_F8) {
-        CIUIC_TRY(map_f8(store, t, e));
-    } else if (store->options.memory == CIUIC_MEMORY_ON && readable && aligned && e->fold[0] == '\0') {
-        e->matrix.values = t->data;
-        store->mapped_bytes += t->bytes;
-    } else {
-        CIUIC_TRY(load_copy(store, t, w->slice, e));
-    }
+    if (e->matrix.format == KERNEL_F8) return map_f8(store, t, e);
+    if (store->options.memory != CIUIC_MEMORY_ON || !readable || !aligned || e->fold[0] != '\0')
+        return load_copy(store, t, w->slice, minimums, e);
+    e->matrix.values = t->data;
+    store->mapped_bytes += t->bytes;
+    return CIUIC_OK;
+}
+
+static ciuic_status load_matrix(weight_store *store, entry *e, const graph_weight *w, int part)
+{
+    const size_t rows = w->rows[part];
+    const kernel_matrix *made = quantized_set_find(store->from.set, e->name);
+    if (made != NULL)
+        CIUIC_TRY(adopt(store, made, w, part, e));
+    else
+        CIUIC_TRY(load_tensor(store, e, w, part));
     if (!w->bias[part]) return CIUIC_OK;
     char name[sizeof e->name + 8];
     snprintf(name, sizeof name, "%s.bias", e->name);
-    CIUIC_TRY(read_vector(store->source, name, rows, &e->bias));
+    CIUIC_TRY(read_vector(store, name, rows, &e->bias));
     e->matrix.bias = e->bias;
     store->heap_bytes += rows * sizeof *e->bias;
     return CIUIC_OK;
@@ -381,7 +442,7 @@ static ciuic_status get_entry(weight_store *store, const graph_weight *w, int pa
     e->is_vector = is_vector;
     ciuic_status status;
     if (is_vector) {
-        status = read_vector(store->source, name, w->columns, &e->vector);
+        status = read_vector(store, name, w->columns, &e->vector);
         store->heap_bytes += w->columns * sizeof(float);
     } else {
         status = load_matrix(store, e, w, part);

@@ -6,6 +6,16 @@
 #include "kernels/kernels.h"
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/graph/graph.h"
+#include "optimizer/quantize/quantized_set.h"
+#include "optimizer/quantize/setting.h"
+
+/* Where weights come from. All of it outlives the store. */
+typedef struct weight_source {
+    const checkpoint *checkpoint;
+    const recipe *recipe;     /* how the checkpoint's matrices are quantised, round to nearest, as they are loaded */
+    const quantized_set *set; /* tensors that stand in for the checkpoint's, matrices and vectors; NULL: none */
+    bool set_in_place;        /* its matrices are used where they lie, not interleaved: for FP32 activations */
+} weight_source;
 
 typedef struct weight_store weight_store;
 
@@ -16,7 +26,7 @@ typedef struct bound_weight {
 } bound_weight;
 
 /* `interleave`: how INT8 and INT4 matrices are to be stored for the kernels in use (kernel_table). */
-ciuic_status weight_store_create(const checkpoint *c, const ciuic_options *options, size_t interleave,
+ciuic_status weight_store_create(const weight_source *source, const ciuic_options *options, size_t interleave,
                                  weight_store **store);
 void weight_store_free(weight_store *store); /* NULL is allowed */
 

@@ -107,7 +107,7 @@ static ciuic_status quantize(kernel_matrix *w, storage *s, const float *rows)
         affine_range_add(&range, w->rows * w->columns, rows);
         affine_parameters(range, w->format == KERNEL_AFFINE8 ? 8 : 4, &w->scale, &w->minimum);
     }
-    return quantize_rows(w, s->values, s->scales, 0, w->rows, rows);
+    return quantize_rows(w, (quantized_memory){s->values, s->scales, NULL}, 0, w->rows, rows);
 }
 
 /* Every element within its bound, padding the code of zero, nothing written beyond the end. */
@@ -207,14 +207,16 @@ static void affine_is_the_formula(void)
     w.scale = 4.0f / 255;
     w.minimum = -1;
     /* (0.5 + 1) / (4/255) = 95.6, (-0.25 + 1) / (4/255) = 47.8 */
-    CHECK(quantize_rows(&w, s.values, NULL, 0, 1, values) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s",
+          ciuic_last_error());
     CHECK(s.values[0] == 0 && s.values[1] == 96 && s.values[2] == 255 && s.values[3] == 48, "codes %d %d %d %d",
           s.values[0], s.values[1], s.values[2], s.values[3]);
     w = prepare(&s, KERNEL_AFFINE4, 1, 3);
     w.scale = 4.0f / 15;
     w.minimum = -1;
     /* (0.5 + 1) / (4/15) = 5.6; the last byte's upper half is 0 */
-    CHECK(quantize_rows(&w, s.values, NULL, 0, 1, values) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s",
+          ciuic_last_error());
     CHECK(s.values[0] == (6 << 4 | 0) && s.values[1] == 15, "codes %02x %02x", s.values[0], s.values[1]);
 }
 
@@ -306,7 +308,7 @@ static void bad_weights_are_named(void)
         float rows[2 * 40] = {0};
         kernel_matrix w = prepare(&s, table[i].format, 5, 40);
         rows[40 + 34] = table[i].value; /* the second of rows 2 and 3 */
-        const ciuic_status status = quantize_rows(&w, s.values, s.scales, 2, 2, rows);
+        const ciuic_status status = quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 2, 2, rows);
         CHECK((status == CIUIC_OK) == (table[i].message == NULL), "%s %g: status %d",
               kernel_format_name(table[i].format), (double)table[i].value, (int)status);
         if (table[i].message != NULL)
@@ -314,9 +316,12 @@ static void bad_weights_are_named(void)
                   "\"%s\" lacks \"%s\"", ciuic_last_error(), table[i].message);
     }
     kernel_matrix w = prepare(&s, KERNEL_INT8, 5, 40);
-    CHECK(quantize_rows(&w, s.values, s.scales, 4, 2, NULL) == CIUIC_ERROR_USAGE, "a row beyond the end");
-    CHECK(quantize_rows(&w, s.values, s.scales, 6, SIZE_MAX, NULL) == CIUIC_ERROR_USAGE, "overflow");
-    CHECK(quantize_rows(&w, s.values, s.scales, 5, 0, NULL) == CIUIC_OK, "no rows at the end");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 4, 2, NULL) == CIUIC_ERROR_USAGE,
+          "a row beyond the end");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 6, SIZE_MAX, NULL) == CIUIC_ERROR_USAGE,
+          "overflow");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 5, 0, NULL) == CIUIC_OK,
+          "no rows at the end");
 }
 
 /* Rows one by one and out of order are the rows all at once. */
@@ -334,8 +339,9 @@ static void rows_may_come_in_pieces(void)
         b.scale = a.scale;
         b.minimum = a.minimum;
         for (size_t row = MAX_ROWS; row-- > 0;)
-            CHECK(quantize_rows(&b, pieces.values, pieces.scales, row, 1, rows + row * 45) == CIUIC_OK, "%s",
-                  ciuic_last_error());
+            CHECK(quantize_rows(&b, (quantized_memory){pieces.values, pieces.scales, NULL}, row, 1, rows + row * 45) ==
+                      CIUIC_OK,
+                  "%s", ciuic_last_error());
         CHECK(memcmp(&whole, &pieces, sizeof whole) == 0, "%s differs in pieces", kernel_format_name(a.format));
     }
 }

@@ -1,0 +1,293 @@
+/* gptq.c - see gptq.h. */
+#include "optimizer/quantize/gptq.h"
+
+#include <cblas.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "optimizer/checkpoint/float_formats.h"
+#include "optimizer/error.h"
+#include "optimizer/quantize/codes.h"
+#include "optimizer/quantize/scales.h"
+
+/* LAPACK's Cholesky factorisation, which OpenBLAS carries and cblas.h does not declare. */
+extern void spotrf_(const char *uplo, const blasint *n, float *a, const blasint *lda, blasint *info, size_t);
+
+enum { BLOCK = 128 }; /* columns whose corrections are made at once */
+
+/* A matrix on its way, its columns in the order in which they are stored here: the last is rounded first. */
+typedef struct rounding {
+    const kernel_matrix *m;
+    quantized_memory to;
+    code_grid grid;
+    const size_t *column; /* [columns]: where each stood */
+    const float *l;       /* [columns][columns], lower triangle */
+    float *v;             /* [rows][columns]: weights, and of the columns that are rounded, errors */
+    float *correction;    /* [rows][BLOCK]: sums over the blocks that are rounded */
+    int8_t *codes;        /* [rows][columns], as they stood */
+} rounding;
+
+/* ---- the Cholesky factor ---------------------------------------------------------------------------------------- */
+
+typedef struct keyed {
+    float key;
+    size_t column;
+} keyed;
+
+static int by_key(const void *a, const void *b)
+{
+    const keyed *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return x->column < y->column ? -1 : x->column > y->column;
+}
+
+/* Columns by ascending second moment. */
+static ciuic_status order_columns(const second_moments *h, size_t *column)
+{
+    keyed *keys = malloc(h->n * sizeof *keys);
+    if (keys == NULL) return ciuic_fail_memory("the order of columns", h->n * sizeof *keys);
+    for (size_t i = 0; i < h->n; i++) keys[i] = (keyed){.key = h->h[i * h->n + i], .column = i};
+    qsort(keys, h->n, sizeof *keys, by_key);
+    for (size_t i = 0; i < h->n; i++) column[i] = keys[i].column;
+    free(keys);
+    return CIUIC_OK;
+}
+
+/* H of the columns in their new order, lower triangle; a second matrix would double the memory of the largest thing here,
+ * so rows and columns are swapped in place, cycle by cycle, over the full matrix. */
+static void mirror(float *h, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < i; j++) h[j * n + i] = h[i * n + j];
+}
+
+static ciuic_status permute(float *h, size_t n, const size_t *column)
+{
+    float *row = malloc(n * sizeof *row);
+    unsigned char *done = calloc(n, 1);
+    if (row == NULL || done == NULL) {
+        free(row);
+        free(done);
+        return ciuic_fail_memory("the order of columns", n * sizeof *row);
+    }
+    mirror(h, n);
+#pragma omp parallel
+    {
+        float *mine = malloc(n * sizeof *mine);
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < n; i++) { /* columns within each row */
+            float *at = h + i * n;
+            if (mine == NULL) continue;
+            for (size_t j = 0; j < n; j++) mine[j] = at[column[j]];
+            memcpy(at, mine, n * sizeof *at);
+        }
+        if (mine == NULL)
+#pragma omp atomic write
+            done[0] = 2;
+        free(mine);
+    }
+    const bool failed = done[0] == 2;
+    for (size_t start = 0; start < n && !failed; start++) { /* rows, cycle by cycle */
+        if (done[start]) continue;
+        memcpy(row, h + start * n, n * sizeof *row);
+        size_t i = start;
+        for (; column[i] != start; i = column[i]) {
+            memcpy(h + i * n, h + column[i] * n, n * sizeof *row);
+            done[i] = 1;
+        }
+        memcpy(h + i * n, row, n * sizeof *row);
+        done[i] = 1;
+    }
+    free(row);
+    free(done);
+    return failed ? ciuic_fail_memory("the order of columns", n * sizeof *row) : CIUIC_OK;
+}
+
+static double mean_diagonal(const float *h, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)h[i * n + i];
+    return sum / (double)n;
+}
+
+/* Whether L L^T has the diagonal it should have: a BLAS that does not suit the CPU has been seen to return nonsense. */
+static bool factor_holds(const float *l, const float *diagonal, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        double sum = 0;
+        for (size_t j = 0; j <= i; j++) sum += (double)l[i * n + j] * (double)l[i * n + j];
+        /* Each of the i + 1 terms is rounded a few times in FP32; their errors partly cancel, and need not. */
+        if (!(fabs(sum - (double)diagonal[i]) <= ((double)i + 8) * 0x1p-22 * (double)diagonal[i])) return false;
+    }
+    return true;
+}
+
+/* h becomes L. */
+static ciuic_status factorise(float *h, size_t n, double damping)
+{
+    const double mean = mean_diagonal(h, n);
+    if (!isfinite(mean))
+        return ciuic_fail(CIUIC_ERROR_INPUT, "the second moments of its inputs are not finite; expected numbers");
+    const float add = (float)(mean > 0 ? damping * mean : 1.0); /* without any input every column is for itself */
+    float *diagonal = malloc(n * sizeof *diagonal);
+    if (diagonal == NULL) return ciuic_fail_memory("a Cholesky factor", n * sizeof *diagonal);
+    for (size_t i = 0; i < n; i++) diagonal[i] = h[i * n + i] += add;
+    const blasint size = (blasint)n;
+    blasint info = 0;
+    spotrf_("U", &size, h, &size, &info, 1); /* the upper triangle by columns is the lower one by rows */
+    const bool good = info == 0 && factor_holds(h, diagonal, n);
+    free(diagonal);
+    if (good) return CIUIC_OK;
+    return ciuic_fail(
+        CIUIC_ERROR_INPUT,
+        "the second moments of its inputs have no Cholesky factor (column %d of %zu); more damping or more "
+        "calibration ids would help",
+        (int)info, n);
+}
+
+ciuic_status gptq_factorise(second_moments *h, double damping, gptq_factor *factor)
+{
+    const size_t n = h->n;
+    gptq_factor f = {.n = n, .tokens = h->tokens, .l = h->h};
+    f.column = malloc(n * sizeof *f.column);
+    f.importance = malloc(n * sizeof *f.importance);
+    ciuic_status status =
+        f.column && f.importance ? CIUIC_OK : ciuic_fail_memory("the order of columns", n * sizeof *f.column);
+    for (size_t i = 0; i < n && status == CIUIC_OK; i++) f.importance[i] = second_moments_mean_square(h, i);
+    if (status == CIUIC_OK) status = order_columns(h, f.column);
+    if (status == CIUIC_OK) status = permute(f.l, n, f.column);
+    if (status == CIUIC_OK) status = factorise(f.l, n, damping);
+    *h = (second_moments){0};
+    if (status != CIUIC_OK)
+        gptq_factor_free(&f);
+    else
+        *factor = f;
+    return status;
+}
+
+void gptq_factor_free(gptq_factor *factor)
+{
+    free(factor->column);
+    free(factor->l);
+    free(factor->importance);
+    *factor = (gptq_factor){0};
+}
+
+double gptq_distance(const gptq_factor *f, size_t rows, const float *a, const float *b)
+{
+    enum { ROWS = 64 };
+    const size_t n = f->n;
+    float *d = malloc(ROWS * n * sizeof *d);
+    if (d == NULL) return NAN;
+    double sum = 0;
+    for (size_t first = 0; first < rows; first += ROWS) {
+        const size_t count = rows - first < ROWS ? rows - first : ROWS;
+        for (size_t i = 0; i < count; i++)
+            for (size_t k = 0; k < n; k++) {
+                const size_t at = (first + i) * n + f->column[k];
+                d[i * n + k] = a[at] - (b != NULL ? b[at] : 0);
+            }
+        cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (blasint)count, (blasint)n, 1.0F,
+                    f->l, (blasint)n, d, (blasint)n);
+        for (size_t i = 0; i < count * n; i++) sum += (double)d[i] * (double)d[i];
+    }
+    free(d);
+    return sum;
+}
+
+/* ---- rounding --------------------------------------------------------------------------------------------------- */
+
+/* The columns [first, end) of one row, last first. */
+static void round_row(const rounding *r, size_t row, size_t first, size_t end)
+{
+    const size_t columns = r->m->columns, group = r->m->group > 0 ? r->m->group : columns;
+    const size_t scales = row * kernel_row_scales(r->m);
+    float *v = r->v + row * columns, *correction = r->correction + row * BLOCK;
+    for (size_t k = end; k-- > first;) {
+        const float *l = r->l + k * columns;
+        const size_t g = scales + r->column[k] / group;
+        const float scale = float_from_f16(r->to.scales[g]);
+        const float minimum = r->to.minimums != NULL ? float_from_f16(r->to.minimums[g]) : 0;
+        const int code = code_of(&r->grid, v[k] + correction[k - first] / l[k], scale, minimum);
+        const float e = v[k] - code_value(&r->grid, code, scale, minimum);
+        r->codes[row * columns + r->column[k]] = (int8_t)code;
+        v[k] = e;
+        for (size_t j = first; j < k; j++) correction[j - first] += e * l[j];
+    }
+}
+
+static void round_all(const rounding *r)
+{
+    const size_t columns = r->m->columns, rows = r->m->rows;
+    for (size_t end = columns; end > 0;) {
+        const size_t first = end > BLOCK ? end - BLOCK : 0, after = columns - end;
+        if (after == 0)
+            memset(r->correction, 0, rows * BLOCK * sizeof *r->correction);
+        else
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)(end - first),
+                        (blasint)after, 1.0F, r->v + end, (blasint)columns, r->l + end * columns + first,
+                        (blasint)columns, 0.0F, r->correction, BLOCK);
+#pragma omp parallel for schedule(static)
+        for (size_t row = 0; row < rows; row++) round_row(r, row, first, end);
+        end = first;
+    }
+}
+
+/* Packs the codes, and writes what they decode to into w. */
+static void finish(const rounding *r, float *w)
+{
+    const size_t columns = r->m->columns, group = r->m->group > 0 ? r->m->group : columns;
+    const size_t bytes = kernel_row_bytes(r->m->format, columns), groups = kernel_row_scales(r->m);
+#pragma omp parallel for schedule(static)
+    for (size_t row = 0; row < r->m->rows; row++) {
+        const int8_t *codes = r->codes + row * columns;
+        for (size_t k = 0; k < columns; k++) {
+            const size_t g = row * groups + k / group;
+            const float minimum = r->to.minimums != NULL ? float_from_f16(r->to.minimums[g]) : 0;
+            w[row * columns + k] = code_value(&r->grid, codes[k], float_from_f16(r->to.scales[g]), minimum);
+        }
+        for (size_t k = 0; k < columns; k += KERNEL_GROUP)
+            codes_pack(r->m->format, codes + k, k, columns - k < KERNEL_GROUP ? columns - k : KERNEL_GROUP,
+                       (unsigned char *)r->to.values + row * bytes);
+    }
+}
+
+static void gather_columns(const rounding *r, const float *w)
+{
+    const size_t columns = r->m->columns;
+#pragma omp parallel for schedule(static)
+    for (size_t row = 0; row < r->m->rows; row++)
+        for (size_t k = 0; k < columns; k++) r->v[row * columns + k] = w[row * columns + r->column[k]];
+}
+
+ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, float *w)
+{
+    const size_t rows = m->rows, columns = m->columns;
+    if (rows == 0 || columns == 0) return CIUIC_OK;
+    if (factor->n != columns)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "second moments of %zu columns for a matrix of %zu", factor->n, columns);
+    float *correction = malloc(rows * BLOCK * sizeof *correction), *v = malloc(rows * columns * sizeof *v);
+    int8_t *codes = malloc(rows * columns);
+    ciuic_status status = correction && v && codes
+                              ? CIUIC_OK
+                              : ciuic_fail_memory("quantising a matrix", rows * columns * (sizeof *v + 1));
+    if (status == CIUIC_OK) status = scales_choose(m, to, w, true, factor->tokens > 0 ? factor->importance : NULL);
+    if (status == CIUIC_OK) {
+        const rounding r = {.m = m,
+                            .to = to,
+                            .grid = code_grid_of(m->format, to.minimums != NULL),
+                            .column = factor->column,
+                            .l = factor->l,
+                            .v = v,
+                            .correction = correction,
+                            .codes = codes};
+        gather_columns(&r, w);
+        round_all(&r);
+        finish(&r, w);
+    }
+    free(correction);
+    free(v);
+    free(codes);
+    return status;
+}
