@@ -62,67 +62,85 @@ typedef struct search {
     code_grid grid;
     bool asymmetric;
     size_t n;
-    const float *x, *weight;
-    double best;
+    const float *x, *weight; /* weight NULL: all 1 */
+    float best;
     group_scale found;
 } search;
 
-static double weight_of(const search *s, size_t i)
+/* Weighted sums over a group under one scale and minimum; c: the code, less `zero`. */
+typedef struct sums {
+    float error, w, wc, wcc, wx, wcx;
+} sums;
+
+/* Rounds to the nearest whole number, halves to even, where |value| < 2^22, and leaves vectors of it to the compiler. */
+static inline float nearest(float value)
 {
-    return s->weight != NULL ? (double)s->weight[i] : 1.0;
+    const float shift = 0x1.8p23F;
+    return (value + shift) - shift;
 }
 
-/* Takes the pair if it is the best yet. */
-static void consider(search *s, group_scale pair)
+static inline sums add_up(const search *s, float scale, float minimum, const float *weight)
 {
-    const float scale = float_from_f16(pair.scale), minimum = float_from_f16(pair.minimum);
-    double error = 0;
-    for (size_t i = 0; i < s->n && error < s->best; i++) {
-        const double e =
-            (double)s->x[i] - (double)code_value(&s->grid, code_of(&s->grid, s->x[i], scale, minimum), scale, minimum);
-        error += weight_of(s, i) * e * e;
+    const float inverse = 1 / scale, low = (float)(s->grid.low - s->grid.zero), high = (float)(s->grid.high - s->grid.zero);
+    const float *x = s->x;
+    float error = 0, w = 0, wc = 0, wcc = 0, wx = 0, wcx = 0;
+#pragma omp simd reduction(+ : error, w, wc, wcc, wx, wcx)
+    for (size_t i = 0; i < s->n; i++) {
+        const float t = (x[i] - minimum) * inverse, above = t > low ? t : low;
+        const float c = nearest(above < high ? above : high), e = x[i] - (c * scale + minimum);
+        const float of_i = weight != NULL ? weight[i] : 1;
+        error += of_i * e * e;
+        w += of_i;
+        wc += of_i * c;
+        wcc += of_i * c * c;
+        wx += of_i * x[i];
+        wcx += of_i * c * x[i];
     }
-    if (error < s->best) {
-        s->best = error;
+    return (sums){error, w, wc, wcc, wx, wcx};
+}
+
+static sums sums_of(const search *s, float scale, float minimum)
+{
+    return s->weight != NULL ? add_up(s, scale, minimum, s->weight) : add_up(s, scale, minimum, NULL);
+}
+
+/* Takes the pair, rounded to binary16, if it is the best yet; false when it cannot be one. */
+static bool consider(search *s, float *scale, float *minimum, sums *found)
+{
+    group_scale pair;
+    if (!store(*scale, *minimum, &pair) || pair.scale == 0) return false;
+    *scale = float_from_f16(pair.scale);
+    *minimum = float_from_f16(pair.minimum);
+    *found = sums_of(s, *scale, *minimum);
+    if (found->error < s->best) {
+        s->best = found->error;
         s->found = pair;
     }
+    return true;
 }
 
-/* The scale and minimum that fit the codes of the given ones best, by weighted least squares: x ~ c scale + minimum. False
- * where the codes do not determine them. */
-static bool refit(const search *s, double *scale, double *minimum)
+/* The scale and minimum that fit the codes behind `m` best, by weighted least squares: x ~ c scale + minimum. False where the
+ * codes do not determine them. */
+static bool refit(const search *s, const sums *m, float *scale, float *minimum)
 {
-    double w = 0, wc = 0, wcc = 0, wx = 0, wcx = 0;
-    const float old_scale = (float)*scale, old_minimum = (float)*minimum;
-    for (size_t i = 0; i < s->n; i++) {
-        const double c = code_of(&s->grid, s->x[i], old_scale, old_minimum) - s->grid.zero;
-        const double weight = weight_of(s, i), x = (double)s->x[i];
-        w += weight;
-        wc += weight * c;
-        wcc += weight * c * c;
-        wx += weight * x;
-        wcx += weight * c * x;
-    }
     if (!s->asymmetric) {
-        if (!(wcc > 0)) return false;
-        *scale = wcx / wcc;
+        if (!(m->wcc > 0)) return false;
+        *scale = m->wcx / m->wcc;
         return *scale != 0;
     }
-    const double determinant = w * wcc - wc * wc;
-    if (!(determinant > 1e-12 * w * wcc)) return false;
-    *scale = (w * wcx - wc * wx) / determinant;
-    *minimum = (wx - *scale * wc) / w;
+    const double determinant = (double)m->w * (double)m->wcc - (double)m->wc * (double)m->wc;
+    if (!(determinant > 1e-6 * (double)m->w * (double)m->wcc)) return false;
+    *scale = (float)(((double)m->w * (double)m->wcx - (double)m->wc * (double)m->wx) / determinant);
+    *minimum = (m->wx - *scale * m->wc) / m->w;
     return *scale > 0;
 }
 
-static void try_from(search *s, double scale, double minimum)
+static void try_from(search *s, float scale, float minimum)
 {
     enum { REFITS = 2 };
-    group_scale pair;
-    for (int i = 0; i <= REFITS; i++) {
-        if (store((float)scale, (float)minimum, &pair) && pair.scale != 0) consider(s, pair);
-        if (i < REFITS && !refit(s, &scale, &minimum)) return;
-    }
+    sums m;
+    for (int i = 0; consider(s, &scale, &minimum, &m) && i < REFITS; i++)
+        if (!refit(s, &m, &scale, &minimum)) return;
 }
 
 bool group_scale_search(kernel_format format, bool asymmetric, size_t n, const float *x, const float *weight,
@@ -130,23 +148,21 @@ bool group_scale_search(kernel_format format, bool asymmetric, size_t n, const f
 {
     /* From 0.6 to 1.1 of round to nearest's: few bits gain from clipping much, and beyond 1 lie lopsided codes' gains. */
     enum { STEPS = 20 };
-    search tried = {.grid = code_grid_of(format, asymmetric),
-                    .asymmetric = asymmetric,
-                    .n = n,
-                    .x = x,
-                    .weight = weight,
-                    .best = INFINITY};
+    search tried = {.grid = code_grid_of(format, asymmetric), .asymmetric = asymmetric, .n = n, .x = x,
+                    .weight = weight, .best = INFINITY};
     if (!group_scale_rtn(format, asymmetric, n, x, s)) return false;
-    consider(&tried, *s);
+    tried.found = *s;
     double scale, minimum;
     plain(&tried.grid, asymmetric, n, x, &scale, &minimum);
+    if (scale == 0 || s->scale == 0) return true;
     const bool lopsided = tried.grid.zero != 0;
     const double middle = (tried.grid.low + tried.grid.high) / 2.0;
-    for (int i = 0; i <= STEPS && scale != 0; i++) {
+    try_from(&tried, (float)scale, (float)minimum);
+    for (int i = 0; i <= STEPS; i++) {
         const double factor = 0.6 + 0.5 * i / STEPS;
         const double centred = minimum + (1 - factor) * middle * scale; /* shrinks both ends alike */
-        try_from(&tried, factor * scale, asymmetric ? centred : 0);
-        if (lopsided) try_from(&tried, -factor * scale, 0);
+        try_from(&tried, (float)(factor * scale), asymmetric ? (float)centred : 0);
+        if (lopsided) try_from(&tried, (float)(-factor * scale), 0);
     }
     *s = tried.found;
     return true;

@@ -7,6 +7,7 @@
 
 #include "optimizer/error.h"
 #include "optimizer/quantize/calibrate.h"
+#include "optimizer/quantize/mixed.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -205,6 +206,28 @@ static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
     return bind_weights(model, p);
 }
 
+/* Mixed precision: what each unit gets, under the budget. */
+static ciuic_status choose_mixed(ciuic_model *model, const calibration_ids *ids)
+{
+    const ciuic_options *o = &model->options;
+    const sensitivity_request request = {.source = model->source,
+                                         .quantizer = o->quantizer,
+                                         .ids = ids,
+                                         .settings = mixed_settings,
+                                         .count = mixed_setting_count,
+                                         .threads = o->threads,
+                                         .progress = o->progress,
+                                         .progress_context = o->progress_context};
+    allocation_unit *units = NULL;
+    size_t count = 0;
+    allocation result;
+    CIUIC_TRY(sensitivity_measure(&request, &units, &count));
+    const size_t budget = mixed_budget(model->source, o->bits, o->weight_bytes);
+    const ciuic_status status = mixed_choose(model->source, units, count, budget, &result, &model->recipe);
+    free(units);
+    return status;
+}
+
 /* What calibration has to make before weights can be loaded. */
 static ciuic_status quantize(ciuic_model *model)
 {
@@ -215,6 +238,7 @@ static ciuic_status quantize(ciuic_model *model)
     model->made = quantized_set_create();
     if (model->made == NULL) return ciuic_fail_memory("quantised weights", 1);
     ciuic_status status = calibration_ids_read(model->source, o->calibration, &ids);
+    if (status == CIUIC_OK && o->quantize == CIUIC_QUANTIZE_MIXED) status = choose_mixed(model, &ids);
     const quantize_request request = {.source = model->source,
                                       .recipe = &model->recipe,
                                       .quantizer = o->quantizer,

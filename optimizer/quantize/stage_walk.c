@@ -1,0 +1,134 @@
+/* stage_walk.c - see stage_walk.h. */
+#include "optimizer/quantize/stage_walk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "optimizer/error.h"
+
+/* Added to the diagonal of second moments, in units of its mean: GPTQ's own choice. */
+static const double damping = 0.01;
+/* Rows of hidden states that the head takes at once. */
+enum { HEAD_ROWS = 128 };
+
+/* ---- running the layer ------------------------------------------------------------------------------------------ */
+
+static size_t window_of(const layer_work *w)
+{
+    return w->layer == checkpoint_config(w->source)->layers ? HEAD_ROWS : w->window;
+}
+
+ciuic_status layer_work_open(const layer_work *w, const quantized_set *set, layer_pass **pass)
+{
+    const recipe nothing = {.count = 0};
+    const weight_source from = {.checkpoint = w->source, .recipe = &nothing, .set = set};
+    return layer_pass_create(&from, w->layer, window_of(w), w->threads, pass);
+}
+
+ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *hidden, size_t total, size_t first, int end,
+                            size_t *rows)
+{
+    const size_t left = total - first, window = window_of(w);
+    *rows = left < window ? left : window;
+    return layer_pass_run(pass, hidden + first * checkpoint_config(w->source)->hidden_size, *rows, end);
+}
+
+/* ---- inputs ----------------------------------------------------------------------------------------------------- */
+
+static ciuic_status collect(const layer_work *w, int end, stage_input *inputs, size_t count)
+{
+    layer_pass *pass = NULL;
+    CIUIC_TRY(layer_work_open(w, w->set, &pass));
+    ciuic_status status = CIUIC_OK;
+    for (size_t first = 0, rows = 0; first < w->ids && status == CIUIC_OK; first += rows) {
+        status = layer_work_run(w, pass, w->hidden, w->ids, first, end, &rows);
+        for (size_t i = 0; i < count && status == CIUIC_OK; i++) stage_input_collect(pass, rows, &inputs[i]);
+    }
+    layer_pass_free(pass);
+    return status;
+}
+
+/* Mixes into an expert's moments those of all experts, as if they were so many tokens more. */
+static void mix(second_moments *own, const second_moments *pool)
+{
+    if (pool->tokens == 0) return;
+    const float share = (float)STAGE_POOL_TOKENS / (float)pool->tokens;
+    for (size_t i = 0; i < own->n * own->n; i++) own->h[i] += share * pool->h[i];
+}
+
+static ciuic_status visit_input(stage_input *input, const second_moments *pool, stage_visit_fn *visit, void *context)
+{
+    const size_t tokens = input->moments.tokens;
+    gptq_factor factor = {0};
+    if (input->expert >= 0) mix(&input->moments, pool);
+    CIUIC_TRY(gptq_factorise(&input->moments, damping, &factor));
+    const ciuic_status status = visit(context, input, tokens, &factor);
+    gptq_factor_free(&factor);
+    return status;
+}
+
+/* The inputs from `first` on, as many as their moments may take memory: as much as the largest of them, or the weights that
+ * read them in 16 bits, whichever is more. */
+static size_t batch_end(const stage_inputs *all, size_t first, size_t allowed)
+{
+    size_t bytes = 0, end = first;
+    for (; end < all->count; end++) {
+        bytes += all->inputs[end].width * all->inputs[end].width * sizeof(float);
+        if (bytes > allowed && end > first) break;
+    }
+    return end;
+}
+
+static ciuic_status run_batch(const layer_work *w, int stage, stage_input *inputs, size_t count, second_moments *pool,
+                              stage_visit_fn *visit, void *context)
+{
+    for (size_t i = 0; i < count; i++) CIUIC_TRY(second_moments_create(&inputs[i].moments, inputs[i].width));
+    CIUIC_TRY(collect(w, w->stages->end[stage], inputs, count));
+    for (size_t i = 0; i < count; i++) {
+        if (inputs[i].expert == INPUT_POOLED) { /* stays until its experts, which follow, are done */
+            second_moments_free(pool);
+            *pool = inputs[i].moments;
+            inputs[i].moments = (second_moments){0};
+        } else {
+            CIUIC_TRY(visit_input(&inputs[i], pool, visit, context));
+        }
+    }
+    return CIUIC_OK;
+}
+
+ciuic_status stage_walk(const layer_work *w, int stage, stage_visit_fn *visit, void *context)
+{
+    stage_inputs all = {0};
+    second_moments pool = {0};
+    CIUIC_TRY(stage_inputs_find(w->g, w->stages, stage, &all));
+    const size_t allowed = stage_parameters(w->g, w->stages, stage) * sizeof(uint16_t);
+    ciuic_status status = CIUIC_OK;
+    for (size_t first = 0, end; first < all.count && status == CIUIC_OK; first = end) {
+        end = batch_end(&all, first, allowed);
+        status = run_batch(w, stage, all.inputs + first, end - first, &pool, visit, context);
+    }
+    second_moments_free(&pool);
+    stage_inputs_free(&all);
+    return status;
+}
+
+size_t stage_parameters(const graph *g, const layer_stages *stages, int stage)
+{
+    size_t parameters = 0;
+    for (int i = 0; i < g->op_count; i++) {
+        if (stages->stage[i] != stage) continue;
+        const graph_weight *weight = &g->weights[g->ops[i].weight];
+        const size_t matrices = weight->kind == GRAPH_EXPERTS ? weight->experts : 1;
+        parameters += matrices * graph_weight_rows(weight) * weight->columns;
+    }
+    return parameters;
+}
+
+void stage_tensor_name(const char *unit, int expert, char name[QUANTIZE_UNIT_NAME])
+{
+    const char *star = strchr(unit, '*');
+    if (star != NULL)
+        snprintf(name, QUANTIZE_UNIT_NAME, "%.*s%d%s", (int)(star - unit), unit, expert, star + 1);
+    else
+        snprintf(name, QUANTIZE_UNIT_NAME, "%s", unit);
+}
