@@ -10,7 +10,9 @@ enum { ALLOCATION_CHOICES = 12 };
 typedef struct allocation_choice {
     quantize_setting setting;
     size_t bytes;
-    double kl, kl_error; /* of the whole model with this unit alone so quantised, in nats, and its standard error */
+    double kl;            /* of the whole model with this unit alone so quantised, in nats */
+    double squared_error; /* of the unit's outputs, summed over the calibration inputs */
+    bool measured;        /* kl was measured; otherwise it is in the ratio of squared errors to the one that was */
 } allocation_choice;
 
 typedef struct allocation_unit {
@@ -19,6 +21,7 @@ typedef struct allocation_unit {
     allocation_choice choices[ALLOCATION_CHOICES];
     size_t count;
     size_t chosen;
+    double kl_error; /* standard error of the choice's kl that was measured */
 } allocation_unit;
 
 /* What the choice amounts to. */

@@ -68,7 +68,9 @@ static ciuic_status quantise_readers(void *context, const stage_input *input, si
                                     .tensor = name,
                                     .setting = recipe_find(w->request->recipe, unit),
                                     .quantizer = w->request->quantizer,
-                                    .factor = factor};
+                                    .factor = factor,
+                                    .drift = input->drift,
+                                    .behind = i == input->reader ? input->behind : NULL};
         quantize_record record;
         CIUIC_TRY(quantize_tensor(&task, w->set, &record));
         record.tokens = tokens;
@@ -161,6 +163,7 @@ ciuic_status quantize_calibrate(const quantize_request *request, quantized_set *
     w.layer = (layer_work){.source = request->source,
                            .set = set,
                            .hidden = w.quantised,
+                           .plain = request->quantizer == CIUIC_QUANTIZER_GPTQ ? w.plain : NULL,
                            .ids = ids,
                            .window = request->ids->length,
                            .threads = request->threads};

@@ -20,6 +20,7 @@ typedef struct quantize_record {
     bool pooled;   /* an expert that saw too few: calibrated on what all of its layer's experts read */
     double
         relative_error; /* |W x - Q x| / |W x| over the calibration inputs; for the embedding of the weights themselves */
+    double squared_error; /* |W x - Q x|^2 summed over the calibration inputs */
 } quantize_record;
 
 /* How far the hidden states are from those of the unquantised model, after each layer. */

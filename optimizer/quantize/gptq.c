@@ -9,6 +9,7 @@
 #include "optimizer/checkpoint/float_formats.h"
 #include "optimizer/error.h"
 #include "optimizer/quantize/codes.h"
+#include "optimizer/quantize/refine.h"
 #include "optimizer/quantize/scales.h"
 
 /* LAPACK's Cholesky factorisation, which OpenBLAS carries and cblas.h does not declare. */
@@ -54,54 +55,19 @@ static ciuic_status order_columns(const second_moments *h, size_t *column)
     return CIUIC_OK;
 }
 
-/* H of the columns in their new order, lower triangle; a second matrix would double the memory of the largest thing here,
- * so rows and columns are swapped in place, cycle by cycle, over the full matrix. */
+/* Fills the upper triangle from the lower one. */
 static void mirror(float *h, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < i; j++) h[j * n + i] = h[i * n + j];
 }
 
-static ciuic_status permute(float *h, size_t n, const size_t *column)
+/* The lower triangle of H with its columns in their new order. */
+static void permute(const float *h, size_t n, const size_t *column, float *to)
 {
-    float *row = malloc(n * sizeof *row);
-    unsigned char *done = calloc(n, 1);
-    if (row == NULL || done == NULL) {
-        free(row);
-        free(done);
-        return ciuic_fail_memory("the order of columns", n * sizeof *row);
-    }
-    mirror(h, n);
-#pragma omp parallel
-    {
-        float *mine = malloc(n * sizeof *mine);
-#pragma omp for schedule(static)
-        for (size_t i = 0; i < n; i++) { /* columns within each row */
-            float *at = h + i * n;
-            if (mine == NULL) continue;
-            for (size_t j = 0; j < n; j++) mine[j] = at[column[j]];
-            memcpy(at, mine, n * sizeof *at);
-        }
-        if (mine == NULL)
-#pragma omp atomic write
-            done[0] = 2;
-        free(mine);
-    }
-    const bool failed = done[0] == 2;
-    for (size_t start = 0; start < n && !failed; start++) { /* rows, cycle by cycle */
-        if (done[start]) continue;
-        memcpy(row, h + start * n, n * sizeof *row);
-        size_t i = start;
-        for (; column[i] != start; i = column[i]) {
-            memcpy(h + i * n, h + column[i] * n, n * sizeof *row);
-            done[i] = 1;
-        }
-        memcpy(h + i * n, row, n * sizeof *row);
-        done[i] = 1;
-    }
-    free(row);
-    free(done);
-    return failed ? ciuic_fail_memory("the order of columns", n * sizeof *row) : CIUIC_OK;
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j <= i; j++) to[i * n + j] = h[column[i] * n + column[j]];
 }
 
 static double mean_diagonal(const float *h, size_t n)
@@ -123,41 +89,51 @@ static bool factor_holds(const float *l, const float *diagonal, size_t n)
     return true;
 }
 
-/* h becomes L. */
-static ciuic_status factorise(float *h, size_t n, double damping)
+/* l becomes L. */
+static ciuic_status factorise(float *l, size_t n)
+{
+    float *diagonal = malloc(n * sizeof *diagonal);
+    if (diagonal == NULL) return ciuic_fail_memory("a Cholesky factor", n * sizeof *diagonal);
+    for (size_t i = 0; i < n; i++) diagonal[i] = l[i * n + i];
+    const blasint size = (blasint)n;
+    blasint info = 0;
+    spotrf_("U", &size, l, &size, &info, 1); /* the upper triangle by columns is the lower one by rows */
+    const bool good = info == 0 && factor_holds(l, diagonal, n);
+    free(diagonal);
+    if (good) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_INPUT,
+                      "the second moments of its inputs have no Cholesky factor (column %d of %zu); more damping or more "
+                      "calibration ids would help",
+                      (int)info, n);
+}
+
+static ciuic_status damp(float *h, size_t n, double damping)
 {
     const double mean = mean_diagonal(h, n);
     if (!isfinite(mean))
         return ciuic_fail(CIUIC_ERROR_INPUT, "the second moments of its inputs are not finite; expected numbers");
     const float add = (float)(mean > 0 ? damping * mean : 1.0); /* without any input every column is for itself */
-    float *diagonal = malloc(n * sizeof *diagonal);
-    if (diagonal == NULL) return ciuic_fail_memory("a Cholesky factor", n * sizeof *diagonal);
-    for (size_t i = 0; i < n; i++) diagonal[i] = h[i * n + i] += add;
-    const blasint size = (blasint)n;
-    blasint info = 0;
-    spotrf_("U", &size, h, &size, &info, 1); /* the upper triangle by columns is the lower one by rows */
-    const bool good = info == 0 && factor_holds(h, diagonal, n);
-    free(diagonal);
-    if (good) return CIUIC_OK;
-    return ciuic_fail(
-        CIUIC_ERROR_INPUT,
-        "the second moments of its inputs have no Cholesky factor (column %d of %zu); more damping or more "
-        "calibration ids would help",
-        (int)info, n);
+    for (size_t i = 0; i < n; i++) h[i * n + i] += add;
+    return CIUIC_OK;
 }
 
 ciuic_status gptq_factorise(second_moments *h, double damping, gptq_factor *factor)
 {
     const size_t n = h->n;
-    gptq_factor f = {.n = n, .tokens = h->tokens, .l = h->h};
+    gptq_factor f = {.n = n, .tokens = h->tokens, .h = h->h};
     f.column = malloc(n * sizeof *f.column);
     f.importance = malloc(n * sizeof *f.importance);
+    f.l = malloc(n * n * sizeof *f.l);
     ciuic_status status =
-        f.column && f.importance ? CIUIC_OK : ciuic_fail_memory("the order of columns", n * sizeof *f.column);
+        f.column && f.importance && f.l ? CIUIC_OK : ciuic_fail_memory("a Cholesky factor", n * n * sizeof *f.l);
     for (size_t i = 0; i < n && status == CIUIC_OK; i++) f.importance[i] = second_moments_mean_square(h, i);
     if (status == CIUIC_OK) status = order_columns(h, f.column);
-    if (status == CIUIC_OK) status = permute(f.l, n, f.column);
-    if (status == CIUIC_OK) status = factorise(f.l, n, damping);
+    if (status == CIUIC_OK) status = damp(f.h, n, damping);
+    if (status == CIUIC_OK) {
+        mirror(f.h, n);
+        permute(f.h, n, f.column, f.l);
+        status = factorise(f.l, n);
+    }
     *h = (second_moments){0};
     if (status != CIUIC_OK)
         gptq_factor_free(&f);
@@ -170,6 +146,7 @@ void gptq_factor_free(gptq_factor *factor)
 {
     free(factor->column);
     free(factor->l);
+    free(factor->h);
     free(factor->importance);
     *factor = (gptq_factor){0};
 }
@@ -194,6 +171,26 @@ double gptq_distance(const gptq_factor *f, size_t rows, const float *a, const fl
     }
     free(d);
     return sum;
+}
+
+bool gptq_solve(const gptq_factor *f, size_t rows, float *m)
+{
+    enum { ROWS = 256 };
+    const size_t n = f->n;
+    float *x = malloc(ROWS * n * sizeof *x);
+    if (x == NULL) return false;
+    for (size_t first = 0; first < rows; first += ROWS) {
+        const size_t count = rows - first < ROWS ? rows - first : ROWS;
+        for (size_t i = 0; i < count; i++)
+            for (size_t k = 0; k < n; k++) x[i * n + k] = m[(first + i) * n + f->column[k]];
+        const blasint r = (blasint)count, c = (blasint)n;
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, r, c, 1.0F, f->l, c, x, c);
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, r, c, 1.0F, f->l, c, x, c);
+        for (size_t i = 0; i < count; i++)
+            for (size_t k = 0; k < n; k++) m[(first + i) * n + f->column[k]] = x[i * n + k];
+    }
+    free(x);
+    return true;
 }
 
 /* ---- rounding --------------------------------------------------------------------------------------------------- */
@@ -261,6 +258,26 @@ static void gather_columns(const rounding *r, const float *w)
         for (size_t k = 0; k < columns; k++) r->v[row * columns + k] = w[row * columns + r->column[k]];
 }
 
+/* The errors of all columns, as they stand, in v. */
+static void find_errors(const rounding *r, const float *w)
+{
+    const size_t columns = r->m->columns, group = r->m->group > 0 ? r->m->group : columns;
+    const size_t groups = kernel_row_scales(r->m);
+#pragma omp parallel for schedule(static)
+    for (size_t row = 0; row < r->m->rows; row++)
+        for (size_t k = 0; k < columns; k++) {
+            const size_t at = row * columns + k, g = row * groups + k / group;
+            const float minimum = r->to.minimums != NULL ? float_from_f16(r->to.minimums[g]) : 0;
+            r->v[at] = w[at] - code_value(&r->grid, r->codes[at], float_from_f16(r->to.scales[g]), minimum);
+        }
+}
+
+/* Passes of refinement: a second one finds a fifth of what the first does, and in wide matrices costs as much as all else. */
+static int refinements(size_t columns)
+{
+    return columns <= 4096 ? 3 : 1;
+}
+
 ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, float *w)
 {
     const size_t rows = m->rows, columns = m->columns;
@@ -284,7 +301,10 @@ ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, qu
                             .codes = codes};
         gather_columns(&r, w);
         round_all(&r);
-        finish(&r, w);
+        find_errors(&r, w);
+        const refine_state state = {.m = m, .to = to, .w = w, .codes = codes, .error = v};
+        status = refine_codes(factor, &state, refinements(columns));
+        if (status == CIUIC_OK) finish(&r, w);
     }
     free(correction);
     free(v);

@@ -10,7 +10,8 @@
 typedef struct gptq_factor {
     size_t n, tokens;
     size_t *column;    /* [n]: columns by ascending second moment, the order in which l has them */
-    float *l;          /* [n][n], lower triangle: H + damping = L L^T */
+    float *l;          /* [n][n], lower triangle: H + damping = L L^T, columns in that order */
+    float *h;          /* [n][n], all of it: H + damping, columns as they stand */
     float *importance; /* [n]: mean square of each column, as they stand */
 } gptq_factor;
 
@@ -23,6 +24,9 @@ void gptq_factor_free(gptq_factor *factor); /* all zero is allowed */
  * tokens, are their products with the inputs, and with the noise that damping stands for. NaN when out of memory. */
 double gptq_distance(const gptq_factor *factor, size_t rows, const float *a, const float *b);
 
+/* m [rows][n] becomes m (H + damping)^-1. False when out of memory. */
+bool gptq_solve(const gptq_factor *factor, size_t rows, float *m);
+
 /* Quantises the matrix `m` (format, group, rows, columns; asymmetric where to.minimums is given) into `to`, rows as they
  * lie. w [rows][columns]: its values; on return the decoded ones.
  *
@@ -31,7 +35,8 @@ double gptq_distance(const gptq_factor *factor, size_t rows, const float *a, con
  * from the last column to the first, q_j is the code nearest to w_j + (sum over k > j of e_k L_kj) / L_jj. Columns are
  * taken in ascending order of their second moments, so that the most important one is rounded first (act-order); scales are
  * those of the groups as they lie (static groups), chosen beforehand on the unchanged weights by group_scale_search with
- * the second moments as weights. Sums over later blocks of columns are matrix products (lazy blocks).
+ * the second moments as weights. Sums over later blocks of columns are matrix products (lazy blocks). What comes of it is
+ * then refined (refine.h).
  *
  * CIUIC_ERROR_INPUT: a weight that is not finite or too large, by row and column. */
 ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, float *w);

@@ -13,6 +13,7 @@ const quantize_setting mixed_settings[] = {
     {.quantised = true, .format = KERNEL_INT8, .group = 32},
 };
 const size_t mixed_setting_count = sizeof mixed_settings / sizeof mixed_settings[0];
+const size_t mixed_anchor = 2; /* int4 in groups of 32: errors large enough to measure, small enough to stay in proportion */
 
 size_t mixed_fixed_bytes(const checkpoint *source, const allocation_unit *units, size_t count)
 {

@@ -8,6 +8,7 @@
 /* The settings that mixed precision chooses among, beside leaving a matrix as it is. */
 extern const quantize_setting mixed_settings[];
 extern const size_t mixed_setting_count;
+extern const size_t mixed_anchor; /* index of the one that sensitivity is measured with */
 
 /* What everything that is never quantised takes, in FP32: norms, biases, the router. `units`: all that can be. */
 size_t mixed_fixed_bytes(const checkpoint *source, const allocation_unit *units, size_t count);

@@ -12,6 +12,8 @@ typedef struct quantize_task {
     ciuic_quantizer quantizer;
     const gptq_factor *factor; /* of its input; NULL: none is known, as of an embedding */
     const float *column_scale; /* [columns] that the values are multiplied by beforehand; NULL: none */
+    const float *drift;        /* [columns][columns]: sum of (x' - x) x^T over its inputs, see stages.h; NULL: none */
+    const float *behind;       /* [rows][columns]: sum of (r' - r) x^T; NULL: none */
 } quantize_task;
 
 /* Reads, quantises, adds to `set`, and notes in *record what was done. Errors name the tensor. */

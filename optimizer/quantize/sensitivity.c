@@ -1,5 +1,5 @@
 /* sensitivity.c - see sensitivity.h. The unquantised model's hidden states go from layer to layer; at each, every unit is
- * quantised in every way, and what comes of it is pushed through the layers above, unquantised. */
+ * quantised in every way, and what comes of the anchor is pushed through the layers above, unquantised. */
 #include "optimizer/quantize/sensitivity.h"
 
 #include <stdio.h>
@@ -13,16 +13,14 @@
 
 /* Windows to measure on: 2048 ids give a divergence with a standard error of 5 to 10%, less than choices differ by. */
 enum { USUAL_WINDOWS = 4 };
-/* Sets of candidates are held together up to so many weights; beyond, settings are taken one after the other. */
-enum { TOGETHER = 64 << 20 };
 
 static const char embedding[] = "model.embed_tokens";
 
-/* One unit under one setting. */
+/* One unit under the anchor. */
 typedef struct candidate {
     quantized_set *set;
     float *hidden; /* [measured][hidden size] */
-    size_t unit, choice;
+    size_t unit;
 } candidate;
 
 typedef struct measuring {
@@ -30,14 +28,15 @@ typedef struct measuring {
     const model_config *config;
     size_t hidden, ids, window, measured, windows; /* measured: ids of the measured windows */
     float *plain;                                  /* [ids][hidden] before the present layer */
-    float *final;                                  /* [measured][hidden] before the head */
+    float *reference;                              /* [measured][hidden]: goes ahead of the candidates, unquantised */
     allocation_unit *units;
     size_t count, done, total; /* done: candidates pushed through a layer, of `total` */
+    quantized_set *scratch;    /* where settings are tried that are not pushed */
     /* Of the present stage */
     layer_work layer;
     int stage;
     candidate *candidates;
-    size_t candidate_count, first_setting, end_setting;
+    size_t candidate_count;
 } measuring;
 
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
@@ -56,18 +55,6 @@ static void copy_measured(const measuring *m, float *to)
         memcpy(to + i * floats, m->plain + window_row(m, i) * floats, floats * sizeof *to);
 }
 
-/* Runs a layer on `rows` rows in place. */
-static ciuic_status run_in_place(const layer_work *w, layer_pass *pass, float *hidden, size_t rows)
-{
-    const size_t width = checkpoint_config(w->source)->hidden_size;
-    for (size_t first = 0, some = 0; first < rows; first += some) {
-        CIUIC_TRY(layer_work_run(w, pass, hidden, rows, first, INT32_MAX, &some));
-        memcpy(hidden + first * width, layer_pass_value(pass, layer_pass_graph(pass)->output),
-               some * width * sizeof *hidden);
-    }
-    return CIUIC_OK;
-}
-
 static layer_work plain_layer(const measuring *m, size_t layer)
 {
     layer_work w = m->layer;
@@ -76,12 +63,24 @@ static layer_work plain_layer(const measuring *m, size_t layer)
     return w;
 }
 
+/* Runs a layer on the window of `hidden` that begins at row `first`, in place, with the experts of `chosen`. */
+static ciuic_status run_in_place(const measuring *m, layer_pass *pass, float *hidden, size_t first, const routing *chosen)
+{
+    float *at = hidden + first * m->hidden;
+    CIUIC_TRY(layer_pass_run(pass, at, m->window, INT32_MAX, chosen));
+    memcpy(at, layer_pass_value(pass, layer_pass_graph(pass)->output), m->window * m->hidden * sizeof *at);
+    return CIUIC_OK;
+}
+
+/* Runs the unquantised layer on `rows` rows in place. */
 static ciuic_status advance(const measuring *m, size_t layer, float *hidden, size_t rows)
 {
     const layer_work w = plain_layer(m, layer);
     layer_pass *pass = NULL;
     CIUIC_TRY(layer_work_open(&w, NULL, &pass));
-    const ciuic_status status = run_in_place(&w, pass, hidden, rows);
+    ciuic_status status = CIUIC_OK;
+    for (size_t first = 0; first < rows && status == CIUIC_OK; first += m->window)
+        status = run_in_place(m, pass, hidden, first, NULL);
     layer_pass_free(pass);
     return status;
 }
@@ -99,30 +98,6 @@ static void free_candidates(measuring *m)
     m->candidate_count = 0;
 }
 
-static candidate *find_candidate(const measuring *m, size_t unit, size_t choice)
-{
-    for (size_t i = 0; i < m->candidate_count; i++)
-        if (m->candidates[i].unit == unit && m->candidates[i].choice == choice) return &m->candidates[i];
-    return NULL;
-}
-
-static ciuic_status add_candidate(measuring *m, size_t unit, size_t choice, candidate **added)
-{
-    candidate *grown = reallocarray(m->candidates, m->candidate_count + 1, sizeof *grown);
-    if (grown == NULL) return ciuic_fail_memory("candidates", (m->candidate_count + 1) * sizeof *grown);
-    m->candidates = grown;
-    candidate *c = &grown[m->candidate_count];
-    *c = (candidate){.set = quantized_set_create(),
-                     .hidden = malloc(m->measured * m->hidden * sizeof *c->hidden),
-                     .unit = unit,
-                     .choice = choice};
-    m->candidate_count++;
-    if (c->set == NULL || c->hidden == NULL)
-        return ciuic_fail_memory("a candidate", m->measured * m->hidden * sizeof *c->hidden);
-    *added = c;
-    return CIUIC_OK;
-}
-
 static size_t find_unit(const measuring *m, const char *name)
 {
     size_t i = 0;
@@ -130,21 +105,44 @@ static size_t find_unit(const measuring *m, const char *name)
     return i;
 }
 
-/* One tensor of a unit under every setting of this round. */
+/* The candidate of that unit, made now or before. */
+static ciuic_status get_candidate(measuring *m, size_t unit, candidate **found)
+{
+    for (size_t i = 0; i < m->candidate_count; i++)
+        if (m->candidates[i].unit == unit) {
+            *found = &m->candidates[i];
+            return CIUIC_OK;
+        }
+    candidate *grown = reallocarray(m->candidates, m->candidate_count + 1, sizeof *grown);
+    if (grown == NULL) return ciuic_fail_memory("candidates", (m->candidate_count + 1) * sizeof *grown);
+    m->candidates = grown;
+    candidate *c = &grown[m->candidate_count];
+    *c = (candidate){
+        .set = quantized_set_create(), .hidden = malloc(m->measured * m->hidden * sizeof *c->hidden), .unit = unit};
+    m->candidate_count++;
+    if (c->set == NULL || c->hidden == NULL)
+        return ciuic_fail_memory("a candidate", m->measured * m->hidden * sizeof *c->hidden);
+    *found = c;
+    return CIUIC_OK;
+}
+
+/* One tensor of a unit under every setting; what the anchor makes of it is kept. */
 static ciuic_status try_tensor(measuring *m, const char *unit, const char *name, const gptq_factor *factor)
 {
     const size_t at = find_unit(m, unit);
-    for (size_t choice = m->first_setting; choice < m->end_setting; choice++) {
-        candidate *c = find_candidate(m, at, choice);
-        if (c == NULL) CIUIC_TRY(add_candidate(m, at, choice, &c));
+    candidate *c = NULL;
+    CIUIC_TRY(get_candidate(m, at, &c));
+    for (size_t choice = 0; choice < m->request->count; choice++) {
         const quantize_task task = {.source = m->request->source,
                                     .tensor = name,
                                     .setting = m->request->settings[choice],
                                     .quantizer = m->request->quantizer,
                                     .factor = factor};
         quantize_record record;
-        CIUIC_TRY(quantize_tensor(&task, c->set, &record));
+        CIUIC_TRY(quantize_tensor(&task, choice == m->request->anchor ? c->set : m->scratch, &record));
+        m->units[at].choices[choice].squared_error += record.squared_error;
     }
+    quantized_set_remove(m->scratch, name);
     return CIUIC_OK;
 }
 
@@ -173,51 +171,75 @@ static ciuic_status tell(measuring *m, size_t more)
     return r->progress(r->progress_context, "measuring sensitivity", m->done < m->total ? m->done : m->total, m->total);
 }
 
-/* The divergence of every candidate's logits; `own_head`: the head is what was quantised. */
-static ciuic_status judge(measuring *m, bool own_head)
+/* The divergence of one candidate's logits; `head`: its own, or the unquantised one. */
+static ciuic_status judge(const measuring *m, layer_pass *plain, layer_pass *head, const candidate *c)
 {
     const layer_work w = plain_layer(m, m->config->layers);
-    const size_t vocabulary = m->config->vocabulary;
-    layer_pass *plain = NULL, *head = NULL;
-    ciuic_status status = layer_work_open(&w, NULL, &plain);
+    divergence d = {0};
+    for (size_t first = 0, rows = 0; first < m->measured; first += rows) {
+        CIUIC_TRY(layer_work_run(&w, plain, m->reference, m->measured, first, INT32_MAX, &rows));
+        CIUIC_TRY(layer_work_run(&w, head, c->hidden, m->measured, first, INT32_MAX, &rows));
+        const int output = layer_pass_graph(plain)->output;
+        divergence_add(&d, rows, m->config->vocabulary, layer_pass_value(plain, output), layer_pass_value(head, output));
+    }
+    allocation_unit *u = &m->units[c->unit];
+    const double anchor = u->choices[m->request->anchor].squared_error;
+    for (size_t i = 0; i < m->request->count; i++)
+        u->choices[i].kl = anchor > 0 ? d.mean * u->choices[i].squared_error / anchor : 0;
+    u->choices[m->request->anchor].measured = true;
+    u->kl_error = divergence_error(&d);
+    return CIUIC_OK;
+}
+
+static ciuic_status judge_all(measuring *m, bool own_head)
+{
+    const layer_work w = plain_layer(m, m->config->layers);
+    layer_pass *plain = NULL;
+    CIUIC_TRY(layer_work_open(&w, NULL, &plain));
+    ciuic_status status = CIUIC_OK;
     for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++) {
-        candidate *c = &m->candidates[i];
-        divergence d = {0};
-        status = layer_work_open(&w, own_head ? c->set : NULL, &head);
-        for (size_t first = 0, rows = 0; first < m->measured && status == CIUIC_OK; first += rows) {
-            status = layer_work_run(&w, plain, m->final, m->measured, first, INT32_MAX, &rows);
-            if (status == CIUIC_OK) status = layer_work_run(&w, head, c->hidden, m->measured, first, INT32_MAX, &rows);
-            const int output = layer_pass_graph(plain)->output;
-            if (status == CIUIC_OK)
-                divergence_add(&d, rows, vocabulary, layer_pass_value(plain, output), layer_pass_value(head, output));
-        }
-        layer_pass_free(head);
-        head = NULL;
-        allocation_choice *choice = &m->units[c->unit].choices[c->choice];
-        choice->kl = d.mean;
-        choice->kl_error = divergence_error(&d);
+        layer_pass *head = NULL;
+        status = layer_work_open(&w, own_head ? m->candidates[i].set : NULL, &head);
+        if (status == CIUIC_OK) status = judge(m, plain, head, &m->candidates[i]);
         if (status == CIUIC_OK) status = tell(m, 1);
+        layer_pass_free(head);
     }
     layer_pass_free(plain);
+    return status;
+}
+
+/* One layer: the reference goes ahead, and candidates follow with its choice of experts. `own`: each with its own weights. */
+static ciuic_status push_layer(measuring *m, size_t layer, bool own)
+{
+    const layer_work w = plain_layer(m, layer);
+    layer_pass *ahead = NULL, *pass = NULL;
+    ciuic_status status = layer_work_open(&w, NULL, &ahead);
+    if (status == CIUIC_OK && !own) status = layer_work_open(&w, NULL, &pass);
+    for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++) {
+        candidate *c = &m->candidates[i];
+        if (own) status = layer_work_open(&w, c->set, &pass);
+        for (size_t first = 0; first < m->measured && status == CIUIC_OK; first += m->window) {
+            status = layer_pass_run(ahead, m->reference + first * m->hidden, m->window, INT32_MAX, NULL);
+            if (status == CIUIC_OK) status = run_in_place(m, pass, c->hidden, first, layer_pass_routing(ahead));
+        }
+        if (own) {
+            layer_pass_free(pass);
+            pass = NULL;
+        }
+        if (status == CIUIC_OK) status = tell(m, 1);
+    }
+    for (size_t first = 0; first < m->measured && status == CIUIC_OK; first += m->window)
+        status = run_in_place(m, ahead, m->reference, first, NULL);
+    layer_pass_free(ahead);
+    layer_pass_free(pass);
     return status;
 }
 
 /* Pushes all candidates through the layers from `first` on, and judges them. */
 static ciuic_status push(measuring *m, size_t first)
 {
-    for (size_t layer = first; layer < m->config->layers; layer++) {
-        const layer_work w = plain_layer(m, layer);
-        layer_pass *pass = NULL;
-        CIUIC_TRY(layer_work_open(&w, NULL, &pass));
-        ciuic_status status = CIUIC_OK;
-        for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++) {
-            status = run_in_place(&w, pass, m->candidates[i].hidden, m->measured);
-            if (status == CIUIC_OK) status = tell(m, 1);
-        }
-        layer_pass_free(pass);
-        CIUIC_TRY(status);
-    }
-    return judge(m, first > m->config->layers);
+    for (size_t layer = first; layer < m->config->layers; layer++) CIUIC_TRY(push_layer(m, layer, layer == m->layer.layer));
+    return CIUIC_OK;
 }
 
 /* ---- the stages of a layer -------------------------------------------------------------------------------------- */
@@ -231,36 +253,32 @@ static ciuic_status embed_measured(const measuring *m, const quantized_set *set,
     return CIUIC_OK;
 }
 
-/* What a candidate of this layer makes of the measured rows. A tied head changes what is embedded, too. */
-static ciuic_status start(const measuring *m, candidate *c)
+/* From embeddings, each candidate's own, through all layers to the logits. */
+static ciuic_status measure_from_embedding(measuring *m, bool own_head)
 {
-    const bool head = m->layer.layer == m->config->layers;
-    if (!head || !m->config->tie_word_embeddings) copy_measured(m, c->hidden);
-    if (head && m->config->tie_word_embeddings) {
-        CIUIC_TRY(embed_measured(m, c->set, c->hidden));
-        for (size_t layer = 0; layer < m->config->layers; layer++) CIUIC_TRY(advance(m, layer, c->hidden, m->measured));
-    }
-    if (head) return CIUIC_OK;
-    layer_pass *pass = NULL;
-    CIUIC_TRY(layer_work_open(&m->layer, c->set, &pass));
-    const ciuic_status status = run_in_place(&m->layer, pass, c->hidden, m->measured);
-    layer_pass_free(pass);
-    return status;
+    CIUIC_TRY(embed_measured(m, NULL, m->reference));
+    for (size_t i = 0; i < m->candidate_count; i++)
+        CIUIC_TRY(embed_measured(m, m->candidates[i].set, m->candidates[i].hidden));
+    for (size_t layer = 0; layer < m->config->layers; layer++) CIUIC_TRY(push_layer(m, layer, false));
+    return judge_all(m, own_head);
 }
 
 static ciuic_status measure_stage(measuring *m)
 {
+    const bool head = m->layer.layer == m->config->layers;
     ciuic_status status = stage_walk(&m->layer, m->stage, try_readers, m);
-    for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++) {
-        status = start(m, &m->candidates[i]);
-        if (status == CIUIC_OK) status = tell(m, 1);
+    copy_measured(m, m->reference);
+    for (size_t i = 0; i < m->candidate_count; i++) copy_measured(m, m->candidates[i].hidden);
+    if (status == CIUIC_OK && head && m->config->tie_word_embeddings) {
+        status = measure_from_embedding(m, true); /* what is embedded changes, too */
+    } else if (status == CIUIC_OK) {
+        status = push(m, m->layer.layer);
+        if (status == CIUIC_OK) status = judge_all(m, head);
     }
-    if (status == CIUIC_OK) status = push(m, m->layer.layer + 1);
     free_candidates(m);
     return status;
 }
 
-/* All stages under all settings, as many at a time as may be held together. */
 static ciuic_status measure_layer(measuring *m, const recipe *everything)
 {
     graph *g = NULL;
@@ -269,14 +287,7 @@ static ciuic_status measure_layer(measuring *m, const recipe *everything)
     ciuic_status status = layer_stages_find(g, everything, &stages);
     m->layer.g = g;
     m->layer.stages = &stages;
-    for (m->stage = 0; m->stage < stages.count && status == CIUIC_OK; m->stage++) {
-        const size_t fitting = TOGETHER / (stage_parameters(g, &stages, m->stage) + 1), step = fitting > 0 ? fitting : 1;
-        for (size_t s = 0; s < m->request->count && status == CIUIC_OK; s += step) {
-            m->first_setting = s;
-            m->end_setting = s + step < m->request->count ? s + step : m->request->count;
-            status = measure_stage(m);
-        }
-    }
+    for (m->stage = 0; m->stage < stages.count && status == CIUIC_OK; m->stage++) status = measure_stage(m);
     layer_stages_free(&stages);
     graph_free(g);
     return status;
@@ -284,12 +295,8 @@ static ciuic_status measure_layer(measuring *m, const recipe *everything)
 
 static ciuic_status measure_embedding(measuring *m)
 {
-    m->first_setting = 0;
-    m->end_setting = m->request->count;
     ciuic_status status = try_tensor(m, embedding, embedding, NULL);
-    for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++)
-        status = embed_measured(m, m->candidates[i].set, m->candidates[i].hidden);
-    if (status == CIUIC_OK) status = push(m, 0);
+    if (status == CIUIC_OK) status = measure_from_embedding(m, false);
     free_candidates(m);
     return status;
 }
@@ -335,7 +342,7 @@ static ciuic_status add_units(measuring *m, size_t layer)
         const graph_weight *w = &g->weights[op->weight];
         if (w->exact) continue;
         status = add_unit(m, w->name[0], w->rows[0], w->columns, w->kind == GRAPH_EXPERTS ? w->experts : 1);
-        m->total += m->request->count * (m->config->layers - layer + 1);
+        m->total += m->config->layers - layer + 1;
     }
     graph_free(g);
     return status;
@@ -346,7 +353,7 @@ static ciuic_status list_units(measuring *m)
     const model_config *c = m->config;
     if (!c->tie_word_embeddings) {
         CIUIC_TRY(add_unit(m, embedding, c->vocabulary, c->hidden_size, 1));
-        m->total += m->request->count * (c->layers + 1);
+        m->total += c->layers + 1;
     }
     for (size_t layer = 0; layer <= c->layers; layer++) CIUIC_TRY(add_units(m, layer));
     return CIUIC_OK;
@@ -362,8 +369,6 @@ static ciuic_status measure_all(measuring *m)
     const recipe everything = {.otherwise = r->settings[0]};
     CIUIC_TRY(list_units(m));
     CIUIC_TRY(layer_pass_embed(&from, r->ids->ids, m->ids, m->plain));
-    copy_measured(m, m->final);
-    for (size_t layer = 0; layer < m->config->layers; layer++) CIUIC_TRY(advance(m, layer, m->final, m->measured));
     if (!m->config->tie_word_embeddings) CIUIC_TRY(measure_embedding(m));
     for (size_t layer = 0; layer <= m->config->layers; layer++) {
         m->layer.layer = layer;
@@ -387,18 +392,20 @@ ciuic_status sensitivity_measure(const sensitivity_request *request, allocation_
     if (m.windows > ids->rows) m.windows = ids->rows;
     m.measured = m.windows * m.window;
     m.plain = malloc(m.ids * m.hidden * sizeof *m.plain);
-    m.final = malloc(m.measured * m.hidden * sizeof *m.final);
+    m.reference = malloc(m.measured * m.hidden * sizeof *m.reference);
+    m.scratch = quantized_set_create();
     m.layer = (layer_work){.source = request->source,
                            .hidden = m.plain,
                            .ids = m.ids,
                            .window = m.window,
                            .threads = request->threads};
-    const ciuic_status status = m.plain && m.final
+    const ciuic_status status = m.plain && m.reference && m.scratch
                                     ? measure_all(&m)
                                     : ciuic_fail_memory("hidden states", m.ids * m.hidden * sizeof *m.plain);
     free_candidates(&m);
     free(m.plain);
-    free(m.final);
+    free(m.reference);
+    quantized_set_free(m.scratch);
     if (status != CIUIC_OK) {
         free(m.units);
         return status;

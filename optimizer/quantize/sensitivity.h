@@ -1,5 +1,10 @@
 /* sensitivity.h - what each unit of a model loses under each setting: the KL divergence of the whole model with that unit
- * alone quantised, measured on calibration ids. */
+ * alone quantised, measured on calibration ids.
+ *
+ * Every unit is measured under one setting, the anchor; under the others its loss is that times the ratio of the squared
+ * errors of its outputs, since a small divergence grows with the square of what causes it. Experts are held at the choice
+ * of the unquantised model while it is measured: a router on the brink sends a token elsewhere upon the smallest change,
+ * and a few such tokens (of which every unit causes some) would drown what the units differ by. */
 #ifndef CIUIC_QUANTIZE_SENSITIVITY_H
 #define CIUIC_QUANTIZE_SENSITIVITY_H
 
@@ -12,7 +17,8 @@ typedef struct sensitivity_request {
     const calibration_ids *ids; /* all of them for second moments */
     size_t windows;             /* of them, evenly spaced, on which divergence is measured; 0: a usual number */
     const quantize_setting *settings; /* [count] by groups, that each unit is tried with */
-    size_t count;                     /* less than ALLOCATION_CHOICES: leaving a unit as it is comes last of its choices */
+    size_t count;  /* less than ALLOCATION_CHOICES: leaving a unit as it is comes last of its choices */
+    size_t anchor; /* index of the setting that is measured */
     int threads;
     ciuic_progress_fn *progress; /* NULL: nobody waits */
     void *progress_context;

@@ -30,21 +30,34 @@ ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *
 {
     const size_t left = total - first, window = window_of(w);
     *rows = left < window ? left : window;
-    return layer_pass_run(pass, hidden + first * checkpoint_config(w->source)->hidden_size, *rows, end);
+    return layer_pass_run(pass, hidden + first * checkpoint_config(w->source)->hidden_size, *rows, end, NULL);
 }
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
 
-static ciuic_status collect(const layer_work *w, int end, stage_input *inputs, size_t count)
+/* One window through the layer, and where the drift is asked for, unquantised through the same experts. */
+static ciuic_status collect_window(const layer_work *w, int end, layer_pass *pass, layer_pass *beside, size_t first,
+                                   stage_inputs *inputs, size_t *rows)
 {
-    layer_pass *pass = NULL;
-    CIUIC_TRY(layer_work_open(w, w->set, &pass));
-    ciuic_status status = CIUIC_OK;
-    for (size_t first = 0, rows = 0; first < w->ids && status == CIUIC_OK; first += rows) {
-        status = layer_work_run(w, pass, w->hidden, w->ids, first, end, &rows);
-        for (size_t i = 0; i < count && status == CIUIC_OK; i++) stage_input_collect(pass, rows, &inputs[i]);
+    CIUIC_TRY(layer_work_run(w, pass, w->hidden, w->ids, first, end, rows));
+    if (beside != NULL) {
+        const float *x = w->plain + first * checkpoint_config(w->source)->hidden_size;
+        CIUIC_TRY(layer_pass_run(beside, x, *rows, end, layer_pass_routing(pass)));
     }
+    for (size_t i = 0; i < inputs->count; i++)
+        CIUIC_TRY(stage_input_collect(pass, beside, *rows, &inputs->inputs[i]));
+    return CIUIC_OK;
+}
+
+static ciuic_status collect(const layer_work *w, int end, stage_inputs *inputs)
+{
+    layer_pass *pass = NULL, *beside = NULL;
+    ciuic_status status = layer_work_open(w, w->set, &pass);
+    if (status == CIUIC_OK && w->plain != NULL) status = layer_work_open(w, NULL, &beside);
+    for (size_t first = 0, rows = 0; first < w->ids && status == CIUIC_OK; first += rows)
+        status = collect_window(w, end, pass, beside, first, inputs, &rows);
     layer_pass_free(pass);
+    layer_pass_free(beside);
     return status;
 }
 
@@ -67,31 +80,40 @@ static ciuic_status visit_input(stage_input *input, const second_moments *pool, 
     return status;
 }
 
-/* The inputs from `first` on, as many as their moments may take memory: as much as the largest of them, or the weights that
- * read them in 16 bits, whichever is more. */
-static size_t batch_end(const stage_inputs *all, size_t first, size_t allowed)
+/* Floats that an input's sums take. */
+static size_t sums_of(const layer_work *w, const stage_input *input)
+{
+    const size_t n = input->width;
+    return n * n + (w->plain != NULL ? n * n + (input->residual != GRAPH_NONE ? input->rows * n : 0) : 0);
+}
+
+/* The inputs from `first` on, as many as their sums may take memory: as much as the largest of them, or the weights that read
+ * them in 16 bits, whichever is more. */
+static size_t batch_end(const layer_work *w, const stage_inputs *all, size_t first, size_t allowed)
 {
     size_t bytes = 0, end = first;
     for (; end < all->count; end++) {
-        bytes += all->inputs[end].width * all->inputs[end].width * sizeof(float);
+        bytes += sums_of(w, &all->inputs[end]) * sizeof(float);
         if (bytes > allowed && end > first) break;
     }
     return end;
 }
 
-static ciuic_status run_batch(const layer_work *w, int stage, stage_input *inputs, size_t count, second_moments *pool,
+static ciuic_status run_batch(const layer_work *w, int stage, stage_inputs some, second_moments *pool,
                               stage_visit_fn *visit, void *context)
 {
-    for (size_t i = 0; i < count; i++) CIUIC_TRY(second_moments_create(&inputs[i].moments, inputs[i].width));
-    CIUIC_TRY(collect(w, w->stages->end[stage], inputs, count));
-    for (size_t i = 0; i < count; i++) {
-        if (inputs[i].expert == INPUT_POOLED) { /* stays until its experts, which follow, are done */
+    for (size_t i = 0; i < some.count; i++) CIUIC_TRY(stage_input_prepare(&some.inputs[i], w->plain != NULL));
+    CIUIC_TRY(collect(w, w->stages->end[stage], &some));
+    for (size_t i = 0; i < some.count; i++) {
+        stage_input *input = &some.inputs[i];
+        if (input->expert == INPUT_POOLED) { /* stays until its experts, which follow, are done */
             second_moments_free(pool);
-            *pool = inputs[i].moments;
-            inputs[i].moments = (second_moments){0};
+            *pool = input->moments;
+            input->moments = (second_moments){0};
         } else {
-            CIUIC_TRY(visit_input(&inputs[i], pool, visit, context));
+            CIUIC_TRY(visit_input(input, pool, visit, context));
         }
+        stage_input_release(input);
     }
     return CIUIC_OK;
 }
@@ -104,8 +126,9 @@ ciuic_status stage_walk(const layer_work *w, int stage, stage_visit_fn *visit, v
     const size_t allowed = stage_parameters(w->g, w->stages, stage) * sizeof(uint16_t);
     ciuic_status status = CIUIC_OK;
     for (size_t first = 0, end; first < all.count && status == CIUIC_OK; first = end) {
-        end = batch_end(&all, first, allowed);
-        status = run_batch(w, stage, all.inputs + first, end - first, &pool, visit, context);
+        end = batch_end(w, &all, first, allowed);
+        const stage_inputs some = {.inputs = all.inputs + first, .count = end - first};
+        status = run_batch(w, stage, some, &pool, visit, context);
     }
     second_moments_free(&pool);
     stage_inputs_free(&all);

@@ -15,6 +15,7 @@ typedef struct layer_work {
     const checkpoint *source;
     const quantized_set *set; /* tensors of this layer that are quantised already; NULL: it runs unquantised */
     const float *hidden;      /* [ids][hidden size]: its inputs */
+    const float *plain;       /* the same in the unquantised model; NULL: nobody asks how far they are apart */
     size_t ids, window;       /* window: ids of a sequence */
     size_t layer;             /* the number of layers: the head */
     int threads;              /* 0: all cores */

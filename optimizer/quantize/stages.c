@@ -1,6 +1,7 @@
 /* stages.c - see stages.h. */
 #include "optimizer/quantize/stages.h"
 
+#include <cblas.h>
 #include <stdlib.h>
 
 #include "optimizer/error.h"
@@ -93,6 +94,33 @@ static ciuic_status add(stage_inputs *all, stage_input input)
     return CIUIC_OK;
 }
 
+/* Whether value `v` is the sum of others. */
+static const graph_op *sum_of(const graph *g, int v, int *other)
+{
+    for (int i = 0; i < g->op_count; i++) {
+        const graph_op *op = &g->ops[i];
+        if (op->kind != GRAPH_ADD || (op->in[0].value != v && op->in[1].value != v)) continue;
+        *other = op->in[0].value == v ? op->in[1].value : op->in[0].value;
+        return op;
+    }
+    return NULL;
+}
+
+/* The residual that the output of operation `i` is added to, perhaps after other sums: of those on the way the last one. */
+static int find_residual(const graph *g, int i)
+{
+    int residual = GRAPH_NONE, other = GRAPH_NONE;
+    if (g->ops[i].kind != GRAPH_MATMUL) return GRAPH_NONE;
+    for (const graph_op *add = sum_of(g, g->ops[i].out.value, &other); add != NULL;
+         add = add->out.value != g->output ? sum_of(g, add->out.value, &other) : NULL) {
+        residual = other;
+        /* The residual of attention goes on into the next sum, where what is added is another matmul's. */
+        const int producer = graph_producer(g, other);
+        if (producer != GRAPH_NONE && (g->ops[producer].kind == GRAPH_INPUT || g->ops[producer].kind == GRAPH_ADD)) break;
+    }
+    return residual;
+}
+
 ciuic_status stage_inputs_find(const graph *g, const layer_stages *stages, int stage, stage_inputs *inputs)
 {
     stage_inputs all = {0};
@@ -101,8 +129,13 @@ ciuic_status stage_inputs_find(const graph *g, const layer_stages *stages, int s
         const graph_op *op = &g->ops[i];
         if (stages->stage[i] != stage || known(g, &all, op)) continue;
         const graph_weight *w = &g->weights[op->weight];
-        stage_input input = {
-            .value = op->in[0].value, .offset = op->in[0].offset, .width = w->columns, .expert = INPUT_DENSE};
+        stage_input input = {.value = op->in[0].value,
+                             .offset = op->in[0].offset,
+                             .width = w->columns,
+                             .expert = INPUT_DENSE,
+                             .residual = find_residual(g, i),
+                             .reader = i};
+        if (input.residual != GRAPH_NONE) input.rows = g->values[input.residual].width;
         if (op->kind == GRAPH_EXPERT_MATMUL) input.expert = INPUT_POOLED;
         status = add(&all, input);
         for (size_t e = 0; op->kind == GRAPH_EXPERT_MATMUL && e < w->experts && status == CIUIC_OK; e++) {
@@ -117,18 +150,50 @@ ciuic_status stage_inputs_find(const graph *g, const layer_stages *stages, int s
     return status;
 }
 
+ciuic_status stage_input_prepare(stage_input *input, bool beside)
+{
+    const size_t n = input->width;
+    CIUIC_TRY(second_moments_create(&input->moments, n));
+    if (!beside || input->expert == INPUT_POOLED) return CIUIC_OK;
+    input->drift = calloc(n * n, sizeof *input->drift);
+    if (input->residual != GRAPH_NONE) input->behind = calloc(input->rows * n, sizeof *input->behind);
+    if (input->drift != NULL && (input->residual == GRAPH_NONE || input->behind != NULL)) return CIUIC_OK;
+    return ciuic_fail_memory("the drift of a matrix's inputs", (n + input->rows) * n * sizeof *input->drift);
+}
+
+void stage_input_release(stage_input *input)
+{
+    second_moments_free(&input->moments);
+    free(input->drift);
+    free(input->behind);
+    input->drift = input->behind = NULL;
+}
+
 void stage_inputs_free(stage_inputs *inputs)
 {
-    for (size_t i = 0; i < inputs->count; i++) second_moments_free(&inputs->inputs[i].moments);
+    for (size_t i = 0; i < inputs->count; i++) stage_input_release(&inputs->inputs[i]);
     free(inputs->inputs);
     *inputs = (stage_inputs){0};
 }
 
-void stage_input_collect(const layer_pass *pass, size_t tokens, stage_input *input)
+/* to [width][columns] += (a - b)^T x over `rows` rows; strides in floats. */
+static ciuic_status add_product(size_t rows, size_t width, size_t columns, const float *a, const float *b, size_t stride,
+                                const float *x, size_t ldx, float *to)
+{
+    float *difference = malloc((rows * width + 1) * sizeof *difference);
+    if (difference == NULL) return ciuic_fail_memory("the drift of a matrix's inputs", rows * width * sizeof *a);
+    for (size_t i = 0; i < rows; i++)
+        for (size_t k = 0; k < width; k++) difference[i * width + k] = a[i * stride + k] - b[i * stride + k];
+    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)width, (blasint)columns, (blasint)rows, 1.0F,
+                difference, (blasint)width, x, (blasint)ldx, 1.0F, to, (blasint)columns);
+    free(difference);
+    return CIUIC_OK;
+}
+
+ciuic_status stage_input_collect(const layer_pass *pass, const layer_pass *beside, size_t tokens, stage_input *input)
 {
     const graph *g = layer_pass_graph(pass);
     const size_t stride = g->values[input->value].width;
-    const float *rows = layer_pass_value(pass, input->value) + input->offset;
     size_t first = 0, count = tokens;
     if (input->expert == INPUT_POOLED) {
         count = layer_pass_routing(pass)->first[layer_pass_routing(pass)->experts];
@@ -136,5 +201,13 @@ void stage_input_collect(const layer_pass *pass, size_t tokens, stage_input *inp
         first = layer_pass_routing(pass)->first[input->expert];
         count = layer_pass_routing(pass)->first[input->expert + 1] - first;
     }
-    second_moments_add(&input->moments, count, rows + first * stride, stride);
+    const size_t at = input->offset + first * stride;
+    const float *x = layer_pass_value(pass, input->value) + at;
+    second_moments_add(&input->moments, count, x, stride);
+    if (beside == NULL || input->drift == NULL || count == 0) return CIUIC_OK;
+    CIUIC_TRY(add_product(count, input->width, input->width, layer_pass_value(beside, input->value) + at, x, stride, x,
+                          stride, input->drift));
+    if (input->behind == NULL) return CIUIC_OK;
+    return add_product(count, input->rows, input->width, layer_pass_value(beside, input->residual),
+                       layer_pass_value(pass, input->residual), input->rows, x, stride, input->behind);
 }

@@ -25,6 +25,12 @@ typedef struct stage_input {
     size_t offset, width;
     int expert; /* INPUT_DENSE: every token; INPUT_POOLED: every row that went to any expert */
     second_moments moments;
+    /* Filled where an unquantised pass runs beside the quantised one: */
+    float *drift; /* [width][width], sum of (x' - x) x^T for x' of the unquantised model: what x lacks */
+    int residual; /* value that the output of operation `reader` is added to; GRAPH_NONE: to none */
+    int reader;
+    size_t rows;   /* of that value */
+    float *behind; /* [rows][width], sum of (r' - r) x^T: what the residual lacks */
 } stage_input;
 
 typedef struct stage_inputs {
@@ -37,7 +43,11 @@ ciuic_status stage_inputs_find(const graph *g, const layer_stages *stages, int s
 void stage_inputs_free(stage_inputs *inputs);
 /* Whether the operation, a matmul, reads that input; of an expert's matmul, for that expert. */
 bool stage_input_feeds(const graph *g, const stage_input *input, const graph_op *op);
-/* Adds what the last run of `pass` put there. */
-void stage_input_collect(const layer_pass *pass, size_t tokens, stage_input *input);
+/* Room for what stage_input_collect adds up; `beside`: for drift and behind, too. */
+ciuic_status stage_input_prepare(stage_input *input, bool beside);
+void stage_input_release(stage_input *input);
+/* Adds what the last run of `pass` put there, and how far it is from what `beside` did, unless that is NULL: a pass of the
+ * unquantised model over the same tokens with the same experts. Out of memory is CIUIC_ERROR_UNSUPPORTED. */
+ciuic_status stage_input_collect(const layer_pass *pass, const layer_pass *beside, size_t tokens, stage_input *input);
 
 #endif

@@ -30,6 +30,7 @@ typedef struct execution {
     kv_cache *cache;
     const rope_table *rope;
     routing *route;          /* NULL without experts */
+    const routing *chosen;   /* experts are not chosen but taken from here; NULL: the router chooses */
     float *const *scratch;   /* [threads]: attention workspace of each thread */
     float *partials;         /* attention_partials() floats, shared by the threads; NULL when that is 0 */
     meeting *place;          /* where the threads of this call meet; set by execute */

@@ -106,7 +106,7 @@ const graph *layer_pass_graph(const layer_pass *p)
     return p->plan.g;
 }
 
-ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int end)
+ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int end, const routing *chosen)
 {
     CIUIC_TRY(buffers_prepare(&p->buffers, tokens, p->window, NULL));
     buffers_bind(&p->buffers, tokens, tokens, NULL, &p->route);
@@ -122,6 +122,7 @@ ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int en
                          .cache = &p->cache,
                          .rope = &p->rope,
                          .route = &p->route,
+                         .chosen = chosen,
                          .scratch = p->scratch,
                          .input = x,
                          .tokens = tokens,

@@ -18,8 +18,9 @@ ciuic_status layer_pass_create(const weight_source *from, size_t layer, size_t w
 void layer_pass_free(layer_pass *p); /* NULL is allowed */
 
 const graph *layer_pass_graph(const layer_pass *p);
-/* Runs operations [0, end) for `tokens` rows of hidden states, a sequence from its beginning; end = op_count: all. */
-ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int end);
+/* Runs operations [0, end) for `tokens` rows of hidden states, a sequence from its beginning; end = op_count: all. Experts
+ * are those that `chosen` holds, from another pass over the same tokens; NULL: the router chooses. */
+ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int end, const routing *chosen);
 /* A value that the last run wrote: its rows of the value's width. */
 const float *layer_pass_value(const layer_pass *p, int value);
 /* How the last run chose experts. */

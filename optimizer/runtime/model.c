@@ -215,6 +215,7 @@ static ciuic_status choose_mixed(ciuic_model *model, const calibration_ids *ids)
                                          .ids = ids,
                                          .settings = mixed_settings,
                                          .count = mixed_setting_count,
+                                         .anchor = mixed_anchor,
                                          .threads = o->threads,
                                          .progress = o->progress,
                                          .progress_context = o->progress_context};

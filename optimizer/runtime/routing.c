@@ -2,6 +2,7 @@
 #include "optimizer/runtime/routing.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "optimizer/error.h"
 
@@ -33,6 +34,17 @@ ciuic_status routing_create(routing *r, const model_config *config, size_t capac
     if (r->first && r->token && r->row && r->weight && r->chosen && r->workspace) return CIUIC_OK;
     routing_free(r);
     return ciuic_fail_memory("expert routing", rows * ROW_BYTES);
+}
+
+void routing_copy(routing *to, const routing *from)
+{
+    const size_t rows = from->tokens * from->per_token;
+    to->tokens = from->tokens;
+    memcpy(to->first, from->first, (from->experts + 1) * sizeof *to->first);
+    memcpy(to->token, from->token, rows * sizeof *to->token);
+    memcpy(to->row, from->row, rows * sizeof *to->row);
+    memcpy(to->weight, from->weight, rows * sizeof *to->weight);
+    memcpy(to->chosen, from->chosen, rows * sizeof *to->chosen);
 }
 
 void routing_free(routing *r)

@@ -22,6 +22,8 @@ typedef struct routing {
 
 /* For the router of the configuration, and at most `capacity` tokens. An error leaves nothing to be freed. */
 ciuic_status routing_create(routing *r, const model_config *config, size_t capacity);
+/* The choice that `from` holds, for a router of the same experts; `to` has room for its tokens. */
+void routing_copy(routing *to, const routing *from);
 void routing_free(routing *r);
 size_t routing_bytes(const routing *r);
 
