@@ -15,7 +15,7 @@
 #include "harness/token_windows.h"
 #include "kernels/kernels.h"
 #include "optimizer/atomic_file.h"
-#include "optimizer/checkpoint/safetensors.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/json.h"
 
 static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]\n"

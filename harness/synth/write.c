@@ -10,6 +10,7 @@
 #include "harness/synth/weights.h"
 #include "optimizer/atomic_folder.h"
 #include "optimizer/checkpoint/checkpoint.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 

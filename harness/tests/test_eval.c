@@ -9,7 +9,7 @@
 
 #include "harness/tests/program.h"
 #include "optimizer/atomic_file.h"
-#include "optimizer/checkpoint/safetensors.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/tests/runner.h"
 
 #define CHECKPOINT "datasets/golden/deepseek-v3"
