@@ -35,7 +35,8 @@ typedef enum ciuic_status {
 const char *ciuic_last_error(void);
 
 typedef enum ciuic_quantize {
-    CIUIC_QUANTIZE_NONE, /* the checkpoint's own weights of 16 bits or of FP8 (with memory off in FP32); FP32 in FP16 */
+    CIUIC_QUANTIZE_NONE, /* the checkpoint's own weights of 16 bits or of FP8 (with memory off in FP32); FP32 in FP16.
+                            One that ciuic has quantised already takes this setting only, and stays as it is */
     CIUIC_QUANTIZE_AFFINE8, /* the article's formula: per tensor, minimum to maximum in 255 steps */
     CIUIC_QUANTIZE_AFFINE4, /* the same in 15 steps */
     CIUIC_QUANTIZE_INT8,    /* in groups with an FP16 scale each, as `group` says */
@@ -57,7 +58,7 @@ typedef enum ciuic_quantizer {
 /* What quantised weights of INT8, INT4 and INT3 are multiplied by. */
 typedef enum ciuic_activations {
     CIUIC_ACTIVATIONS_INT8, /* rounded to int8 for each token and group of the weights, as they come */
-    CIUIC_ACTIVATIONS_NONE, /* left in FP32: only weights are quantised */
+    CIUIC_ACTIVATIONS_NONE, /* left in FP32: only weights are quantised. Always so of a checkpoint quantised for it */
     CIUIC_ACTIVATIONS_COUNT
 } ciuic_activations;
 

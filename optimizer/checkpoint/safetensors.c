@@ -351,6 +351,14 @@ ciuic_status safetensors_require(const safetensors *file, const char *name, tens
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
+void tensor_drop_pages(const tensor *t)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)t->data + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
+    if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED); /* advice: failing costs only memory */
+}
+
 ciuic_status tensor_to_f32(const tensor *t, size_t first, size_t n, float *out)
 {
     if (first > t->count || n > t->count - first)

@@ -57,6 +57,10 @@ const tensor *safetensors_find(const safetensors *file, const char *name); /* NU
 ciuic_status safetensors_require(const safetensors *file, const char *name, tensor_dtype dtype, size_t dims,
                                  const size_t *shape, const tensor **found);
 
+/* The whole pages inside the tensor, where it is mapped: they are read again when needed, and no longer count as
+ * ours. */
+void tensor_drop_pages(const tensor *t);
+
 /* Copies n elements from `first` on as float: F32, F16, BF16, F64 and F8_E4M3 (unscaled); unaligned data is fine. */
 ciuic_status tensor_to_f32(const tensor *t, size_t first, size_t n, float *out);
 

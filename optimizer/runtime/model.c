@@ -2,6 +2,7 @@
 #include "optimizer/runtime/model.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,12 +77,39 @@ static quantize_setting uniform_setting(const ciuic_options *options)
     return s;
 }
 
+/* "int4-g64", or "int4-g64 and others", of the matrices of a quantised checkpoint. */
+static const char *settings_of(const quantized_config *q, char text[SETTING_NAME + 16])
+{
+    char name[SETTING_NAME];
+    bool alike = true;
+    for (size_t i = 1; i < q->count && alike; i++)
+        alike = quantize_setting_equal(&q->tensors[0].setting, &q->tensors[i].setting);
+    snprintf(text, SETTING_NAME + 16, "%s%s",
+             q->count > 0 ? quantize_setting_name(&q->tensors[0].setting, name) : "no matrix",
+             alike ? "" : " and others");
+    return text;
+}
+
+/* What was quantised is not quantised again: errors would add up, and be measured against the wrong thing. */
+static ciuic_status check_source(const checkpoint *source, const ciuic_options *options)
+{
+    char settings[SETTING_NAME + 16];
+    const quantized_config *q = checkpoint_quantized(source);
+    if (q == NULL || options->quantize == CIUIC_QUANTIZE_NONE) return CIUIC_OK;
+    return ciuic_fail(
+        CIUIC_ERROR_USAGE, "%s: is quantised already (%s, by %s); give its source, %s, or ask for quantize none",
+        checkpoint_path(source), settings_of(q, settings), q->provenance.made_by, q->provenance.source_path);
+}
+
 /* A model of that checkpoint, without weights yet; takes over the caller's reference to `source`, even on failure. */
 static ciuic_status create(checkpoint *source, const ciuic_options *options, ciuic_model **out)
 {
     ciuic_model *model = calloc(1, sizeof *model);
     ciuic_status status = model != NULL ? check_options(options) : ciuic_fail_memory("a model", sizeof *model);
+    if (status == CIUIC_OK) status = check_source(source, options);
     if (status == CIUIC_OK) status = choose_kernels(options, &model->kernels);
+    const quantized_provenance *made = checkpoint_provenance(source);
+    if (status == CIUIC_OK && made != NULL) status = recipe_copy(checkpoint_recipe(source), &model->recipe);
     if (status != CIUIC_OK) {
         free(model);
         checkpoint_release(source);
@@ -93,7 +121,10 @@ static ciuic_status create(checkpoint *source, const ciuic_options *options, ciu
     model->options = *options;
     model->options.isa = kernel_isa_name(model->kernels.isa);
     model->options.kernels = NULL;
-    model->recipe.otherwise = uniform_setting(options);
+    if (made == NULL) model->recipe.otherwise = uniform_setting(options);
+    /* Its weights may have been chosen for activations that are not rounded. */
+    if (made != NULL && made->activations == CIUIC_ACTIVATIONS_NONE)
+        model->options.activations = CIUIC_ACTIVATIONS_NONE;
     *out = model;
     return CIUIC_OK;
 }

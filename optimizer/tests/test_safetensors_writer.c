@@ -1,5 +1,5 @@
-/* test_safetensors_writer.c - values in any order and in pieces make the file that they make at once; what is missing, too
- * much or unknown is refused by name, and then, or when the disk is full, no file appears. */
+/* test_safetensors_writer.c - values in any order and in pieces make the file that they make at once; what is
+ * missing, too much or unknown is refused by name, and then, or when the disk is full, no file appears. */
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
