@@ -8,6 +8,7 @@
 #include <sys/resource.h>
 
 #include "optimizer/checkpoint/safetensors_writer.h"
+#include "optimizer/checkpoint/shards.h"
 #include "optimizer/tests/runner.h"
 #include "optimizer/tests/temporary_folder.h"
 
@@ -145,9 +146,52 @@ static void a_full_disk_leaves_no_file(void)
     signal(SIGXFSZ, handler);
 }
 
+/* Sizes that are multiples of 64, 2, 1 and 4, in three files. */
+static void shards_are_aligned(void)
+{
+    static unsigned char zeros[4096];
+    tensor tensors[] = {
+        {.name = "odd", .dtype = TENSOR_U8, .dims = 1, .shape = {33}},
+        {.name = "panel", .dtype = TENSOR_U8, .dims = 2, .shape = {16, 128}},
+        {.name = "scales", .dtype = TENSOR_F16, .dims = 1, .shape = {33}},
+        {.name = "one", .dtype = TENSOR_F32, .dims = 1, .shape = {1}},
+        {.name = "large", .dtype = TENSOR_U8, .dims = 1, .shape = {4096}},
+        {.name = "last", .dtype = TENSOR_F32, .dims = 1, .shape = {16}},
+    };
+    static const size_t shard_of[] = {0, 0, 0, 0, 1, 2};
+    enum { COUNT = sizeof tensors / sizeof tensors[0] };
+    temporary_folder folder;
+    shards_writer *w = NULL;
+    temporary_folder_create(&folder);
+    for (size_t i = 0; i < COUNT; i++) CU_ASSERT_FATAL(tensor_measure(&tensors[i], tensors[i].name) == CIUIC_OK);
+    CU_ASSERT_FATAL(shards_writer_open(folder.path, tensors, COUNT, 3000, &w) == CIUIC_OK);
+    CHECK(shards_writer_count(w) == 3, "%zu shards", shards_writer_count(w));
+    CHECK(shards_writer_append(w, "stranger", zeros, 1) == CIUIC_ERROR_USAGE, "a tensor that nobody announced");
+    for (size_t i = COUNT; i-- > 0;)
+        CHECK(shards_writer_append(w, tensors[i].name, zeros, tensors[i].bytes) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(shards_writer_commit(w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(temporary_folder_entries(&folder) == 4, "%zu files; expected 3 and their index",
+          temporary_folder_entries(&folder));
+    for (size_t shard = 0; shard < 3; shard++) {
+        char name[SHARD_NAME], path[TEST_PATH];
+        safetensors *file = NULL;
+        temporary_path(&folder, shard_name(shard, 3, name), path);
+        CU_ASSERT_FATAL(safetensors_open(path, &file) == CIUIC_OK);
+        for (size_t i = 0; i < COUNT; i++) {
+            const tensor *t = safetensors_find(file, tensors[i].name);
+            CHECK((t != NULL) == (shard_of[i] == shard), "%s is in another file", tensors[i].name);
+            const size_t alignment = tensors[i].bytes % 64 == 0 ? 64 : tensor_dtype_bytes(tensors[i].dtype);
+            CHECK(t == NULL || (uintptr_t)t->data % alignment == 0, "%s at %p", tensors[i].name, t->data);
+        }
+        safetensors_close(file);
+    }
+    temporary_folder_remove(&folder);
+}
+
 static const test_case cases[] = {
     {"any order makes the same file", any_order_makes_the_same_file},
     {"what does not fit is refused", what_does_not_fit_is_refused},
     {"a full disk leaves no file", a_full_disk_leaves_no_file},
+    {"shards are aligned", shards_are_aligned},
 };
 TEST_SUITE(safetensors_writer, cases);
