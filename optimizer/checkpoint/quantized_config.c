@@ -203,7 +203,8 @@ static bool add_calibration(cJSON *object, const quantized_provenance *p)
 static bool add_verified(cJSON *object, const quantized_provenance *p)
 {
     cJSON *verified = p->verified != NULL ? cJSON_Duplicate(p->verified, true) : cJSON_CreateNull();
-    if (verified != NULL && cJSON_AddItemToObject(object, "verified", verified)) return true;
+    if (verified != NULL && json_exact_numbers(verified) && cJSON_AddItemToObject(object, "verified", verified))
+        return true;
     cJSON_Delete(verified);
     return false;
 }
