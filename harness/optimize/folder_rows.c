@@ -13,6 +13,8 @@
 
 /* Rows of a piece: whole panels of any kind, and about so many values. */
 enum { PANEL_ROWS = 32, PIECE_VALUES = 2 << 20 };
+/* With fewer, threads would wait for each other longer than they work. */
+enum { PARALLEL_VALUES = 1 << 18 };
 
 static size_t piece_rows(size_t columns)
 {
@@ -141,7 +143,7 @@ static ciuic_status round_piece(const rounding *r, size_t first)
     ciuic_status status = CIUIC_OK;
     size_t failed = SIZE_MAX;
     char why[1024] = "";
-#pragma omp parallel for num_threads(r->threads) schedule(static)
+#pragma omp parallel for num_threads(r->threads) schedule(static) if (r->m.rows * r->m.columns >= PARALLEL_VALUES)
     for (size_t row = 0; row < r->m.rows; row++) {
         float *exact = r->rows + (size_t)omp_get_thread_num() * 2 * r->m.columns;
         const ciuic_status one = round_row(r, first, row, exact);
@@ -170,6 +172,16 @@ static ciuic_status find_range(const rounding *r, affine_range *range)
     return CIUIC_OK;
 }
 
+/* Of the source's pages none is needed twice: memory does not grow with the matrix. */
+static void drop_rows(const planned_tensor *item, size_t first, size_t count)
+{
+    const size_t row = item->source->bytes / item->rows;
+    tensor rows = *item->source;
+    rows.data = (const unsigned char *)rows.data + first * row;
+    rows.bytes = count * row;
+    tensor_drop_pages(&rows);
+}
+
 static ciuic_status round_all(shards_writer *files, rounding *r, size_t most, piece *panels, double *relative_error)
 {
     const planned_tensor *item = r->item;
@@ -184,6 +196,7 @@ static ciuic_status round_all(shards_writer *files, rounding *r, size_t most, pi
         r->m.rows = item->rows - first < most ? item->rows - first : most;
         CIUIC_TRY(round_piece(r, first));
         CIUIC_TRY(append_rows(files, item, &r->m, panels));
+        drop_rows(item, first, r->m.rows);
         for (size_t row = 0; row < r->m.rows; row++) {
             error += r->squares[2 * row];
             length += r->squares[2 * row + 1];

@@ -179,13 +179,14 @@ static ciuic_status tell(folder_writer *w, size_t bytes)
 /* The bytes that the source has. */
 static ciuic_status copy_bytes(folder_writer *w, const tensor *t)
 {
-    const unsigned char *data = t->data;
+    tensor piece = *t;
     for (size_t first = 0; first < t->bytes; first += PIECE) {
-        const size_t n = t->bytes - first < PIECE ? t->bytes - first : PIECE;
-        CIUIC_TRY(shards_writer_append(w->files, t->name, data + first, n));
-        CIUIC_TRY(tell(w, n));
+        piece.bytes = t->bytes - first < PIECE ? t->bytes - first : PIECE;
+        piece.data = (const unsigned char *)t->data + first;
+        CIUIC_TRY(shards_writer_append(w->files, t->name, piece.data, piece.bytes));
+        tensor_drop_pages(&piece);
+        CIUIC_TRY(tell(w, piece.bytes));
     }
-    tensor_drop_pages(t);
     return CIUIC_OK;
 }
 
@@ -210,7 +211,6 @@ static ciuic_status write_item(folder_writer *w, planned_tensor *item)
     if (item->listed.setting.quantised) {
         const size_t bytes = quantize_setting_bytes(&item->listed.setting, item->rows, item->columns);
         CIUIC_TRY(folder_rows_quantize(w->files, w->request.source, item, w->request.threads));
-        tensor_drop_pages(t);
         return tell(w, bytes);
     }
     if (item->dtype != t->dtype) return widen(w, t);
