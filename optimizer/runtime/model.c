@@ -184,7 +184,8 @@ static graph_q8_need need_by_name(const void *context, const char *name)
 {
     const ciuic_model *model = context;
     const quantize_setting s = recipe_find(&model->recipe, name);
-    return s.quantised ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
+    const bool stored = s.quantised && !model->options.weights_f32; /* what is quantised already may be widened */
+    return stored ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
 }
 
 /* Of a bound weight: its matrices have one need, since only such are fused, and the experts of a layer are one unit. */
