@@ -8,6 +8,7 @@
 
 #include "harness/sha256.h"
 #include "harness/suite/checkpoint_digest.h"
+#include "harness/synth/write.h"
 #include "harness/tests/folder_fixture.h"
 #include "harness/tests/program.h"
 #include "optimizer/json.h"
@@ -55,6 +56,12 @@ static float *run(const char *folder, const variant *v, const recipe *r, quantiz
     ciuic_session_free(session);
     ciuic_model_free(model);
     return logits;
+}
+
+static ciuic_status never_stop(void *context, size_t done_bytes, size_t total_bytes)
+{
+    (void)context;
+    return done_bytes <= total_bytes ? CIUIC_OK : CIUIC_ERROR_INPUT;
 }
 
 static const test_recipe recipes[] = {
@@ -112,6 +119,71 @@ static void written_folders_run_as_their_sources_do(void)
             }
             test_folder_close(&f);
         }
+}
+
+/* A random checkpoint like the golden one, but for one number of its config. */
+static char *changed_model(const char *like, const char *key, const char *value)
+{
+    char from[512], to[512], *made = NULL;
+    char *folder = temporary_folder();
+    cJSON *config = NULL;
+    synth_result result;
+    snprintf(from, sizeof from, "%s/config.json", like);
+    snprintf(to, sizeof to, "%s/like.json", folder);
+    CU_ASSERT_FATAL(asprintf(&made, "%s.synth", folder) > 0 &&
+                    json_read_file(from, CONFIG_MAX_BYTES, &config) == CIUIC_OK);
+    cJSON_DeleteItemFromObject(config, key);
+    cJSON_DeleteItemFromObject(config, "qk_head_dim");
+    cJSON_AddItemToObject(config, key, cJSON_Parse(value));
+    CU_ASSERT_FATAL(json_write_file(to, config) == CIUIC_OK);
+    cJSON_Delete(config);
+    const synth_request request = {.like = to, .output = made, .seed = 3};
+    CHECK(synth_write(&request, never_stop, NULL, &result) == CIUIC_OK, "%s", ciuic_last_error());
+    remove_folder(folder);
+    return made;
+}
+
+/* A tied head is the embedding, once; kv_b is read by heads, whose rows may be no whole panels: then it lies in none. */
+static void ties_and_heads_are_minded(void)
+{
+    static const struct {
+        const char *like, *key, *value;
+        const char *matrix; /* and whether it lies in panels of 16 */
+        bool panels;
+    } rows[] = {
+        {"datasets/golden/r1-distill-qwen", "tie_word_embeddings", "true", "model.embed_tokens", true},
+        {"datasets/golden/deepseek-v3", "v_head_dim", "24", "model.layers.1.self_attn.kv_b_proj", false},
+        {"datasets/golden/deepseek-v3", "v_head_dim", "16", "model.layers.1.self_attn.kv_b_proj", true},
+    };
+    static const test_recipe r = {.otherwise = "int4-g64", .units = {{"embed_tokens", "int8"}}};
+    const variant variants[] = {{true, CIUIC_MEMORY_ON, kernel_isa_best()}, {false, CIUIC_MEMORY_OFF, KERNEL_ISA_C}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        test_folder f;
+        checkpoint *c = NULL;
+        char *source = changed_model(rows[i].like, rows[i].key, rows[i].value);
+        test_folder_open(source, &r, 16, &f);
+        CHECK(test_folder_write(&f.request, NULL) == CIUIC_OK, "%s", ciuic_last_error());
+        CU_ASSERT_FATAL(checkpoint_open(f.output, &c) == CIUIC_OK);
+        const quantized_tensor *t = checkpoint_quantized_tensor(c, rows[i].matrix);
+        CHECK(t != NULL && t->interleave == (rows[i].panels ? 16 : 0), "%s %s: %s in panels of %zu", rows[i].key,
+              rows[i].value, rows[i].matrix, t != NULL ? t->interleave : 0);
+        CHECK((checkpoint_quantized_tensor(c, "lm_head") == NULL) == (i == 0), "%s: lm_head", rows[i].key);
+        checkpoint_release(c);
+        for (size_t k = 0; k < 2; k++) {
+            ciuic_model_info info;
+            float *expected = run(source, &variants[k], &f.recipe, NULL, NULL);
+            float *found = run(f.output, &variants[k], NULL, NULL, &info);
+            CHECK(memcmp(expected, found, ROWS * info.vocabulary * sizeof *found) == 0, "%s %s: other bits",
+                  rows[i].key, rows[i].value);
+            const double mapped = (double)info.mapped_bytes / (double)info.weight_bytes;
+            if (k == 0 && usual_rows(variants[k].isa) == 16)
+                CHECK(mapped > 0.9, "%s %s: %.2f of it is mapped", rows[i].key, rows[i].value, mapped);
+            free(expected);
+            free(found);
+        }
+        test_folder_close(&f);
+        remove_folder(source);
+    }
 }
 
 /* ---- calibration ------------------------------------------------------------------------------------------------ */
@@ -361,6 +433,7 @@ static void the_program_opens_them(void)
 
 static const test_case cases[] = {
     {"written folders run as their sources do", written_folders_run_as_their_sources_do},
+    {"ties and heads are minded", ties_and_heads_are_minded},
     {"calibrated folders run as the set does", calibrated_folders_run_as_the_set_does},
     {"changed vectors replace the source's", changed_vectors_replace_the_source_s},
     {"files beside the tensors come along", files_beside_the_tensors_come_along},
