@@ -109,6 +109,9 @@ bool ciuic_quantizer_parse(const char *name, ciuic_quantizer *quantizer);
 bool ciuic_activations_parse(const char *name, ciuic_activations *activations);
 bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
 
+/* Whether the settings exist and go together; CIUIC_ERROR_USAGE says which do not. ciuic_optimize asks itself. */
+ciuic_status ciuic_options_check(const ciuic_options *options);
+
 /* ---- models ----------------------------------------------------------------------------------------------------- */
 
 typedef struct ciuic_model ciuic_model;

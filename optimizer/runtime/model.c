@@ -29,54 +29,6 @@ static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *k
     return CIUIC_OK;
 }
 
-static ciuic_status check_options(const ciuic_options *options)
-{
-    const ciuic_quantize q = options->quantize;
-    const char *name = ciuic_quantize_name(q);
-    if (name == NULL || ciuic_memory_name(options->memory) == NULL ||
-        ciuic_quantizer_name(options->quantizer) == NULL || ciuic_activations_name(options->activations) == NULL)
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          "options: quantize, quantizer, activations or memory is no setting that exists");
-    if (options->weights_f32 && q != CIUIC_QUANTIZE_NONE)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other", name);
-    const bool groups = q == CIUIC_QUANTIZE_INT8 || q == CIUIC_QUANTIZE_INT4 || q == CIUIC_QUANTIZE_INT3;
-    const int g = options->group;
-    if (g != 0 && g != 32 && g != 64 && g != 128 && g != CIUIC_GROUP_ROW)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: groups of %d columns; expected 32, 64, 128 or whole rows", g);
-    if (!groups && (g != 0 || options->asymmetric))
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          "options: group and asymmetric are for int8, int4 and int3; quantize %s has its own", name);
-    if (!groups && q != CIUIC_QUANTIZE_MIXED && options->quantizer != CIUIC_QUANTIZER_RTN)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantizer %s is for int8, int4, int3 and mixed, not for %s",
-                          ciuic_quantizer_name(options->quantizer), name);
-    const bool budget = options->bits != 0 || options->weight_bytes != 0;
-    if (budget != (q == CIUIC_QUANTIZE_MIXED))
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          budget ? "options: a budget of bits or bytes is for quantize mixed, not for %s"
-                                 : "options: quantize %s needs a budget, bits or weight_bytes",
-                          name);
-    if (!(options->bits >= 0 && options->bits <= 32))
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: %g bits a weight; expected 0 to 32", options->bits);
-    return CIUIC_OK;
-}
-
-/* What every matrix gets where one setting serves all. */
-static quantize_setting uniform_setting(const ciuic_options *options)
-{
-    static const kernel_format formats[CIUIC_QUANTIZE_COUNT] = {
-        [CIUIC_QUANTIZE_AFFINE8] = KERNEL_AFFINE8, [CIUIC_QUANTIZE_AFFINE4] = KERNEL_AFFINE4,
-        [CIUIC_QUANTIZE_INT8] = KERNEL_INT8,       [CIUIC_QUANTIZE_INT4] = KERNEL_INT4,
-        [CIUIC_QUANTIZE_INT3] = KERNEL_INT3,
-    };
-    const ciuic_quantize q = options->quantize;
-    if (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED) return (quantize_setting){0};
-    quantize_setting s = {.quantised = true, .format = formats[q], .minimums = options->asymmetric};
-    const bool groups = q != CIUIC_QUANTIZE_AFFINE8 && q != CIUIC_QUANTIZE_AFFINE4;
-    if (groups)
-        s.group = options->group == CIUIC_GROUP_ROW ? 0 : options->group == 0 ? KERNEL_GROUP : (size_t)options->group;
-    return s;
-}
-
 /* "int4-g64", or "int4-g64 and others", of the matrices of a quantised checkpoint. */
 static const char *settings_of(const quantized_config *q, char text[SETTING_NAME + 16])
 {
@@ -105,7 +57,7 @@ static ciuic_status check_source(const checkpoint *source, const ciuic_options *
 static ciuic_status create(checkpoint *source, const ciuic_options *options, ciuic_model **out)
 {
     ciuic_model *model = calloc(1, sizeof *model);
-    ciuic_status status = model != NULL ? check_options(options) : ciuic_fail_memory("a model", sizeof *model);
+    ciuic_status status = model != NULL ? ciuic_options_check(options) : ciuic_fail_memory("a model", sizeof *model);
     if (status == CIUIC_OK) status = check_source(source, options);
     if (status == CIUIC_OK) status = choose_kernels(options, &model->kernels);
     const quantized_provenance *made = checkpoint_provenance(source);
@@ -121,7 +73,7 @@ static ciuic_status create(checkpoint *source, const ciuic_options *options, ciu
     model->options = *options;
     model->options.isa = kernel_isa_name(model->kernels.isa);
     model->options.kernels = NULL;
-    if (made == NULL) model->recipe.otherwise = uniform_setting(options);
+    if (made == NULL) model->recipe.otherwise = quantize_setting_of(options);
     /* Its weights may have been chosen for activations that are not rounded. */
     if (made != NULL && made->activations == CIUIC_ACTIVATIONS_NONE)
         model->options.activations = CIUIC_ACTIVATIONS_NONE;
