@@ -86,6 +86,9 @@ kernel_matrix kernel_matrix_rows(const kernel_matrix *w, size_t first, size_t co
 /* Interleaves w (as it lies: interleave 0) by `interleave` rows into values, scales and minimums, which have room for whole
  * panels and do not overlap w's; minimums may be NULL where w's is. */
 void kernel_interleave(const kernel_matrix *w, size_t interleave, void *values, uint16_t *scales, uint16_t *minimums);
+/* The inverse: the rows of w, interleaved, as they lay, into values, scales and minimums, which have room for w->rows of
+ * them and do not overlap w's; minimums may be NULL where w's is. */
+void kernel_deinterleave(const kernel_matrix *w, void *values, uint16_t *scales, uint16_t *minimums);
 /* "f32", "f16", "bf16", "f8", "int8", "int4", "affine8", "affine4". */
 const char *kernel_format_name(kernel_format format);
 

@@ -363,9 +363,23 @@ static void check_quantize_q8(check *c)
     }
 }
 
-/* ---- kernel_interleave ---- */
+/* ---- kernel_interleave and back ---- */
 
-/* Bytes 0..3 of each row of a panel, then 4..7, scales group by group; zeros where the last panel has no row. */
+static void check_deinterleaved(check *c, const kernel_matrix *w, const kernel_matrix *interleaved)
+{
+    const size_t bytes = w->rows * kernel_row_bytes(w->format, w->columns);
+    const size_t scale_bytes = w->rows * kernel_row_scales(w) * sizeof(uint16_t);
+    void *values = check_output(c, bytes);
+    uint16_t *scales = check_output(c, scale_bytes), *minimums = w->minimums ? check_output(c, scale_bytes) : NULL;
+    CHECK_CALL(kernel_deinterleave(interleaved, values, scales, minimums));
+    if (bytes && memcmp(values, w->values, bytes) != 0) check_fail(c, "values differ after the way back");
+    if (scale_bytes && memcmp(scales, w->scales, scale_bytes) != 0) check_fail(c, "scales differ after the way back");
+    if (scale_bytes && minimums && memcmp(minimums, w->minimums, scale_bytes) != 0)
+        check_fail(c, "minimums differ after the way back");
+}
+
+/* Bytes 0..3 of each row of a panel, then 4..7, scales group by group; zeros where the last panel has no row. Back again,
+ * nothing has changed. */
 static void check_interleave(check *c)
 {
     static const size_t shapes[][2] = {{0, 32}, {5, 0}, {1, 1}, {3, 40}, {4, 64}, {17, 33}, {31, 100}, {33, 320}};
@@ -391,6 +405,7 @@ static void check_interleave(check *c)
                 if (!scale || !minimum) check_fail(c, "row %zu, group %zu differs", i, g);
             }
         }
+        check_deinterleaved(c, &w, &to);
     }
 }
 
