@@ -34,7 +34,8 @@ typedef enum kernel_format {
     KERNEL_F16,  /* IEEE binary16 [K] */
     KERNEL_BF16, /* upper half of a float [K] */
     KERNEL_F8,   /* e4m3 [K] (OFP8: bias 7, no infinities, 0x7f and 0xff NaN); w = value * block_scales[block] */
-    KERNEL_INT8, /* int8_t [Kp], -127..127; w = q * scale[group] */
+    KERNEL_INT8, /* int8_t [Kp], -127..127; w = q * scale[group], or q * scale[group] + minimum[group] where there are
+                       minimums */
     KERNEL_INT4, /* uint8_t [Kp / 2]; byte j of 16 holds value j of 32 in the low, value j + 16 in the high four bits;
                        w = (q - 8) * scale[group], or q * scale[group] + minimum[group] where there are minimums */
     KERNEL_AFFINE8, /* uint8_t [K]; w = q * scale + minimum, one pair per matrix (the article's formula) */
@@ -55,7 +56,7 @@ typedef struct kernel_matrix {
     size_t interleave;         /* INT8 and INT4: 0, rows as they lie, or the rows of a panel, see above */
     const void *values;        /* [rows] rows of kernel_row_bytes(format, columns) bytes */
     const uint16_t *scales;    /* binary16 [rows][groups], groups = kernel_row_scales(); INT8 and INT4 only */
-    const uint16_t *minimums;  /* likewise; INT4 only, NULL when it is symmetric */
+    const uint16_t *minimums;  /* likewise; NULL when it is symmetric */
     const float *block_scales; /* [blocks of rows][ceil(K / KERNEL_F8_BLOCK)]; F8 only, NULL means 1 */
     size_t block_row;          /* F8: place of row 0 within its block of rows */
     float scale, minimum;      /* AFFINE8 and AFFINE4 only */

@@ -40,7 +40,7 @@ static void group_span(const kernel_matrix *w, size_t row, size_t first, size_t 
         const size_t at = kernel_row_bytes(w->format, first + done), size = int8 ? KERNEL_GROUP : HALF;
         for (size_t i = 0; i < size; i += UNIT) memcpy(bytes + i, values + (at + i) * together, UNIT);
         if (int8) {
-            for (size_t i = 0; i < KERNEL_GROUP; i++) block[i] = (float)(int8_t)bytes[i] * scale;
+            for (size_t i = 0; i < KERNEL_GROUP; i++) block[i] = (float)(int8_t)bytes[i] * scale + minimum;
         } else {
             const int zero = w->minimums ? 0 : 8;
             for (size_t i = 0; i < HALF; i++) {

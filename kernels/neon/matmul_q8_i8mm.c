@@ -215,7 +215,7 @@ static ALWAYS_INLINE void matmul_mm(kernel_format format, const kernel_matrix *w
         for (size_t i = 0; i < m; i += MM_BLOCK) {
             span.rows = m - i < MM_BLOCK ? m - i : MM_BLOCK;
             pair_rows(format, w, x, i, k, width, &span);
-            if (format == KERNEL_INT4 && w->minimums)
+            if (w->minimums)
                 mm_span_product(format, true, w, k, &span, y + i * ldy, ldy);
             else
                 mm_span_product(format, false, w, k, &span, y + i * ldy, ldy);

@@ -340,14 +340,13 @@ static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, si
         (format == KERNEL_INT4 ? matmul_int4_c : matmul_int8_c)(w, m, x, y, ldy);
         return;
     }
-    const bool minimums = format == KERNEL_INT4 && w->minimums;
     if (m == 0) return;
     if (m <= (format == KERNEL_INT4 ? Q8_FEW_INT4 : Q8_FEW_INT8)) {
-        if (minimums)
+        if (w->minimums)
             matmul_q8_few(format, true, w, m, x, y, ldy);
         else
             matmul_q8_few(format, false, w, m, x, y, ldy);
-    } else if (minimums) {
+    } else if (w->minimums) {
         matmul_q8_many(format, true, w, m, x, y, ldy);
     } else {
         matmul_q8_many(format, false, w, m, x, y, ldy);

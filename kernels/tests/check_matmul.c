@@ -346,11 +346,11 @@ static void check_q8(check *c, kernel_format format)
     /* One group of more columns than an int32 has room for products of 255 and 127, 66311: all as large as can be. */
     static const matmul_shape long_rows[] = {{1, 3, 70000, 0}, {9, 2, 70017, 1}};
     for (size_t s = 0; s < 4; s++)
-        check_q8_shape(c, format, &long_rows[s / 2], 4 + 5 * (s % 2), 0, format == KERNEL_INT4 && s % 2);
+        check_q8_shape(c, format, &long_rows[s / 2], 4 + 5 * (s % 2), 0, s % 2);
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
             check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);
-            if (format == KERNEL_INT4) check_q8_shape(c, format, &shapes[s], s + g + 1, groups[g], true);
+            check_q8_shape(c, format, &shapes[s], s + g + 1, groups[g], true);
         }
     }
 }

@@ -165,7 +165,7 @@ kernel_matrix check_group_matrix(check *c, kernel_format format, size_t rows, si
     w.values = values;
     const size_t scales = rows * kernel_row_scales(&w);
     if (format == KERNEL_INT8 || format == KERNEL_INT4) w.scales = random_halves(c, scales, kind);
-    if (format == KERNEL_INT4 && minimums) w.minimums = random_halves(c, scales, kind);
+    if ((format == KERNEL_INT8 || format == KERNEL_INT4) && minimums) w.minimums = random_halves(c, scales, kind);
     if (format == KERNEL_AFFINE8 || format == KERNEL_AFFINE4) {
         /* Awkward: as of a constant tensor, or of one that hardly varies. */
         const uint64_t draw = kind == WEIGHTS_NORMAL ? 2 : check_random(c) % 4;
