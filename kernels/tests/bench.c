@@ -28,13 +28,14 @@ enum {
 typedef struct bench_entry {
     const char *name;
     kernel_format format;
-    size_t group; /* INT8 and INT4 */
+    size_t group; /* INT8, INT4 and INT3 */
 } bench_entry;
 
 static const bench_entry entries[] = {
-    {"f32", KERNEL_F32, 0},       {"f16", KERNEL_F16, 0},         {"bf16", KERNEL_BF16, 0},
-    {"f8", KERNEL_F8, 0},         {"int8/row", KERNEL_INT8, 0},   {"int8/32", KERNEL_INT8, 32},
-    {"int4/32", KERNEL_INT4, 32}, {"affine8", KERNEL_AFFINE8, 0}, {"affine4", KERNEL_AFFINE4, 0},
+    {"f32", KERNEL_F32, 0},         {"f16", KERNEL_F16, 0},       {"bf16", KERNEL_BF16, 0},
+    {"f8", KERNEL_F8, 0},           {"int8/row", KERNEL_INT8, 0}, {"int8/32", KERNEL_INT8, 32},
+    {"int4/32", KERNEL_INT4, 32},   {"int3/32", KERNEL_INT3, 32}, {"affine8", KERNEL_AFFINE8, 0},
+    {"affine4", KERNEL_AFFINE4, 0},
 };
 enum { ENTRIES = sizeof entries / sizeof entries[0] };
 
@@ -56,7 +57,7 @@ typedef struct bench {
 
 static bool quantised(int e)
 {
-    return entries[e].format == KERNEL_INT8 || entries[e].format == KERNEL_INT4;
+    return kernel_is_grouped(entries[e].format);
 }
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */

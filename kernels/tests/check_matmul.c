@@ -267,7 +267,8 @@ static kernel_q8 quantized_rows(check *c, const kernel_matrix *w, size_t m, cons
                    check_alloc(c, count * sizeof(int32_t))};
     c->reference->quantize_q8(m, w->columns, w->group, x, ldx, &q);
     if (s % 5 != 4 || count == 0) return q;
-    const int end = s % 2 ? 127 : -127, code = s % 3 ? 0x80 : w->format == KERNEL_INT4 ? 0xff : 0x7f;
+    const bool int8 = w->format == KERNEL_INT8;
+    const int end = s % 2 ? 127 : -127, code = s % 3 ? (int8 ? 0x80 : 0) : int8 ? 0x7f : 0xff;
     const size_t groups = kernel_row_scales(w), step = w->group ? w->group : w->columns;
     for (size_t i = 0; i < m; i++) {
         for (size_t k = 0; k < w->columns; k++) q.values[i * row + k] = (int8_t)end;
@@ -345,8 +346,7 @@ static void check_q8(check *c, kernel_format format)
     static const size_t groups[] = {32, 64, 128, 0};
     /* One group of more columns than an int32 has room for products of 255 and 127, 66311: all as large as can be. */
     static const matmul_shape long_rows[] = {{1, 3, 70000, 0}, {9, 2, 70017, 1}};
-    for (size_t s = 0; s < 4; s++)
-        check_q8_shape(c, format, &long_rows[s / 2], 4 + 5 * (s % 2), 0, s % 2);
+    for (size_t s = 0; s < 4; s++) check_q8_shape(c, format, &long_rows[s / 2], 4 + 5 * (s % 2), 0, s % 2);
     for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
         for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
             check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);
@@ -369,11 +369,18 @@ FORMAT_CHECK(affine8, check_float, KERNEL_AFFINE8)
 FORMAT_CHECK(affine4, check_float, KERNEL_AFFINE4)
 FORMAT_CHECK(int8, check_q8, KERNEL_INT8)
 FORMAT_CHECK(int4, check_q8, KERNEL_INT4)
+FORMAT_CHECK(int3, check_q8, KERNEL_INT3)
 
 const check_entry matmul_checks[] = {
-    {"matmul_f32", check_f32},           {"matmul_f16", check_f16},
-    {"matmul_bf16", check_bf16},         {"matmul_f8", check_f8},
-    {"matmul_f8_codes", check_f8_codes}, {"matmul_affine8", check_affine8},
-    {"matmul_affine4", check_affine4},   {"matmul_int8", check_int8},
-    {"matmul_int4", check_int4},         {NULL, NULL},
+    {"matmul_f32", check_f32},
+    {"matmul_f16", check_f16},
+    {"matmul_bf16", check_bf16},
+    {"matmul_f8", check_f8},
+    {"matmul_f8_codes", check_f8_codes},
+    {"matmul_affine8", check_affine8},
+    {"matmul_affine4", check_affine4},
+    {"matmul_int8", check_int8},
+    {"matmul_int4", check_int4},
+    {"matmul_int3", check_int3},
+    {NULL, NULL},
 };

@@ -48,7 +48,7 @@ static unsigned affine_code(float value, float scale, float minimum, int levels)
 typedef struct destination {
     const kernel_matrix *w;
     unsigned char *values; /* of this row */
-    uint16_t *scales;      /* of this row; INT8 and INT4 */
+    uint16_t *scales;      /* of this row; INT8, INT4 and INT3 */
     size_t row;
 } destination;
 
@@ -127,24 +127,53 @@ static void store_int4_group(unsigned char *codes, const float *x, size_t n, flo
     }
 }
 
+static void store_int3_group(unsigned char *codes, const float *x, size_t n, float scale)
+{
+    enum { LOW = 8, HIGH = 4, BYTES = LOW + HIGH, ZERO = 4 };
+    for (size_t block = 0; block < n; block += KERNEL_GROUP) {
+        memset(codes + block / KERNEL_GROUP * BYTES, 0, LOW); /* all codes ZERO */
+        memset(codes + block / KERNEL_GROUP * BYTES + LOW, 0xff, HIGH);
+    }
+    for (size_t k = 0; k < n; k++) {
+        const unsigned code = scale == 0 ? ZERO : (unsigned)clamp(nearbyintf(x[k] / scale) + ZERO, 0, 7);
+        unsigned char *bytes = codes + k / KERNEL_GROUP * BYTES, *high = &bytes[LOW + k % HIGH];
+        const size_t eighth = k % KERNEL_GROUP / LOW, bit = k % LOW / HIGH * 4 + eighth;
+        bytes[k % LOW] |= (unsigned char)((code & 3) << 2 * eighth);
+        *high = (unsigned char)((*high & ~(1u << bit)) | (code >> 2) << bit);
+    }
+}
+
+/* A group's scale: what its value of largest magnitude is divided by. An int8's sign is its own; with codes the extreme gets
+ * the end of the range that reaches one further. */
+static float group_scale(kernel_format format, float largest)
+{
+    return format == KERNEL_INT8 ? fabsf(largest) / 127 : format == KERNEL_INT4 ? largest / -8 : largest / -4;
+}
+
 static ciuic_status store_groups(const destination *d, const float *x)
 {
+    const kernel_format format = d->w->format;
     const size_t columns = d->w->columns;
-    const bool int8 = d->w->format == KERNEL_INT8;
-    memset(d->values, 0, kernel_row_bytes(d->w->format, columns)); /* INT8's padding; INT4 fills its own */
+    memset(d->values, 0, kernel_row_bytes(format, columns)); /* INT8's padding; codes fill their own */
     const size_t group = d->w->group > 0 ? d->w->group : columns;
     for (size_t first = 0; first < columns; first += group) {
         const size_t n = columns - first < group ? columns - first : group;
         const size_t at = extreme(x, first, n);
-        const uint16_t stored = float_to_f16(int8 ? fabsf(x[at]) / 127 : x[at] / -8);
+        const uint16_t stored = float_to_f16(group_scale(format, x[at]));
         const float scale = float_from_f16(stored);
         if (!isfinite(scale))
-            return refuse(d, at, x[at], int8 ? "a magnitude below 127 * 65520" : "a magnitude below 8 * 65520");
+            return refuse(d, at, x[at],
+                          format == KERNEL_INT8   ? "a magnitude below 127 * 65520"
+                          : format == KERNEL_INT4 ? "a magnitude below 8 * 65520"
+                                                  : "a magnitude below 4 * 65520");
         d->scales[first / group] = scale == 0 ? 0 : stored; /* no negative zero */
-        if (int8)
-            store_int8_group(d->values + first, x + first, n, scale);
+        unsigned char *codes = d->values + kernel_row_bytes(format, first);
+        if (format == KERNEL_INT8)
+            store_int8_group(codes, x + first, n, scale);
+        else if (format == KERNEL_INT4)
+            store_int4_group(codes, x + first, n, scale);
         else
-            store_int4_group(d->values + first / 2, x + first, n, scale);
+            store_int3_group(codes, x + first, n, scale);
     }
     return CIUIC_OK;
 }
@@ -165,6 +194,7 @@ static ciuic_status store_row(const destination *d, const float *x)
         return CIUIC_OK;
     case KERNEL_INT8:
     case KERNEL_INT4:
+    case KERNEL_INT3:
         return store_groups(d, x);
     case KERNEL_F8: /* made by those who train in it, and only read here */
     case KERNEL_FORMATS:
