@@ -10,8 +10,6 @@
 
 enum { QUANTIZE_UNIT_NAME = 112 };
 
-#define KERNEL_INT3 KERNEL_INT4 /* TEMPORARY */
-
 typedef struct quantize_setting {
     bool quantised;       /* false: left as the checkpoint has it, and nothing below counts */
     kernel_format format; /* INT8, INT4, INT3, AFFINE8 or AFFINE4 */

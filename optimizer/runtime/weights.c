@@ -329,14 +329,9 @@ static ciuic_status adopt(weight_store *store, const kernel_matrix *made, const 
     if (made->rows != w->rows[part] || made->columns != w->columns)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %zu x %zu weights were made for it; expected %zu x %zu", e->name,
                           made->rows, made->columns, w->rows[part], w->columns);
-    if (store->from.set_in_place) {
-        /* TEMPORARY */
-        kernel_table k;
-        kernel_table_fill(&k, KERNEL_ISA_C);
-        e->matrix = (kernel_matrix){.format = KERNEL_F32, .rows = made->rows, .columns = made->columns};
-        CIUIC_TRY(allocate(store, true, false, e));
-        for (size_t i = 0; i < made->rows; i++) k.dequantize_row(made, i, (float *)e->values + i * made->columns);
-    } else
+    if (store->from.set_in_place)
+        e->matrix = *made;
+    else
         CIUIC_TRY(copy_matrix(store, made, wanted_interleave(store, made, w->slice), e));
     store->heap_bytes += weight_matrix_bytes(&e->matrix);
     return CIUIC_OK;
