@@ -150,6 +150,16 @@ typedef struct ciuic_model_info {
 } ciuic_model_info;
 void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info);
 
+/* ---- where a variant's error enters ----------------------------------------------------------------------------- */
+
+/* How far values are from the reference's, over all positions, and the standard error of each figure over positions
+ * (which counts them as independent; NaN for one alone). All are NaN where a value is NaN or infinite. */
+typedef struct ciuic_distance {
+    double relative_l2, relative_l2_error; /* |values - reference| / |reference|, over all positions together */
+    double cosine, cosine_error;           /* of the two vectors of a position, mean */
+    double mean_abs_error, mean_abs_error_error;
+} ciuic_distance;
+
 /* ---- sessions --------------------------------------------------------------------------------------------------- */
 
 typedef struct ciuic_session ciuic_session;
