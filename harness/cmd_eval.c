@@ -419,8 +419,8 @@ static void print_table(const evaluation *e)
 static ciuic_status evaluate(evaluation *e)
 {
     CIUIC_TRY(set_up(e));
+    if (e->arguments->per_layer) CIUIC_TRY(run_layers(e)); /* first: what it refuses is known before the windows run */
     CIUIC_TRY(run_windows(e));
-    if (e->arguments->per_layer) CIUIC_TRY(run_layers(e));
     if (e->first != NULL && e->result.finite) CIUIC_TRY(write_logits(e));
     if (e->arguments->json) CIUIC_TRY(print_json(e));
     if (!e->result.finite)

@@ -121,11 +121,11 @@ static void add_two(accuracy *a, float x0, float x1, float reference0, float ref
 static void standard_errors_by_hand(void)
 {
     /* Four positions with references (3, 4), (3, 4), (6, 8), (3, 4) and errors (0, 0), (1, -1), (0, 2), (2, 0):
-     * squares of the errors a = 0, 2, 4, 4 (mean 5/2), of the references b = 25, 25, 100, 25 (mean 175/4); q = 2/35.
-     * a - q b = -10/7, 4/7, -12/7, 18/7 with squares 584/49; var(q) = 584/49 / (3 * 4) / (175/4)^2. Mean absolute errors
-     * 0, 1, 1, 1: mean 3/4, variance 1/4, standard error 1/4. The second position's tokens are equal, (4, 3) against
-     * (3, 4): another top token, cosine 24/25; third (6, 10): cosine 116 / (10 sqrt(136)); fourth (5, 4): cosine
-     * 31 / (5 sqrt(41)) and another top token: a share of 1/2, whose error is sqrt(1/4 / 3). */
+     * squares of the errors a = 0, 2, 4, 4 (mean 5/2), of the references b = 25, 25, 100, 25 (mean 175/4); q = 2/35;
+     * a - q b = -10/7, 4/7, -12/7, 18/7, sum of squares 584/49; var(q) = 584/49 / (3 * 4) / (175/4)^2. Mean absolute
+     * errors 0, 1, 1, 1: mean 3/4, variance 1/4, standard error 1/4. The second position's tokens are equal, (4, 3)
+     * against (3, 4): another top token, cosine 24/25; third (6, 10): cosine 116 / (10 sqrt(136)); fourth (5, 4):
+     * cosine 31 / (5 sqrt(41)) and another top token: a share of 1/2, whose error is sqrt(1/4 / 3). */
     accuracy *a = accuracy_create(2);
     CU_ASSERT_PTR_NOT_NULL_FATAL(a);
     add_two(a, 3, 4, 3, 4);
@@ -184,9 +184,9 @@ static sampled sample_once(void)
 static void standard_errors_match_the_spread(void)
 {
     /* The variance of 1600 samples' values over the mean of their squared standard errors. Means of 200 positions are
-     * all but normal, so that the former is the true variance times chi^2 / k, k = 1599, for which Chernoff's bound gives
-     * P(> 1 + t) <= exp(-k/2 (t - ln(1 + t))), 5e-10 for t = 0.25, and less below 1 - t. The latter is a mean of 320,000
-     * positions: its own spread, and the delta method's bias of order 1/200, are given 0.05. */
+     * all but normal, so that the former is the true variance times chi^2 / k, k = 1599, for which Chernoff's bound
+     * gives P(> 1 + t) <= exp(-k/2 (t - ln(1 + t))), 5e-10 for t = 0.25, and less below 1 - t. The latter is a mean of
+     * 320,000 positions: its own spread, and the delta method's bias of order 1/200, are given 0.05. */
     static const char *const names[SPREAD_METRICS] = {"NLL rise", "mean error", "relative L2", "cosine", "top token"};
     random_state = test_seed();
     double mean[SPREAD_METRICS] = {0}, squares[SPREAD_METRICS] = {0}, claimed[SPREAD_METRICS] = {0};
@@ -210,8 +210,8 @@ static void percentile_error_is_that_of_order_statistics(void)
     /* Divergences uniform in 1..2 (as above: KL is x). The i-th of n is at i / (n + 1) in the mean, so that half the
      * distance of ranks r + d and r - d, d = sqrt(n 0.99 0.01), is d / (n + 1) in the mean whatever lies between, with
      * a relative deviation of 1 / sqrt(2 d) (that of a Beta(2 d, n) variable): for n = 1000, d = 3.15, the mean of 200
-     * samples deviates by 0.028, and 6 of these are allowed. The true deviation of the r-th of n, of Beta(r, n + 1 - r),
-     * is 1.05 times that. */
+     * samples deviates by 0.028, and 6 of these are allowed. The true deviation of the r-th of n, of Beta(r, n + 1 -
+     * r), is 1.05 times that. */
     enum { N = 1000, REPEATS = 200 };
     random_state = test_seed();
     const float certain[] = {0.0F, -1000.0F};

@@ -131,8 +131,8 @@ static bool same(const ciuic_distance *a, const ciuic_distance *b)
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Only layer 1 is quantised, on the fly and in a folder: no other part has an error of its own, layer 1's is all there is
- * after it, and what follows carries it on. */
+/* Only layer 1 is quantised, on the fly and in a folder: no other part has an error of its own, layer 1's is all there
+ * is after it, and what follows carries it on. */
 static void one_layer_alone(void)
 {
     static const quantized_rule rules[QUANTIZED_RULES] = {{"layers.1.mlp.", "int4", 0}, {"layers.1.", "int8-g64", 0}};
@@ -181,7 +181,7 @@ static ciuic_status watch_progress(void *context, const char *what, size_t done,
     return ++w->calls == w->stop_at ? CIUIC_ERROR_INTERRUPTED : CIUIC_OK;
 }
 
-/* A window is what precedes it only: the same ids twice say the same with more certainty, and a shorter one is allowed. */
+/* A window knows of no other: the same ids twice say the same with more certainty. A shorter one is allowed. */
 static void windows_stand_alone_and_work_can_be_stopped(void)
 {
     const ciuic_options quantised = {.quantize = CIUIC_QUANTIZE_INT8};
@@ -196,7 +196,7 @@ static void windows_stand_alone_and_work_can_be_stopped(void)
     CU_ASSERT_EQUAL(ciuic_layer_errors(p.model, p.reference, windows, 2, NULL, twice), CIUIC_OK);
     for (size_t part = 0; part < p.layers + 2; part++) {
         const ciuic_distance *a = &once[part].accumulated, *b = &twice[part].accumulated;
-        /* Means of the same values, in double: 32 roundings. Squared deviations double, divided by 31 * 32, not 15 * 16. */
+        /* Means of the same values in double: 32 roundings. Squared deviations double, over 31 * 32, not 15 * 16. */
         CHECK(fabs(a->relative_l2 - b->relative_l2) <= 1e-14 * a->relative_l2, "part %zu: %.17g and %.17g", part,
               a->relative_l2, b->relative_l2);
         CHECK(fabs(b->mean_abs_error_error / a->mean_abs_error_error - sqrt(15.0 / 31)) < 1e-9,
