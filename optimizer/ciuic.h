@@ -150,6 +150,44 @@ typedef struct ciuic_model_info {
 } ciuic_model_info;
 void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info);
 
+/* ---- where a variant's error enters ----------------------------------------------------------------------------- */
+
+/* How far values are from the reference's, over all positions, and the standard error of each figure over positions
+ * (which counts them as independent; NaN for one alone). All are NaN where a value is NaN or infinite. */
+typedef struct ciuic_distance {
+    double relative_l2, relative_l2_error; /* |values - reference| / |reference|, over all positions together */
+    double cosine, cosine_error;           /* of the two vectors of a position, mean */
+    double mean_abs_error, mean_abs_error_error;
+} ciuic_distance;
+
+/* Of what one part of a model puts out. */
+typedef struct ciuic_layer_error {
+    ciuic_distance own;         /* the part is the variant's, its input the reference's */
+    ciuic_distance accumulated; /* the part and all before it are the variant's */
+} ciuic_layer_error;
+
+/* Ids that are run from an empty cache. Borrowed. */
+typedef struct ciuic_window {
+    const int32_t *ids; /* [n] */
+    size_t n;           /* at least 1, at most the model's max_context */
+} ciuic_window;
+
+typedef struct ciuic_layer_errors_options {
+    int threads;                 /* 0: all cores this process may use */
+    ciuic_progress_fn *progress; /* NULL: nobody waits */
+    void *progress_context;
+} ciuic_layer_errors_options;
+
+/* Runs the windows through `model` and through the checkpoint of `reference` (the handle that ciuic_model_load gave,
+ * say), part by part, and writes how far they are apart to errors, [layers + 2]: the embedding, every layer, and the
+ * final norm with the head (logits). Weights are those that the model runs on; activations stay FP32 in both, and
+ * nothing is fused: what rounding them does shows in the logits of a session only. Holds hidden states of some windows,
+ * 256 MiB or one window's, and two parts' weights besides the model's. CIUIC_ERROR_USAGE: two models of different shape,
+ * a model with weights_f32, a reference that is quantised; CIUIC_ERROR_INPUT: an id outside the vocabulary. `options` may
+ * be NULL; on failure `errors` is as it was. */
+ciuic_status ciuic_layer_errors(ciuic_model *model, const ciuic_model *reference, const ciuic_window *windows,
+                                size_t count, const ciuic_layer_errors_options *options, ciuic_layer_error *errors);
+
 /* ---- sessions --------------------------------------------------------------------------------------------------- */
 
 typedef struct ciuic_session ciuic_session;

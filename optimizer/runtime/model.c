@@ -248,10 +248,13 @@ ciuic_status model_prepare(ciuic_model *model)
             status = weight_store_create(&from, &model->options, model->kernels.interleave, &model->weights);
         for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++)
             status = make_plan(model, (graph_phase)phase);
-        if (status == CIUIC_OK)
+        if (status == CIUIC_OK) {
             model->ready = true;
-        else
+            quantized_set_free(model->made); /* the store has copies: a model would take its memory twice */
+            model->made = NULL;
+        } else {
             unload(model);
+        }
     }
     pthread_mutex_unlock(&lock);
     return status;

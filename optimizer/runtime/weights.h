@@ -9,7 +9,8 @@
 #include "optimizer/quantize/quantized_set.h"
 #include "optimizer/quantize/setting.h"
 
-/* Where weights come from. All of it outlives the store. Matrices that the checkpoint has quantised stay so. */
+/* Where weights come from. All of it outlives the store; a set that is not used in place only has to outlive the last
+ * binding. Matrices that the checkpoint has quantised stay so. */
 typedef struct weight_source {
     const checkpoint *checkpoint;
     const recipe *recipe;     /* how the checkpoint's matrices are quantised, round to nearest, as they are loaded */
