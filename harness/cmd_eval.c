@@ -12,6 +12,7 @@
 #include "harness/judge/accuracy.h"
 #include "harness/layer_table.h"
 #include "harness/measure/memory.h"
+#include "harness/optimize/find_source.h"
 #include "harness/progress_line.h"
 #include "harness/stage_flags.h"
 #include "harness/token_windows.h"
@@ -19,6 +20,7 @@
 #include "optimizer/atomic_file.h"
 #include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/json.h"
+#include "optimizer/quantize/calibration_ids.h"
 
 static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]\n"
                            "\n"
@@ -32,6 +34,8 @@ static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]
                            "  --window N       ids in a window, each run alone; default 512, or the row\n"
                            "  --logits-out F   write the first window's logits, F32 [tokens, vocabulary],\n"
                            "                   as tensor `logits` of a .safetensors file\n"
+                           "  --reference C    the checkpoint to compare with; default: the same one, or\n"
+                           "                   what a quantised one was made from\n"
                            "  --no-reference   perplexity only: skip the comparison\n"
                            "  --per-layer      where the error enters: hidden states after every layer\n"
                            "                   against the reference's, of the layer alone and of all up\n"
@@ -45,7 +49,7 @@ static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]
 static const size_t logits_piece_bytes = (size_t)64 << 20;
 
 typedef struct eval_arguments {
-    const char *checkpoint, *ids, *logits_out;
+    const char *checkpoint, *ids, *logits_out, *reference;
     stage_flags stages;
     ciuic_options variant;
     size_t window;
@@ -65,6 +69,8 @@ typedef struct evaluation {
     token_windows windows;
     ciuic_model_info info;
     eval_side variant, reference; /* reference.session is NULL when there is none to run */
+    bool elsewhere;               /* the reference is another checkpoint */
+    bool stored;                  /* the checkpoint is quantised: its weights are as they are stored */
     size_t piece;                 /* tokens */
     accuracy *accuracy;
     float *first; /* logits of the first window, [tokens][vocabulary]; NULL unless they are wanted */
@@ -119,11 +125,11 @@ static bool same_file(const char *a, const char *b)
 }
 
 /* Nothing is ever written into a checkpoint, so that a slip of the hand cannot replace a model by its logits. */
-static ciuic_status check_place(const char *path, const char *checkpoint)
+static ciuic_status check_place(const char *path, const char *folder)
 {
     char *copy = strdup(path);
     if (copy == NULL) return ciuic_fail_memory("a file's name", strlen(path));
-    const bool inside = same_file(dirname(copy), checkpoint);
+    const bool inside = same_file(dirname(copy), folder);
     free(copy);
     if (!inside) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_USAGE, "eval: --logits-out '%s' lies in the checkpoint; expected a place outside it",
@@ -139,33 +145,69 @@ static ciuic_status check_writable(const char *path)
     return CIUIC_OK;
 }
 
+/* Calibrating on what is evaluated would be cheating. */
+static ciuic_status check_calibration(const evaluation *e)
+{
+    const eval_arguments *a = e->arguments;
+    if (a->variant.quantizer == CIUIC_QUANTIZER_RTN && a->variant.quantize != CIUIC_QUANTIZE_MIXED) return CIUIC_OK;
+    checkpoint *source = NULL;
+    calibration_ids ids = {0};
+    CIUIC_TRY(checkpoint_open(a->checkpoint, &source));
+    ciuic_status status = calibration_ids_read(source, a->variant.calibration, &ids);
+    if (status == CIUIC_OK)
+        status = calibration_ids_check_apart(&ids, e->windows.ids, e->windows.rows, e->windows.row_length,
+                                             a->ids != NULL ? a->ids : "the checkpoint's eval_ids");
+    calibration_ids_free(&ids);
+    checkpoint_release(source);
+    return status;
+}
+
+/* The model that errors are measured against; without one e->reference.model stays NULL. */
+static ciuic_status load_reference(evaluation *e)
+{
+    const eval_arguments *a = e->arguments;
+    char *path = NULL;
+    if (a->no_reference) return CIUIC_OK;
+    CIUIC_TRY(find_source(a->checkpoint, a->reference, &path));
+    e->elsewhere = path != NULL && !same_file(path, a->checkpoint);
+    if (path == NULL)
+        fprintf(stderr, "ciuic: eval: %s: what it was made from is not there; give it with --reference to learn how far it "
+                        "is from that\n",
+                a->checkpoint);
+    ciuic_status status = CIUIC_OK;
+    if (path != NULL && (e->elsewhere || !variant_is_reference(&a->variant)))
+        status = ciuic_model_load(path, &e->reference.model);
+    free(path);
+    return status;
+}
+
 static ciuic_status set_up(evaluation *e)
 {
     const eval_arguments *a = e->arguments;
-    const bool itself = variant_is_reference(&a->variant);
+    ciuic_model *plain = NULL;
     if (a->logits_out != NULL) {
         CIUIC_TRY(check_place(a->logits_out, a->checkpoint));
         CIUIC_TRY(check_writable(a->logits_out));
     }
-    CIUIC_TRY(ciuic_model_load(a->checkpoint, &e->reference.model));
-    ciuic_model_describe(e->reference.model, &e->info);
-    CIUIC_TRY(read_windows(a, &e->info, &e->windows));
+    CIUIC_TRY(ciuic_model_load(a->checkpoint, &plain));
+    ciuic_model_describe(plain, &e->info);
+    e->stored = e->info.quantised;
+    ciuic_status status = read_windows(a, &e->info, &e->windows);
+    if (status == CIUIC_OK) status = check_calibration(e);
     ciuic_options options = a->variant;
     options.progress = progress_line_tell;
     options.progress_context = e->progress;
-    CIUIC_TRY(ciuic_optimize(e->reference.model, &options, &e->variant.model, NULL));
+    if (status == CIUIC_OK) status = ciuic_optimize(plain, &options, &e->variant.model, NULL);
+    ciuic_model_free(plain);
     progress_line_end(e->progress);
+    CIUIC_TRY(status);
     ciuic_model_describe(e->variant.model, &e->info);
+    CIUIC_TRY(load_reference(e));
 
     const size_t fitting = logits_piece_bytes / sizeof(float) / e->info.vocabulary;
     e->piece = fitting < 1 ? 1 : fitting < e->windows.length ? fitting : e->windows.length;
     CIUIC_TRY(open_side(&e->variant, e));
-    if (itself || a->no_reference) {
-        ciuic_model_free(e->reference.model); /* its memory would count as the variant's */
-        e->reference.model = NULL;
-    } else {
-        CIUIC_TRY(open_side(&e->reference, e));
-    }
+    if (e->reference.model != NULL) CIUIC_TRY(open_side(&e->reference, e));
     e->accuracy = accuracy_create(e->info.vocabulary);
     if (e->accuracy == NULL) return ciuic_fail_memory("accuracy", 1);
     if (a->logits_out == NULL) return CIUIC_OK;
@@ -276,6 +318,17 @@ static ciuic_status write_logits(const evaluation *e)
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
 
+/* The variant's name; weights that were quantised before are "stored". */
+static void name_of(const evaluation *e, char name[VARIANT_NAME_SIZE])
+{
+    char plain[VARIANT_NAME_SIZE];
+    variant_name(&e->arguments->variant, plain);
+    if (e->stored)
+        snprintf(name, VARIANT_NAME_SIZE, "stored%.80s", plain + strlen("fp16"));
+    else
+        memcpy(name, plain, sizeof plain);
+}
+
 static size_t count_ids(const token_windows *windows)
 {
     return windows->rows * windows->row_length;
@@ -314,14 +367,16 @@ static bool add_memory(cJSON *object, const evaluation *e)
 
 static const char *reference_name(const evaluation *e)
 {
-    if (variant_is_reference(&e->arguments->variant)) return "self";
-    return e->arguments->no_reference ? NULL : "fp16+c";
+    if (e->reference.model == NULL && !e->arguments->no_reference && !e->elsewhere &&
+        variant_is_reference(&e->arguments->variant))
+        return "self";
+    return e->reference.model == NULL ? NULL : "fp16+c";
 }
 
 static bool fill_json(cJSON *object, const evaluation *e)
 {
     char name[VARIANT_NAME_SIZE];
-    variant_name(&e->arguments->variant, name);
+    name_of(e, name);
     cJSON *metrics = accuracy_json(&e->result);
     if (metrics == NULL) return false;
     bool ok = add_text(object, "checkpoint", e->arguments->checkpoint) && add_text(object, "variant", name) &&
@@ -396,7 +451,7 @@ static void print_table(const evaluation *e)
     char name[VARIANT_NAME_SIZE];
     ciuic_memory_use use;
     const int threads = ciuic_session_threads(e->variant.session);
-    variant_name(&e->arguments->variant, name);
+    name_of(e, name);
     ciuic_session_memory(e->variant.session, &use);
     printf("%s, %s, %d thread%s; %zu ids in %zu window%s\n\n", e->info.path, name, threads, threads == 1 ? "" : "s",
            count_ids(&e->windows), e->windows.count, e->windows.count == 1 ? "" : "s");
@@ -440,6 +495,7 @@ int cmd_eval(int argc, char **argv)
         {.name = "--ids", .kind = OPTION_TEXT, .value = &a.ids},
         {.name = "--window", .kind = OPTION_SIZE, .value = &a.window, .min = 1, .max = (size_t)1 << 30},
         {.name = "--logits-out", .kind = OPTION_TEXT, .value = &a.logits_out},
+        {.name = "--reference", .kind = OPTION_TEXT, .value = &a.reference},
         {.name = "--no-reference", .kind = OPTION_SWITCH, .value = &a.no_reference},
         {.name = "--per-layer", .kind = OPTION_SWITCH, .value = &a.per_layer},
         {.name = "--json", .kind = OPTION_SWITCH, .value = &a.json},

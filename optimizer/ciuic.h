@@ -139,6 +139,7 @@ typedef struct ciuic_model_info {
     const char *path;         /* owned by the model */
     const char *architecture; /* model_type of config.json */
     const char *isa;          /* the rung in use */
+    bool quantised;           /* the checkpoint holds quantised weights */
     bool synthetic;           /* random weights, made by `ciuic synth`: errors say nothing of a trained model */
     size_t layers, hidden_size, vocabulary, max_context;
     size_t parameters;      /* weights of all tensors the architecture uses */

@@ -313,6 +313,7 @@ void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info)
         .path = checkpoint_path(model->source),
         .architecture = model_type_name(c->type),
         .isa = model->options.isa,
+        .quantised = checkpoint_provenance(model->source) != NULL,
         .synthetic = c->synthetic,
         .layers = c->layers,
         .hidden_size = c->hidden_size,
