@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "optimizer/error.h"
+#include "optimizer/quantize/activation_scaling.h"
 #include "optimizer/quantize/quantize_tensor.h"
 #include "optimizer/quantize/stage_walk.h"
 
@@ -16,7 +17,8 @@ typedef struct work {
     quantize_log *log;
     float *plain, *quantised; /* [ids][hidden]: hidden states before the present layer, unquantised and quantised */
     layer_work layer;
-    int stage; /* of the present layer */
+    int stage;            /* of the present layer */
+    scaled_values scaled; /* of the present stage, by AWQ */
 } work;
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
@@ -69,6 +71,7 @@ static ciuic_status quantise_readers(void *context, const stage_input *input, si
                                     .setting = recipe_find(w->request->recipe, unit),
                                     .quantizer = w->request->quantizer,
                                     .factor = factor,
+                                    .column_scale = scaling_of(&w->scaled, input->value),
                                     .drift = input->drift,
                                     .behind = i == input->reader ? input->behind : NULL};
         quantize_record record;
@@ -121,7 +124,10 @@ static ciuic_status run_layer(work *w)
     w->layer.stages = &stages;
     for (w->stage = 0; w->stage < stages.count && status == CIUIC_OK; w->stage++) {
         status = tell(w);
+        if (status == CIUIC_OK && w->request->quantizer == CIUIC_QUANTIZER_AWQ)
+            status = scaling_choose(&w->layer, w->request->recipe, w->stage, w->set, &w->scaled);
         if (status == CIUIC_OK) status = stage_walk(&w->layer, w->stage, quantise_readers, w);
+        scaled_values_free(&w->scaled);
     }
     if (status == CIUIC_OK) status = tell(w);
     if (status == CIUIC_OK) status = advance(w);
