@@ -17,6 +17,9 @@ ciuic_status quantize_read(const quantize_task *task, size_t *rows, size_t *colu
     const tensor *t = checkpoint_find(task->source, name);
     if (t == NULL || t->dims != 2)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: expected a matrix", checkpoint_path(task->source), name);
+    if (checkpoint_quantized_tensor(task->source, task->tensor) != NULL)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: tensor %s is quantised already; give its source",
+                          checkpoint_path(task->source), name);
     float *w = reallocarray(NULL, t->count + 1, sizeof *w);
     if (w == NULL) return ciuic_fail_memory(name, t->count * sizeof *w);
     const ciuic_status status = checkpoint_read_f32(task->source, name, 0, t->shape[0], w);
