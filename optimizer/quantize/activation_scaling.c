@@ -85,24 +85,24 @@ static void scales_for(const norm *n, double a, float *s)
 }
 
 /* What rounding one matrix costs under s, by the norm's mean squares. */
-static ciuic_status cost_of(const norm *n, const char *tensor, quantize_setting setting, const float *s, double *cost)
+static ciuic_status cost_of(const norm *n, const char *name, quantize_setting setting, const float *s, double *cost)
 {
-    const quantize_task task = {.source = n->w->source, .tensor = tensor, .setting = setting, .column_scale = s};
-    const quantize_task plain = {.source = n->w->source, .tensor = tensor, .setting = setting};
+    const quantize_task task = {.source = n->w->source, .tensor = name, .setting = setting, .column_scale = s};
+    const quantize_task plain = {.source = n->w->source, .tensor = name, .setting = setting};
     size_t rows = 0, columns = 0;
     float *scaled = NULL, *original = NULL;
     quantized_set *scratch = quantized_set_create();
     quantized_memory to = {0};
     const uint16_t asymmetric = 0;
     ciuic_status status =
-        scratch != NULL ? quantize_read(&task, &rows, &columns, &scaled) : ciuic_fail_memory(tensor, 1);
+        scratch != NULL ? quantize_read(&task, &rows, &columns, &scaled) : ciuic_fail_memory(name, 1);
     if (status == CIUIC_OK) status = quantize_read(&plain, &rows, &columns, &original);
     const kernel_matrix m = {.format = setting.format,
                              .rows = rows,
                              .columns = columns,
                              .group = setting.group,
                              .minimums = setting.minimums ? &asymmetric : NULL};
-    if (status == CIUIC_OK) status = quantized_set_add(scratch, tensor, &m, &to.values, &to.scales, &to.minimums, NULL);
+    if (status == CIUIC_OK) status = quantized_set_add(scratch, name, &m, &to.values, &to.scales, &to.minimums, NULL);
     if (!setting.minimums) to.minimums = NULL;
     if (status == CIUIC_OK) status = scales_choose(&m, to, scaled, false, NULL);
     if (status == CIUIC_OK) {
@@ -142,14 +142,14 @@ static ciuic_status cost_of_all(const norm *n, const float *s, double *cost)
 }
 
 /* Puts `rows` rows of the tensor, times `factor` or its inverse, into the set in FP32. */
-static ciuic_status replace(const norm *n, const char *tensor, size_t rows, const float *factor, bool inverse,
+static ciuic_status replace(const norm *n, const char *stem, size_t rows, const float *factor, bool inverse,
                             quantized_set *set)
 {
     const kernel_matrix m = {.format = KERNEL_F32, .rows = rows, .columns = n->columns};
     char name[QUANTIZE_UNIT_NAME + 16];
     void *values = NULL;
-    CIUIC_TRY(quantized_set_add(set, tensor, &m, &values, NULL, NULL, NULL));
-    snprintf(name, sizeof name, "%s.weight", tensor);
+    CIUIC_TRY(quantized_set_add(set, stem, &m, &values, NULL, NULL, NULL));
+    snprintf(name, sizeof name, "%s.weight", stem);
     /* A vector counts as one column a row. */
     CIUIC_TRY(checkpoint_read_f32(n->w->source, name, 0, rows == 1 ? n->columns : rows, values));
     float *x = values;
