@@ -106,6 +106,9 @@ $(foreach at,obj obj/aarch64,$(BUILD)/$(at)/kernels/neon/%_dotprod.c.o): ISA_FLA
 $(foreach at,obj obj/aarch64,$(BUILD)/$(at)/kernels/neon/%_i8mm.c.o): ISA_FLAGS := $(KERNEL_OPTIMIZE) $(NEON_I8MM)
 $(BUILD)/obj/aarch64/kernels/c/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) -ffp-contract=off
 
+# Loops over weights that are worth vectors; the comparisons in them raise no flags that anyone reads.
+$(BUILD)/obj/optimizer/quantize/%: ISA_FLAGS := $(KERNEL_OPTIMIZE) -fno-trapping-math
+
 # What a result records about the program that made it. The revision changes more often than the flags: it has its own
 # stamp, so that a commit recompiles one file.
 REVISION := $(shell git describe --always --dirty --exclude '*' 2>/dev/null || echo unknown)

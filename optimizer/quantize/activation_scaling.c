@@ -94,8 +94,7 @@ static ciuic_status cost_of(const norm *n, const char *name, quantize_setting se
     quantized_set *scratch = quantized_set_create();
     quantized_memory to = {0};
     const uint16_t asymmetric = 0;
-    ciuic_status status =
-        scratch != NULL ? quantize_read(&task, &rows, &columns, &scaled) : ciuic_fail_memory(name, 1);
+    ciuic_status status = scratch != NULL ? quantize_read(&task, &rows, &columns, &scaled) : ciuic_fail_memory(name, 1);
     if (status == CIUIC_OK) status = quantize_read(&plain, &rows, &columns, &original);
     const kernel_matrix m = {.format = setting.format,
                              .rows = rows,

@@ -9,13 +9,11 @@
 #include "optimizer/checkpoint/float_formats.h"
 #include "optimizer/error.h"
 #include "optimizer/quantize/codes.h"
+#include "optimizer/quantize/dense.h"
 #include "optimizer/quantize/refine.h"
 #include "optimizer/quantize/scales.h"
 
-/* LAPACK's Cholesky factorisation, which OpenBLAS carries and cblas.h does not declare. */
-extern void spotrf_(const char *uplo, const blasint *n, float *a, const blasint *lda, blasint *info, size_t);
-
-enum { BLOCK = 128 }; /* columns whose corrections are made at once */
+enum { BLOCK = 128, ROWS = 64 }; /* columns whose corrections are made at once; rows that a thread takes */
 
 /* A matrix on its way, its columns in the order in which they are stored here: the last is rounded first. */
 typedef struct rounding {
@@ -95,17 +93,14 @@ static ciuic_status factorise(float *l, size_t n)
     float *diagonal = malloc(n * sizeof *diagonal);
     if (diagonal == NULL) return ciuic_fail_memory("a Cholesky factor", n * sizeof *diagonal);
     for (size_t i = 0; i < n; i++) diagonal[i] = l[i * n + i];
-    const blasint size = (blasint)n;
-    blasint info = 0;
-    spotrf_("U", &size, l, &size, &info, 1); /* the upper triangle by columns is the lower one by rows */
-    const bool good = info == 0 && factor_holds(l, diagonal, n);
+    const bool good = dense_cholesky(l, n) && factor_holds(l, diagonal, n);
     free(diagonal);
     if (good) return CIUIC_OK;
     return ciuic_fail(
         CIUIC_ERROR_INPUT,
-        "the second moments of its inputs have no Cholesky factor (column %d of %zu); more damping or more "
+        "the second moments of its inputs have no Cholesky factor (%zu columns); more damping or more "
         "calibration ids would help",
-        (int)info, n);
+        n);
 }
 
 static ciuic_status damp(float *h, size_t n, double damping)
@@ -152,46 +147,66 @@ void gptq_factor_free(gptq_factor *factor)
     *factor = (gptq_factor){0};
 }
 
+/* Rows [first, first + count) of m, columns in the factor's order, into x; and back. */
+static void gather_rows(const gptq_factor *f, const float *m, size_t first, size_t count, float *x)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < f->n; k++) x[i * f->n + k] = m[(first + i) * f->n + f->column[k]];
+}
+
+static void scatter_rows(const gptq_factor *f, const float *x, size_t first, size_t count, float *m)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < f->n; k++) m[(first + i) * f->n + f->column[k]] = x[i * f->n + k];
+}
+
 double gptq_distance(const gptq_factor *f, size_t rows, const float *a, const float *b)
 {
-    enum { ROWS = 64 };
-    const size_t n = f->n;
-    float *d = malloc(ROWS * n * sizeof *d);
-    if (d == NULL) return NAN;
+    const blasint n = (blasint)f->n;
     double sum = 0;
-    for (size_t first = 0; first < rows; first += ROWS) {
-        const size_t count = rows - first < ROWS ? rows - first : ROWS;
-        for (size_t i = 0; i < count; i++)
-            for (size_t k = 0; k < n; k++) {
-                const size_t at = (first + i) * n + f->column[k];
-                d[i * n + k] = a[at] - (b != NULL ? b[at] : 0);
-            }
-        cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (blasint)count, (blasint)n, 1.0F,
-                    f->l, (blasint)n, d, (blasint)n);
-        for (size_t i = 0; i < count * n; i++) sum += (double)d[i] * (double)d[i];
+    dense_single_thread();
+#pragma omp parallel for schedule(dynamic) reduction(+ : sum)
+    for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++) {
+        const size_t first = some * ROWS, count = rows - first < ROWS ? rows - first : ROWS, size = count * f->n;
+        float *d = malloc(2 * size * sizeof *d);
+        if (d == NULL) {
+            sum += NAN;
+            continue;
+        }
+        gather_rows(f, a, first, count, d);
+        if (b != NULL) {
+            gather_rows(f, b, first, count, d + size);
+            for (size_t i = 0; i < size; i++) d[i] -= d[size + i];
+        }
+        cblas_strmm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, (blasint)count, n, 1.0F, f->l, n,
+                    d, n);
+        for (size_t i = 0; i < size; i++) sum += (double)d[i] * (double)d[i];
+        free(d);
     }
-    free(d);
     return sum;
 }
 
 bool gptq_solve(const gptq_factor *f, size_t rows, float *m)
 {
-    enum { ROWS = 256 };
-    const size_t n = f->n;
-    float *x = malloc(ROWS * n * sizeof *x);
-    if (x == NULL) return false;
-    for (size_t first = 0; first < rows; first += ROWS) {
-        const size_t count = rows - first < ROWS ? rows - first : ROWS;
-        for (size_t i = 0; i < count; i++)
-            for (size_t k = 0; k < n; k++) x[i * n + k] = m[(first + i) * n + f->column[k]];
-        const blasint r = (blasint)count, c = (blasint)n;
-        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, r, c, 1.0F, f->l, c, x, c);
-        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, r, c, 1.0F, f->l, c, x, c);
-        for (size_t i = 0; i < count; i++)
-            for (size_t k = 0; k < n; k++) m[(first + i) * n + f->column[k]] = x[i * n + k];
+    const blasint n = (blasint)f->n;
+    int failed = 0;
+    dense_single_thread();
+#pragma omp parallel for schedule(dynamic) reduction(+ : failed)
+    for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++) {
+        const size_t first = some * ROWS, count = rows - first < ROWS ? rows - first : ROWS;
+        float *x = malloc(count * f->n * sizeof *x);
+        if (x == NULL) {
+            failed++;
+            continue;
+        }
+        gather_rows(f, m, first, count, x);
+        const blasint r = (blasint)count;
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, r, n, 1.0F, f->l, n, x, n);
+        cblas_strsm(CblasRowMajor, CblasRight, CblasLower, CblasNoTrans, CblasNonUnit, r, n, 1.0F, f->l, n, x, n);
+        scatter_rows(f, x, first, count, m);
+        free(x);
     }
-    free(x);
-    return true;
+    return failed == 0;
 }
 
 /* ---- rounding --------------------------------------------------------------------------------------------------- */
@@ -215,19 +230,30 @@ static void round_row(const rounding *r, size_t row, size_t first, size_t end)
     }
 }
 
+/* The columns [first, end) of the rows [from, from + count). */
+static void round_block(const rounding *r, size_t from, size_t count, size_t first, size_t end)
+{
+    const size_t columns = r->m->columns, after = columns - end;
+    float *correction = r->correction + from * BLOCK;
+    if (after == 0)
+        memset(correction, 0, count * BLOCK * sizeof *correction);
+    else
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)count, (blasint)(end - first), (blasint)after,
+                    1.0F, r->v + from * columns + end, (blasint)columns, r->l + end * columns + first, (blasint)columns,
+                    0.0F, correction, BLOCK);
+    for (size_t row = from; row < from + count; row++) round_row(r, row, first, end);
+}
+
+/* Rows are for themselves, but that all of a block's read the same columns of L. */
 static void round_all(const rounding *r)
 {
-    const size_t columns = r->m->columns, rows = r->m->rows;
-    for (size_t end = columns; end > 0;) {
-        const size_t first = end > BLOCK ? end - BLOCK : 0, after = columns - end;
-        if (after == 0)
-            memset(r->correction, 0, rows * BLOCK * sizeof *r->correction);
-        else
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)(end - first),
-                        (blasint)after, 1.0F, r->v + end, (blasint)columns, r->l + end * columns + first,
-                        (blasint)columns, 0.0F, r->correction, BLOCK);
-#pragma omp parallel for schedule(static)
-        for (size_t row = 0; row < rows; row++) round_row(r, row, first, end);
+    const size_t rows = r->m->rows;
+    dense_single_thread();
+    for (size_t end = r->m->columns; end > 0;) {
+        const size_t first = end > BLOCK ? end - BLOCK : 0;
+#pragma omp parallel for schedule(dynamic)
+        for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++)
+            round_block(r, some * ROWS, rows - some * ROWS < ROWS ? rows - some * ROWS : ROWS, first, end);
         end = first;
     }
 }

@@ -1,13 +1,13 @@
 /* quantize_tensor.c - see quantize_tensor.h. */
 #include "optimizer/quantize/quantize_tensor.h"
 
-#include <cblas.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "optimizer/error.h"
+#include "optimizer/quantize/dense.h"
 #include "optimizer/quantize/scales.h"
 
 ciuic_status quantize_read(const quantize_task *task, size_t *rows, size_t *columns, float **values)
@@ -59,8 +59,7 @@ static ciuic_status retarget(const quantize_task *task, size_t rows, size_t colu
     float *m = calloc(rows * columns + 1, sizeof *m);
     if (m == NULL) return ciuic_fail_memory(task->tensor, rows * columns * sizeof *m);
     if (task->behind != NULL) memcpy(m, task->behind, rows * columns * sizeof *m);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)columns, (blasint)columns, make_up,
-                w, (blasint)columns, task->drift, (blasint)columns, make_up, m, (blasint)columns);
+    dense_product(rows, columns, columns, make_up, w, columns, task->drift, columns, make_up, m, columns);
     const bool solved = gptq_solve(task->factor, rows, m);
     for (size_t i = 0; i < rows * columns && solved; i++) w[i] += m[i];
     free(m);

@@ -9,8 +9,9 @@
 #include "optimizer/checkpoint/float_formats.h"
 #include "optimizer/error.h"
 #include "optimizer/quantize/codes.h"
+#include "optimizer/quantize/dense.h"
 
-enum { BLOCK = 128 }; /* columns whose slopes are computed at once: whole groups */
+enum { BLOCK = 128, ROWS = 64 }; /* columns whose slopes are computed at once: whole groups; rows that a thread takes */
 
 /* A row's columns of one block. */
 typedef struct block {
@@ -139,13 +140,19 @@ ciuic_status refine_codes(const gptq_factor *f, const refine_state *s, int passe
     const size_t rows = s->m->rows, columns = s->m->columns;
     float *slope = malloc(rows * BLOCK * sizeof *slope);
     if (slope == NULL) return ciuic_fail_memory("refining a matrix", rows * BLOCK * sizeof *slope);
+    dense_single_thread();
     for (int pass = 0; pass < passes; pass++)
         for (size_t first = 0; first < columns; first += BLOCK) {
             const size_t width = columns - first < BLOCK ? columns - first : BLOCK;
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)width, (blasint)columns,
-                        1.0F, s->error, (blasint)columns, f->h + first, (blasint)columns, 0.0F, slope, BLOCK);
-#pragma omp parallel for schedule(static)
-            for (size_t row = 0; row < rows; row++) refine_row(f, s, row, first, width, slope + row * BLOCK);
+#pragma omp parallel for schedule(dynamic)
+            for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++) {
+                const size_t from = some * ROWS, count = rows - from < ROWS ? rows - from : ROWS;
+                cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)count, (blasint)width, (blasint)columns,
+                            1.0F, s->error + from * columns, (blasint)columns, f->h + first, (blasint)columns, 0.0F,
+                            slope + from * BLOCK, BLOCK);
+                for (size_t row = from; row < from + count; row++)
+                    refine_row(f, s, row, first, width, slope + row * BLOCK);
+            }
         }
     free(slope);
     return CIUIC_OK;

@@ -1,10 +1,10 @@
 /* second_moments.c - see second_moments.h. */
 #include "optimizer/quantize/second_moments.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 
 #include "optimizer/error.h"
+#include "optimizer/quantize/dense.h"
 
 ciuic_status second_moments_create(second_moments *m, size_t n)
 {
@@ -22,9 +22,8 @@ void second_moments_free(second_moments *m)
 
 void second_moments_add(second_moments *m, size_t rows, const float *x, size_t ldx)
 {
-    const blasint n = (blasint)m->n;
     if (rows == 0) return;
-    cblas_ssyrk(CblasRowMajor, CblasLower, CblasTrans, n, (blasint)rows, 1.0F, x, (blasint)ldx, 1.0F, m->h, n);
+    dense_add_gram(m->h, m->n, rows, x, ldx);
     m->tokens += rows;
 }
 

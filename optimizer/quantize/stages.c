@@ -1,10 +1,10 @@
 /* stages.c - see stages.h. */
 #include "optimizer/quantize/stages.h"
 
-#include <cblas.h>
 #include <stdlib.h>
 
 #include "optimizer/error.h"
+#include "optimizer/quantize/dense.h"
 
 /* ---- stages ----------------------------------------------------------------------------------------------------- */
 
@@ -185,8 +185,7 @@ static ciuic_status add_product(size_t rows, size_t width, size_t columns, const
     if (difference == NULL) return ciuic_fail_memory("the drift of a matrix's inputs", rows * width * sizeof *a);
     for (size_t i = 0; i < rows; i++)
         for (size_t k = 0; k < width; k++) difference[i * width + k] = a[i * stride + k] - b[i * stride + k];
-    cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (blasint)width, (blasint)columns, (blasint)rows, 1.0F,
-                difference, (blasint)width, x, (blasint)ldx, 1.0F, to, (blasint)columns);
+    dense_add_transposed(width, columns, rows, difference, width, x, ldx, to, columns);
     free(difference);
     return CIUIC_OK;
 }
