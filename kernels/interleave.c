@@ -1,5 +1,5 @@
-/* interleave.c - the rows of matrices in groups side by side, four bytes of each: a dot-product instruction then takes a
- * vector of them, one lane a row, against four bytes of x, and sums nothing across lanes. And back again. */
+/* interleave.c - the rows of matrices in groups side by side, four bytes of each: a dot-product instruction then takes
+ * a vector of them, one lane a row, against four bytes of x, and sums nothing across lanes. And back again. */
 #include "kernels/kernels.h"
 
 #include <string.h>

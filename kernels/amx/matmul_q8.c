@@ -1,8 +1,8 @@
 /* matmul_q8.c - the products of interleaved INT8, INT4 and INT3 weights with many rows of int8 activations.
  *
  * A panel interleaved by 16 holds four columns of 16 rows in each 64 bytes: 16 such runs are the right side of a tile
- * product as it wants to be. Codes are unpacked into that form first. x is the left side; a block of its rows by a span of
- * columns, as large as half of the L2 cache, is copied into whole tiles, which all panels then pass.
+ * product as it wants to be. Codes are unpacked into that form first. x is the left side; a block of its rows by a span
+ * of columns, as large as half of the L2 cache, is copied into whole tiles, which all panels then pass.
  *
  * Where a scale belongs to a whole row, SUB_STEPS of the weights stay in the L1 cache while the block of x passes, the sums
  * of a product wait in memory for the steps that follow, and vectors have little to do.

@@ -9,6 +9,9 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_F16] = matmul_f16_avx2;
     table->matmul[KERNEL_BF16] = matmul_bf16_avx2;
     table->matmul[KERNEL_F8] = matmul_f8_avx2;
+    table->matmul[KERNEL_INT8] = matmul_dequantized_avx2;
+    table->matmul[KERNEL_INT4] = matmul_dequantized_avx2;
+    table->matmul[KERNEL_INT3] = matmul_dequantized_avx2;
     table->matmul[KERNEL_AFFINE8] = matmul_affine8_avx2;
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx2;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx2;

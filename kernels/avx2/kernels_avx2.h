@@ -13,6 +13,7 @@
 
 kernel_matmul_fn matmul_f32_avx2, matmul_f16_avx2, matmul_bf16_avx2, matmul_affine8_avx2, matmul_affine4_avx2;
 kernel_matmul_fn matmul_f8_avx2;
+kernel_matmul_fn matmul_dequantized_avx2; /* INT8, INT4 and INT3 */
 kernel_matmul_q8_fn matmul_int8_avx2, matmul_int4_avx2, matmul_int3_avx2;
 /* These need CPU_AVX_VNNI too. */
 kernel_matmul_q8_fn matmul_int8_avx_vnni, matmul_int4_avx_vnni, matmul_int3_avx_vnni;

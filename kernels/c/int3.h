@@ -1,5 +1,5 @@
-/* int3.h - 32 values of three bits out of their 12 bytes, eight at a time: a vector of int16 in the instructions that every
- * machine has. */
+/* int3.h - 32 values of three bits out of their 12 bytes, eight at a time: a vector of int16 in the instructions that
+ * every machine has. */
 #ifndef CIUIC_KERNELS_C_INT3_H
 #define CIUIC_KERNELS_C_INT3_H
 

@@ -7,13 +7,13 @@
  * Few rows of x (decode), here, pass over the panels as they lie, at the speed of memory: Q8_STREAMS runs of panels side by
  * side, each read in order from its beginning to its end. Many rows: matmul_q8_many.h.
  *
- * The instructions want one side unsigned. For few rows it is the weights': a code is, an int8 becomes so by flipping its top
- * bit (where Q8_INT8_OFFSET says 128). That adds 4, 8 or 128 to every weight, hence as many times the group's sum of x to the
- * product; the integer sums begin with minus that, and so stay exact.
+ * The instructions want one side unsigned. For few rows it is the weights': a code is, an int8 becomes so by flipping
+ * its top bit (where Q8_INT8_OFFSET says 128). That adds 4, 8 or 128 to every weight, hence as many times the group's
+ * sum of x to the product; the integer sums begin with minus that, and so stay exact.
  *
- * Included after vector.h, with Q8_TARGET (what functions may use beyond the rung's flags), Q8_INT8_OFFSET, q8_int8(stored)
- * (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x), q8_dot_int4(acc, codes, x), for INT3's codes, too, and what
- * matmul_q8_many.h asks for defined. */
+ * Included after vector.h, with Q8_TARGET (what functions may use beyond the rung's flags), Q8_INT8_OFFSET,
+ * q8_int8(stored) (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x), q8_dot_int4(acc, codes, x), for INT3's
+ * codes, too, and what matmul_q8_many.h asks for defined. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 
@@ -63,8 +63,8 @@ static Q8_INLINE vi q8_dot(kernel_format format, vi sum, vi w, vi x)
     return format == KERNEL_INT8 ? q8_dot_int8(sum, w, x) : q8_dot_int4(sum, w, x);
 }
 
-/* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, two units of them at a time, of INT4
- * those that share bytes. */
+/* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, two units of them at a time, of
+ * INT4 those that share bytes. */
 static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V, const uint8_t *const *w,
                                  const int8_t *x, size_t stride, vi sum[][Q8_STREAMS])
 {

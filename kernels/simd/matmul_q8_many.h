@@ -14,10 +14,10 @@
  * times the group's sum of w. Weights then are used as they lie. Where it is 0, the weights' side may be unsigned, as for few
  * rows, and the sums begin with what x and Q8_INT8_OFFSET say.
  *
- * Included after vector.h with what matmul_q8.h asks for, and Q8_FLIPS_X, Q8_INT4_SIGNED (1: q8_dot_int4 takes a code minus
- * 8, of INT3 minus 4; needed by Q8_FLIPS_X), with Q8_FLIPS_X q8_dot_flipped(acc, w, x) (signed w, unsigned x) and, where
- * sums of int16 pairs are worth it, Q8_INT4_IN_16_BITS, q8_add_pairs(pairs, codes, x) and q8_sum_pairs(acc, pairs) defined:
- * 16 products of a code, 15 at most, and an int8 are less than 2^15. */
+ * Included after vector.h with what matmul_q8.h asks for, and Q8_FLIPS_X, Q8_INT4_SIGNED (1: q8_dot_int4 takes a code
+ * minus 8, of INT3 minus 4; needed by Q8_FLIPS_X), with Q8_FLIPS_X q8_dot_flipped(acc, w, x) (signed w, unsigned x)
+ * and, where sums of int16 pairs are worth it, Q8_INT4_IN_16_BITS, q8_add_pairs(pairs, codes, x) and q8_sum_pairs(acc,
+ * pairs) defined: 16 products of a code, 15 at most, and an int8 are less than 2^15. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_MANY_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_MANY_H
 

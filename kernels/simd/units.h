@@ -1,7 +1,7 @@
-/* units.h - four columns of each row of an interleaved panel, one row a lane, as bytes. Included after the rung's vector.h.
+/* units.h - four columns of each row of an interleaved panel, one row a lane, as bytes. Included after vector.h.
  *
- * INT4's and INT3's bytes are shared by units: what does not depend on the unit is done once where several are taken from a
- * block. */
+ * INT4's and INT3's bytes are shared by units: what does not depend on the unit is done once where several are taken
+ * from a block. */
 #ifndef CIUIC_KERNELS_SIMD_UNITS_H
 #define CIUIC_KERNELS_SIMD_UNITS_H
 

@@ -385,8 +385,8 @@ static void check_deinterleaved(check *c, const kernel_matrix *w, const kernel_m
         check_fail(c, "minimums differ after the way back");
 }
 
-/* Bytes 0..3 of each row of a panel, then 4..7, scales group by group; zeros where the last panel has no row. Back again,
- * nothing has changed. */
+/* Bytes 0..3 of each row of a panel, then 4..7, scales group by group; zeros where the last panel has no row. Back
+ * again, nothing has changed. */
 static void check_interleave(check *c)
 {
     static const size_t shapes[][2] = {{0, 32}, {5, 0}, {1, 1}, {3, 40}, {4, 64}, {17, 33}, {31, 100}, {33, 320}};

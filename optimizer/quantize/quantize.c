@@ -143,8 +143,8 @@ static void store_int3_group(unsigned char *codes, const float *x, size_t n, flo
     }
 }
 
-/* A group's scale: what its value of largest magnitude is divided by. An int8's sign is its own; with codes the extreme gets
- * the end of the range that reaches one further. */
+/* The scale of a group by its value of largest magnitude. Of codes that gets the end of the range that reaches one
+ * further. */
 static float group_scale(kernel_format format, float largest)
 {
     return format == KERNEL_INT8 ? fabsf(largest) / 127 : format == KERNEL_INT4 ? largest / -8 : largest / -4;

@@ -284,8 +284,8 @@ static void codes_worked_out_by_hand(void)
     CHECK(decode(&w, 0, 0) == -1 && decode(&w, 0, 32) == 2, "the extreme is not hit exactly");
 }
 
-/* An extreme that BF16 can hold has 8 significant bits, so an eighth or a quarter of it is exact in binary16 down to its
- * subnormals, and codes reproduce it exactly, whichever sign it has. */
+/* An extreme that BF16 can hold has 8 significant bits, so an eighth or a quarter of it is exact in binary16 down to
+ * its subnormals, and codes reproduce it exactly, whichever sign it has. */
 static void hit_every_bf16_extreme(kernel_format format)
 {
     storage s;
