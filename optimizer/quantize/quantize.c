@@ -2,8 +2,10 @@
 #include "optimizer/quantize/quantize.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "kernels/codes.h"
 #include "optimizer/checkpoint/float_formats.h"
 #include "optimizer/error.h"
 
@@ -48,7 +50,7 @@ static unsigned affine_code(float value, float scale, float minimum, int levels)
 typedef struct destination {
     const kernel_matrix *w;
     unsigned char *values; /* of this row */
-    uint16_t *scales;      /* of this row; INT8, INT4 and INT3 */
+    uint16_t *scales;      /* of this row; formats in groups */
     size_t row;
 } destination;
 
@@ -115,31 +117,17 @@ static void store_int8_group(unsigned char *codes, const float *x, size_t n, flo
     }
 }
 
-static void store_int4_group(unsigned char *codes, const float *x, size_t n, float scale)
+/* Padding gets the code that stands for 0. The bytes are zeros before. */
+static void store_code_group(kernel_format format, unsigned char *codes, const float *x, size_t n, float scale)
 {
-    enum { HALF = KERNEL_GROUP / 2, ZERO = 8 };
-    for (size_t block = 0; block < n; block += KERNEL_GROUP) memset(codes + block / 2, ZERO | ZERO << 4, HALF);
-    for (size_t k = 0; k < n; k++) {
-        const int code = scale == 0 ? ZERO : clamp(nearbyintf(x[k] / scale) + ZERO, 0, 15);
-        const unsigned shift = k % KERNEL_GROUP < HALF ? 0 : 4;
-        unsigned char *byte = &codes[k / KERNEL_GROUP * HALF + k % HALF];
-        *byte = (unsigned char)((*byte & (0xf0u >> shift)) | (unsigned)code << shift);
-    }
-}
-
-static void store_int3_group(unsigned char *codes, const float *x, size_t n, float scale)
-{
-    enum { LOW = 8, HIGH = 4, BYTES = LOW + HIGH, ZERO = 4 };
-    for (size_t block = 0; block < n; block += KERNEL_GROUP) {
-        memset(codes + block / KERNEL_GROUP * BYTES, 0, LOW); /* all codes ZERO */
-        memset(codes + block / KERNEL_GROUP * BYTES + LOW, 0xff, HIGH);
-    }
-    for (size_t k = 0; k < n; k++) {
-        const unsigned code = scale == 0 ? ZERO : (unsigned)clamp(nearbyintf(x[k] / scale) + ZERO, 0, 7);
-        unsigned char *bytes = codes + k / KERNEL_GROUP * BYTES, *high = &bytes[LOW + k % HIGH];
-        const size_t eighth = k % KERNEL_GROUP / LOW, bit = k % LOW / HIGH * 4 + eighth;
-        bytes[k % LOW] |= (unsigned char)((code & 3) << 2 * eighth);
-        *high = (unsigned char)((*high & ~(1u << bit)) | (code >> 2) << bit);
+    const int low = code_low_bits(format), high = code_high_bits(format);
+    const int zero = code_zero(format, false), most = 2 * zero - 1;
+    for (size_t k = 0; k < n || k % KERNEL_GROUP > 0; k++) {
+        const int code = scale == 0 || k >= n ? zero : clamp(nearbyintf(x[k] / scale) + (float)zero, 0, most);
+        const int u = k % KERNEL_GROUP / 4, at = code_high_at(format, u);
+        unsigned char *bytes = codes + k / KERNEL_GROUP * code_block_bytes(format) + k % 4;
+        bytes[u % low * 4] |= (unsigned char)((code & ((1 << low) - 1)) << u / low * low);
+        if (high > 0) bytes[(low + at / 8) * 4] |= (unsigned char)(code >> low << at % 8);
     }
 }
 
@@ -147,33 +135,32 @@ static void store_int3_group(unsigned char *codes, const float *x, size_t n, flo
  * further. */
 static float group_scale(kernel_format format, float largest)
 {
-    return format == KERNEL_INT8 ? fabsf(largest) / 127 : format == KERNEL_INT4 ? largest / -8 : largest / -4;
+    return format == KERNEL_INT8 ? fabsf(largest) / 127 : largest / (float)-code_zero(format, false);
 }
 
 static ciuic_status store_groups(const destination *d, const float *x)
 {
     const kernel_format format = d->w->format;
     const size_t columns = d->w->columns;
-    memset(d->values, 0, kernel_row_bytes(format, columns)); /* INT8's padding; codes fill their own */
+    memset(d->values, 0, kernel_row_bytes(format, columns));
     const size_t group = d->w->group > 0 ? d->w->group : columns;
     for (size_t first = 0; first < columns; first += group) {
         const size_t n = columns - first < group ? columns - first : group;
         const size_t at = extreme(x, first, n);
         const uint16_t stored = float_to_f16(group_scale(format, x[at]));
         const float scale = float_from_f16(stored);
-        if (!isfinite(scale))
-            return refuse(d, at, x[at],
-                          format == KERNEL_INT8   ? "a magnitude below 127 * 65520"
-                          : format == KERNEL_INT4 ? "a magnitude below 8 * 65520"
-                                                  : "a magnitude below 4 * 65520");
+        if (!isfinite(scale)) {
+            char expected[48];
+            snprintf(expected, sizeof expected, "a magnitude below %d * 65520",
+                     format == KERNEL_INT8 ? 127 : code_zero(format, false));
+            return refuse(d, at, x[at], expected);
+        }
         d->scales[first / group] = scale == 0 ? 0 : stored; /* no negative zero */
         unsigned char *codes = d->values + kernel_row_bytes(format, first);
         if (format == KERNEL_INT8)
             store_int8_group(codes, x + first, n, scale);
-        else if (format == KERNEL_INT4)
-            store_int4_group(codes, x + first, n, scale);
         else
-            store_int3_group(codes, x + first, n, scale);
+            store_code_group(format, codes, x + first, n, scale);
     }
     return CIUIC_OK;
 }
@@ -195,6 +182,8 @@ static ciuic_status store_row(const destination *d, const float *x)
     case KERNEL_INT8:
     case KERNEL_INT4:
     case KERNEL_INT3:
+    case KERNEL_INT5:
+    case KERNEL_INT6:
         return store_groups(d, x);
     case KERNEL_F8: /* made by those who train in it, and only read here */
     case KERNEL_FORMATS:

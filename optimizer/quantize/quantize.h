@@ -21,7 +21,7 @@ void affine_parameters(affine_range range, int bits, float *scale, float *minimu
  * passes again as writable. F32, F16 and BF16 round to nearest even; AFFINE* use w->scale and w->minimum; INT8: scale =
  * max|w| / 127 of the group in FP16, q rounded with that FP16 scale; INT4: scale = -(the value of largest magnitude) /
  * 8 in FP16, q = clamp(round(w / scale) + 8, 0, 15), so that the extreme value is hit exactly and 16 levels are used;
- * INT3 likewise with 4 for 8, and 7 for 15. A NaN, an infinity, or a value too large for FP16 fails and names row and
+ * INT3, INT5 and INT6 likewise with 4, 16 and 32 for 8, and 7, 31 and 63 for 15. A NaN, an infinity, or a value too large for FP16 fails and names row and
  * column. */
 ciuic_status quantize_rows(const kernel_matrix *w, void *values, uint16_t *scales, size_t first, size_t count,
                            const float *rows);
