@@ -367,6 +367,7 @@ static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, si
     }
 }
 
+/* A rung's kernel of a format. */
 #define Q8_KERNEL(name, format)                                                                                        \
     Q8_TARGET void name(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)                    \
     {                                                                                                                  \
