@@ -1,5 +1,5 @@
 /* table.c - the table of kernels, filled by a ladder that only climbs, and the arithmetic of weight formats. */
-#include "kernels/kernels.h"
+#include "kernels/codes.h"
 
 #include <string.h>
 
@@ -34,9 +34,9 @@ void kernel_table_fill(kernel_table *table, kernel_isa isa)
     kernel_table_fill_for(table, isa, cpu_flags());
 }
 
-static size_t padded(size_t columns)
+static size_t blocks(size_t columns)
 {
-    return (columns / KERNEL_GROUP + (columns % KERNEL_GROUP != 0)) * KERNEL_GROUP;
+    return columns / KERNEL_GROUP + (columns % KERNEL_GROUP != 0);
 }
 
 size_t kernel_row_bytes(kernel_format format, size_t columns)
@@ -48,11 +48,11 @@ size_t kernel_row_bytes(kernel_format format, size_t columns)
     case KERNEL_BF16:
         return columns * sizeof(uint16_t);
     case KERNEL_INT8:
-        return padded(columns);
     case KERNEL_INT4:
-        return padded(columns) / 2;
     case KERNEL_INT3:
-        return padded(columns) / 8 * 3;
+    case KERNEL_INT5:
+    case KERNEL_INT6:
+        return blocks(columns) * code_block_bytes(format);
     case KERNEL_F8:
     case KERNEL_AFFINE8:
         return columns;
@@ -66,7 +66,7 @@ size_t kernel_row_bytes(kernel_format format, size_t columns)
 
 bool kernel_is_grouped(kernel_format format)
 {
-    return format == KERNEL_INT8 || format == KERNEL_INT4 || format == KERNEL_INT3;
+    return format >= KERNEL_INT8 && format <= KERNEL_INT6;
 }
 
 bool kernel_group_supported(size_t columns, size_t group)
@@ -110,8 +110,8 @@ kernel_matrix kernel_matrix_rows(const kernel_matrix *w, size_t first, size_t co
 
 const char *kernel_format_name(kernel_format format)
 {
-    static const char *const names[KERNEL_FORMATS] = {"f32",  "f16",  "bf16",    "f8",     "int8",
-                                                      "int4", "int3", "affine8", "affine4"};
+    static const char *const names[KERNEL_FORMATS] = {"f32",  "f16",  "bf16", "f8",      "int8",   "int4",
+                                                      "int3", "int5", "int6", "affine8", "affine4"};
     return (unsigned)format < KERNEL_FORMATS ? names[format] : "unknown";
 }
 

@@ -15,5 +15,7 @@ void AMX(kernel_table_init)(kernel_table *table, uint32_t cpu)
         table->matmul_q8[KERNEL_INT8] = AMX(matmul_int8);
         table->matmul_q8[KERNEL_INT4] = AMX(matmul_int4);
         table->matmul_q8[KERNEL_INT3] = AMX(matmul_int3);
+        table->matmul_q8[KERNEL_INT5] = AMX(matmul_int5);
+        table->matmul_q8[KERNEL_INT6] = AMX(matmul_int6);
     }
 }

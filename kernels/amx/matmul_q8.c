@@ -1,4 +1,4 @@
-/* matmul_q8.c - the products of interleaved INT8, INT4 and INT3 weights with many rows of int8 activations.
+/* matmul_q8.c - the products of interleaved weights in groups with many rows of int8 activations.
  *
  * A panel interleaved by 16 holds four columns of 16 rows in each 64 bytes: 16 such runs are the right side of a tile
  * product as it wants to be. Codes are unpacked into that form first. x is the left side; a block of its rows by a span
@@ -98,7 +98,7 @@ static const uint8_t *panel_tiles(kernel_format format, const kernel_matrix *w, 
         if (bytes == whole) return values;
         memcpy(copy, values, bytes);
     } else {
-        const vi zero = _mm512_set1_epi8((char)zero_code(format, w->minimums));
+        const vi zero = _mm512_set1_epi8((char)code_zero(format, w->minimums));
         for (size_t at = 0; at < bytes; at += KERNEL_GROUP * TILE_ROWS, values += panel_block_bytes(format))
             unpack(format, values, zero, copy + at);
     }
@@ -439,26 +439,16 @@ static bool pays(const kernel_matrix *w, size_t m)
     return m >= (w->group ? AMX_LEAST_ROWS_GROUPS : AMX_LEAST_ROWS) && w->interleave == TILE_ROWS && w->columns > 0;
 }
 
-void AMX(matmul_int8)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    if (pays(w, m))
-        matmul_tiles(KERNEL_INT8, w, m, x, y, ldy);
-    else
-        FEW_INT8(w, m, x, y, ldy);
-}
-
-void AMX(matmul_int4)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    if (pays(w, m))
-        matmul_tiles(KERNEL_INT4, w, m, x, y, ldy);
-    else
-        FEW_INT4(w, m, x, y, ldy);
-}
-
-void AMX(matmul_int3)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    if (pays(w, m))
-        matmul_tiles(KERNEL_INT3, w, m, x, y, ldy);
-    else
-        FEW_INT3(w, m, x, y, ldy);
-}
+#define TILES_KERNEL(name, format)                                                                                     \
+    void AMX(name)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)                         \
+    {                                                                                                                  \
+        if (pays(w, m))                                                                                                \
+            matmul_tiles(format, w, m, x, y, ldy);                                                                     \
+        else                                                                                                           \
+            FEW(name)(w, m, x, y, ldy);                                                                                \
+    }
+TILES_KERNEL(matmul_int8, KERNEL_INT8)
+TILES_KERNEL(matmul_int4, KERNEL_INT4)
+TILES_KERNEL(matmul_int3, KERNEL_INT3)
+TILES_KERNEL(matmul_int5, KERNEL_INT5)
+TILES_KERNEL(matmul_int6, KERNEL_INT6)

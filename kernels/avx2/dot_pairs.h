@@ -9,8 +9,8 @@
 #define Q8_INT8_OFFSET 0
 #define q8_int8(stored) (stored)
 #define Q8_FLIPS_X 0
-#define Q8_INT4_SIGNED 0
-#define Q8_INT4_IN_16_BITS
+#define Q8_CODES_SIGNED 0
+#define Q8_CODES_IN_16_BITS
 
 static ALWAYS_INLINE vi q8_dot_int8(vi acc, vi w, vi x)
 {
@@ -18,7 +18,7 @@ static ALWAYS_INLINE vi q8_dot_int8(vi acc, vi w, vi x)
     return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
 }
 
-static ALWAYS_INLINE vi q8_dot_int4(vi acc, vi codes, vi x)
+static ALWAYS_INLINE vi q8_dot_codes(vi acc, vi codes, vi x)
 {
     return _mm256_add_epi32(acc, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, x), _mm256_set1_epi16(1)));
 }

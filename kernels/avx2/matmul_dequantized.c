@@ -1,4 +1,4 @@
-/* matmul_dequantized.c - the product of INT8, INT4 and INT3 weights with x in FP32. */
+/* matmul_dequantized.c - the product of weights in groups with x in FP32. */
 #include "kernels/avx2/vector.h"
 
 #include "kernels/avx2/kernels_avx2.h"

@@ -25,7 +25,7 @@ double peak_dot_avx2(size_t rounds)
 #pragma GCC unroll 12
         for (int i = 0; i < CHAINS; i++) {
             PIN(u);
-            acc[i] = q8_dot_int4(acc[i], u, s);
+            acc[i] = q8_dot_codes(acc[i], u, s);
             PIN(acc[i]);
         }
     }

@@ -5,7 +5,4 @@
 #include "kernels/avx512/kernels_avx512.h"
 #include "kernels/simd/matmul_q8_many.h"
 
-void matmul_int8_avx512(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
-}
+Q8_KERNEL(matmul_int8_avx512, KERNEL_INT8)

@@ -1,6 +1,6 @@
 /* dequantize_row.c - weights of any format as floats: the definition of the formats in code. */
+#include "kernels/c/code_block.h"
 #include "kernels/c/convert.h"
-#include "kernels/c/int3.h"
 #include "kernels/c/kernels_c.h"
 
 static void f16_span(size_t count, const uint16_t *restrict in, float *restrict out)
@@ -26,17 +26,13 @@ static void f8_span(const kernel_matrix *w, size_t row, size_t first, size_t cou
 /* The whole numbers that KERNEL_GROUP columns stand for before scale and minimum. */
 static void block_numbers(kernel_format format, const uint8_t *bytes, int zero, int16_t *restrict numbers)
 {
-    enum { HALF = KERNEL_GROUP / 2 };
     if (format == KERNEL_INT8) {
         for (size_t i = 0; i < KERNEL_GROUP; i++) numbers[i] = (int8_t)bytes[i];
-    } else if (format == KERNEL_INT4) {
-        for (size_t i = 0; i < HALF; i++) {
-            numbers[i] = (int16_t)((bytes[i] & 15) - zero);
-            numbers[i + HALF] = (int16_t)((bytes[i] >> 4) - zero);
-        }
-    } else {
-        int3_block(bytes, zero, numbers);
+        return;
     }
+#define CODE_BLOCK(F) code_block(F, bytes, zero, numbers)
+    FOR_GROUPED_FORMAT(format, CODE_BLOCK)
+#undef CODE_BLOCK
 }
 
 /* Columns [first, first + count) of a row in groups, first a multiple of KERNEL_GROUP, interleaved or not. */
@@ -47,7 +43,7 @@ static void group_span(const kernel_matrix *w, size_t row, size_t first, size_t 
     const size_t row_bytes = kernel_row_bytes(w->format, w->columns), groups = kernel_row_scales(w);
     const size_t size = kernel_row_bytes(w->format, KERNEL_GROUP);
     const unsigned char *values = (const unsigned char *)w->values + panel * together * row_bytes + lane * UNIT;
-    const int zero = w->minimums ? 0 : w->format == KERNEL_INT4 ? 8 : 4;
+    const int zero = code_zero(w->format, w->minimums);
     for (size_t done = 0; done < count; done += KERNEL_GROUP) {
         const size_t group = w->group ? (first + done) / w->group : 0;
         const size_t scale_at = (panel * groups + group) * together + lane, at = (first + done) / KERNEL_GROUP * size;
@@ -97,6 +93,8 @@ void dequantize_span_c(const kernel_matrix *w, size_t row, size_t first, size_t 
     case KERNEL_INT8:
     case KERNEL_INT4:
     case KERNEL_INT3:
+    case KERNEL_INT5:
+    case KERNEL_INT6:
         group_span(w, row, first, count, out);
         break;
     case KERNEL_AFFINE8:

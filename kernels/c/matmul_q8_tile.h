@@ -5,6 +5,7 @@
 
 #include "kernels/c/convert.h"
 #include "kernels/c/kernels_c.h"
+#include "kernels/codes.h"
 
 enum {
     Q8_ROWS = 4,
@@ -56,7 +57,7 @@ static inline void widen_span(const kernel_matrix *w, size_t n, size_t rows, siz
 {
     const size_t row_blocks = kernel_groups(w->columns, KERNEL_GROUP), row_groups = kernel_row_scales(w);
     const size_t group = w->group ? first * KERNEL_GROUP / w->group : 0;
-    const int zero = w->minimums ? 0 : w->format == KERNEL_INT4 ? 8 : 4; /* INT8 has none */
+    const int zero = code_zero(w->format, w->minimums);
     for (size_t r = 0; r < rows; r++) {
         for (size_t b = 0; b < span->blocks; b++)
             widen(w->values, (n + r) * row_blocks + first + b, zero, span->q[r][b]);

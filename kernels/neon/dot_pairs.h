@@ -9,9 +9,9 @@
 #define Q8_INT8_OFFSET 0
 #define q8_int8(stored) (stored)
 #define Q8_FLIPS_X 0
-#define Q8_INT4_SIGNED 1
+#define Q8_CODES_SIGNED 1
 #define q8_dot_int8 dot_pairs
-#define q8_dot_int4 dot_pairs
+#define q8_dot_codes dot_pairs
 
 static ALWAYS_INLINE vi dot_pairs(vi acc, vi w, vi x)
 {

@@ -5,7 +5,4 @@
 #include "kernels/neon/kernels_neon.h"
 #include "kernels/simd/matmul_q8_many.h"
 
-void matmul_int8_neon(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
-}
+Q8_KERNEL(matmul_int8_neon, KERNEL_INT8)

@@ -5,17 +5,8 @@
 #include "kernels/neon/kernels_neon.h"
 #include "kernels/simd/matmul_q8_many.h"
 
-void matmul_int8_dotprod(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    matmul_q8(KERNEL_INT8, w, m, x, y, ldy);
-}
-
-void matmul_int4_dotprod(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
-}
-
-void matmul_int3_dotprod(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    matmul_q8(KERNEL_INT3, w, m, x, y, ldy);
-}
+Q8_KERNEL(matmul_int8_dotprod, KERNEL_INT8)
+Q8_KERNEL(matmul_int4_dotprod, KERNEL_INT4)
+Q8_KERNEL(matmul_int3_dotprod, KERNEL_INT3)
+Q8_KERNEL(matmul_int5_dotprod, KERNEL_INT5)
+Q8_KERNEL(matmul_int6_dotprod, KERNEL_INT6)

@@ -58,7 +58,7 @@ static void pair_rows(kernel_format format, const kernel_matrix *w, const kernel
                       size_t width, mm_span *span)
 {
     q8_block *block = &span->block;
-    q8_block_fill(w, x, first, span->rows, column, width, zero_code(format, w->minimums), block);
+    q8_block_fill(w, x, first, span->rows, column, width, code_zero(format, w->minimums), block);
     for (size_t i = 0; i < span->rows + span->rows % 2; i++) {
         const int8_t *from = block->values + i * block->stride;
         int8_t *to = span->x + i / 2 * MM_PAIR_STRIDE + i % 2 * MM_COLUMNS;
@@ -215,26 +215,16 @@ static ALWAYS_INLINE void matmul_mm(kernel_format format, const kernel_matrix *w
     }
 }
 
-void matmul_int8_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW_INT8)
-        matmul_mm(KERNEL_INT8, w, m, x, y, ldy);
-    else
-        matmul_int8_dotprod(w, m, x, y, ldy);
-}
-
-void matmul_int4_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW_INT8)
-        matmul_mm(KERNEL_INT4, w, m, x, y, ldy);
-    else
-        matmul_int4_dotprod(w, m, x, y, ldy);
-}
-
-void matmul_int3_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
-{
-    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW_INT8)
-        matmul_mm(KERNEL_INT3, w, m, x, y, ldy);
-    else
-        matmul_int3_dotprod(w, m, x, y, ldy);
-}
+#define MM_KERNEL(name, format)                                                                                        \
+    void name##_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)                       \
+    {                                                                                                                  \
+        if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW_INT8)                                               \
+            matmul_mm(format, w, m, x, y, ldy);                                                                        \
+        else                                                                                                           \
+            name##_dotprod(w, m, x, y, ldy);                                                                           \
+    }
+MM_KERNEL(matmul_int8, KERNEL_INT8)
+MM_KERNEL(matmul_int4, KERNEL_INT4)
+MM_KERNEL(matmul_int3, KERNEL_INT3)
+MM_KERNEL(matmul_int5, KERNEL_INT5)
+MM_KERNEL(matmul_int6, KERNEL_INT6)

@@ -40,6 +40,8 @@ static inline void span_to_float(const kernel_matrix *w, size_t row, size_t firs
     case KERNEL_INT8:
     case KERNEL_INT4:
     case KERNEL_INT3:
+    case KERNEL_INT5:
+    case KERNEL_INT6:
     case KERNEL_FORMATS:
         dequantize_span_c(w, row, first, count, out);
     }
@@ -97,7 +99,7 @@ static ALWAYS_INLINE void add_panels(kernel_format format, const kernel_matrix *
     const size_t panels = (rows + LANES - 1) / LANES, groups = kernel_row_scales(w);
     const size_t panel_bytes = kernel_row_bytes(format, w->columns) * LANES;
     const size_t step = w->group ? w->group : w->columns;
-    const int zero = zero_code(format, w->minimums);
+    const int zero = code_zero(format, w->minimums);
     const uint8_t *values = (const uint8_t *)w->values + first / LANES * panel_bytes;
     for (size_t g = 0; g < groups; g++) {
         vf factors[TRANSPOSED_PANELS], base = vf_zero();
@@ -122,14 +124,9 @@ static ALWAYS_INLINE void add_panels(kernel_format format, const kernel_matrix *
 static ALWAYS_INLINE void matvec_transposed(const kernel_matrix *w, const float *a, float *y)
 {
     if (w->interleave == LANES && kernel_is_grouped(w->format)) {
-        for (size_t r = 0; r < w->rows; r += TRANSPOSED_PANELS * LANES) {
-            if (w->format == KERNEL_INT8)
-                add_panels(KERNEL_INT8, w, r, a + r, y);
-            else if (w->format == KERNEL_INT4)
-                add_panels(KERNEL_INT4, w, r, a + r, y);
-            else
-                add_panels(KERNEL_INT3, w, r, a + r, y);
-        }
+#define ADD_PANELS(F) add_panels(F, w, r, a + r, y)
+        for (size_t r = 0; r < w->rows; r += TRANSPOSED_PANELS * LANES) FOR_GROUPED_FORMAT(w->format, ADD_PANELS)
+#undef ADD_PANELS
         return;
     }
     float rows[TRANSPOSED_ROWS][TRANSPOSED_SPAN] = {{0}}; /* lanes past the width are read, though not used */

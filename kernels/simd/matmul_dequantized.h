@@ -1,4 +1,4 @@
-/* matmul_dequantized.h - y = x w^T for INT8, INT4 and INT3 weights and x in FP32: weights become floats on the way.
+/* matmul_dequantized.h - y = x w^T for weights in groups and x in FP32: weights become floats on the way.
  *
  * A vector of an interleaved panel holds four columns of LANES rows: each column, converted and scaled, is a vector of
  * weights to be multiplied by one x, and nothing is summed across lanes. Few rows of x meet it right there; for many it
@@ -40,7 +40,7 @@ static ALWAYS_INLINE void group_terms(kernel_format format, const dequantized_pa
 {
     *scale = vf_load_f16(p->scales + group * LANES);
     *base = p->minimums ? vf_load_f16(p->minimums + group * LANES)
-                        : vf_mul(*scale, vf_set1((float)-zero_code(format, false)));
+                        : vf_mul(*scale, vf_set1((float)-code_zero(format, false)));
 }
 
 /* ---- few rows of x ---- */
@@ -162,12 +162,10 @@ static PANEL_INLINE void panel_pack(kernel_format format, const weight_rows *w, 
                             : rows - n < LANES ? rows - n
                                                : LANES,
                             k, width, panel + n);
-        else if (format == KERNEL_INT8)
-            dequantize_panel(KERNEL_INT8, matrix, number, k, blocks, panel + n);
-        else if (format == KERNEL_INT4)
-            dequantize_panel(KERNEL_INT4, matrix, number, k, blocks, panel + n);
         else
-            dequantize_panel(KERNEL_INT3, matrix, number, k, blocks, panel + n);
+#define DEQUANTIZE_PANEL(F) dequantize_panel(F, matrix, number, k, blocks, panel + n)
+            FOR_GROUPED_FORMAT(format, DEQUANTIZE_PANEL)
+#undef DEQUANTIZE_PANEL
     }
 }
 
@@ -188,12 +186,10 @@ static ALWAYS_INLINE void matmul_dequantized(const kernel_matrix *w, size_t m, c
         matmul_dequantized_c(w, m, x, ldx, y, ldy);
     else if (!few)
         dequantized_many(w, m, x, ldx, y, ldy);
-    else if (w->format == KERNEL_INT8)
-        dequantized_few(KERNEL_INT8, w, m, x, ldx, y, ldy);
-    else if (w->format == KERNEL_INT4)
-        dequantized_few(KERNEL_INT4, w, m, x, ldx, y, ldy);
     else
-        dequantized_few(KERNEL_INT3, w, m, x, ldx, y, ldy);
+#define DEQUANTIZED_FEW_ROWS(F) dequantized_few(F, w, m, x, ldx, y, ldy)
+        FOR_GROUPED_FORMAT(w->format, DEQUANTIZED_FEW_ROWS)
+#undef DEQUANTIZED_FEW_ROWS
 }
 
 #endif

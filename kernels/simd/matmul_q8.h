@@ -1,4 +1,4 @@
-/* matmul_q8.h - y = x w^T for interleaved INT8, INT4 and INT3 weights and int8 activations in the same groups.
+/* matmul_q8.h - y = x w^T for interleaved weights in groups, INT8 or codes, and int8 activations in the same groups.
  *
  * A vector holds four columns of LANES rows of w; a dot-product instruction multiplies it by four columns of one row of x,
  * repeated in every lane, and nothing is ever summed across lanes. An integer sum runs over a group; then it is multiplied
@@ -8,12 +8,16 @@
  * side, each read in order from its beginning to its end. Many rows: matmul_q8_many.h.
  *
  * The instructions want one side unsigned. For few rows it is the weights': a code is, an int8 becomes so by flipping
- * its top bit (where Q8_INT8_OFFSET says 128). That adds 4, 8 or 128 to every weight, hence as many times the group's
- * sum of x to the product; the integer sums begin with minus that, and so stay exact.
+ * its top bit (where Q8_INT8_OFFSET says 128). That adds 128, or the code that stands for 0, to every weight, hence as many
+ * times the group's sum of x to the product; the integer sums begin with minus that, and so stay exact.
+ *
+ * Without VNNI, two products of a code and an int8 make an int16, and Q8_CODES_IN_16_BITS says that more of these may be
+ * summed before they become int32. Of codes of b bits that is 2^(7 - b) units: 2^(8 - b) products of magnitudes below 2^b
+ * and 2^7 - 1, less than 2^15.
  *
  * Included after vector.h, with Q8_TARGET (what functions may use beyond the rung's flags), Q8_INT8_OFFSET,
- * q8_int8(stored) (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x), q8_dot_int4(acc, codes, x), for INT3's
- * codes, too, and what matmul_q8_many.h asks for defined. */
+ * q8_int8(stored) (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x), q8_dot_codes(acc, codes, x) and what
+ * matmul_q8_many.h asks for defined. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 
@@ -60,22 +64,45 @@ static Q8_INLINE q8_panel q8_panel_at(kernel_format format, const kernel_matrix 
 
 static Q8_INLINE vi q8_dot(kernel_format format, vi sum, vi w, vi x)
 {
-    return format == KERNEL_INT8 ? q8_dot_int8(sum, w, x) : q8_dot_int4(sum, w, x);
+    return format == KERNEL_INT8 ? q8_dot_int8(sum, w, x) : q8_dot_codes(sum, w, x);
 }
 
-/* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, two units of them at a time, of
- * INT4 those that share bytes. */
-static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V, const uint8_t *const *w,
-                                 const int8_t *x, size_t stride, vi sum[][Q8_STREAMS])
+#ifdef Q8_CODES_IN_16_BITS
+/* Units whose products may be summed in int16. */
+static Q8_INLINE int q8_units_in_16_bits(kernel_format format)
 {
-    const bool codes = format != KERNEL_INT8;
-#ifdef Q8_INT4_IN_16_BITS
-    vi pairs[Q8_FEW_ROWS][Q8_STREAMS];
+    const int units = 1 << (7 - code_bits(format));
+    return units < BLOCK_UNITS ? units : BLOCK_UNITS;
+}
+
+static Q8_INLINE void q8_pairs_begin(const int M, const int V, vi pairs[][Q8_STREAMS])
+{
 #pragma GCC unroll 16
-    for (int i = 0; i < M && codes; i++) {
+    for (int i = 0; i < M; i++) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) pairs[i][v] = vi_zero();
     }
+}
+
+static Q8_INLINE void q8_pairs_end(const int M, const int V, vi pairs[][Q8_STREAMS], vi sum[][Q8_STREAMS])
+{
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) sum[i][v] = q8_sum_pairs(sum[i][v], pairs[i][v]);
+    }
+}
+#endif
+
+/* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, two units of them at a time, those
+ * that share words where two do. */
+static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V, const uint8_t *const *w,
+                                 const int8_t *x, size_t stride, vi sum[][Q8_STREAMS])
+{
+    const bool codes = format != KERNEL_INT8, halves = code_low_bits(format) == 4;
+#ifdef Q8_CODES_IN_16_BITS
+    const int together = codes ? q8_units_in_16_bits(format) : BLOCK_UNITS;
+    vi pairs[Q8_FEW_ROWS][Q8_STREAMS];
 #define Q8_DOT(sum, pairs, w, x)                                                                                       \
     (codes ? (void)(pairs = q8_add_pairs(pairs, w, x)) : (void)(sum = q8_dot_int8(sum, w, x)))
 #else
@@ -83,8 +110,10 @@ static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V,
 #endif
 #pragma GCC unroll 4
     for (int q = 0; q < BLOCK_UNITS / 2; q++) {
-        const int first = format == KERNEL_INT4 ? q : 2 * q;
-        const int second = format == KERNEL_INT4 ? q + BLOCK_UNITS / 2 : 2 * q + 1;
+        const int first = halves ? q : 2 * q, second = halves ? q + BLOCK_UNITS / 2 : 2 * q + 1;
+#ifdef Q8_CODES_IN_16_BITS
+        if (codes && 2 * q % together == 0) q8_pairs_begin(M, V, pairs);
+#endif
         vi one[Q8_STREAMS], two[Q8_STREAMS];
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
@@ -104,14 +133,10 @@ static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V,
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++) Q8_DOT(sum[i][v], pairs[i][v], two[v], xs);
         }
-    }
-#ifdef Q8_INT4_IN_16_BITS
-#pragma GCC unroll 16
-    for (int i = 0; i < M && codes; i++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < V; v++) sum[i][v] = q8_sum_pairs(sum[i][v], pairs[i][v]);
-    }
+#ifdef Q8_CODES_IN_16_BITS
+        if (codes && 2 * (q + 1) % together == 0) q8_pairs_end(M, V, pairs, sum);
 #endif
+    }
 #undef Q8_DOT
 }
 
@@ -270,7 +295,7 @@ static Q8_INLINE void matmul_q8_few(kernel_format format, const bool minimums, c
 {
     /* Whole groups, which have at most 128 columns, and no more of a row-long one than int32 can sum. */
     const size_t room = Q8_BLOCK_GROUPS / m / 4 * 4 * KERNEL_GROUP, span = room < Q8_FEW_SPAN ? room : Q8_FEW_SPAN;
-    const int offset = format == KERNEL_INT8 ? Q8_INT8_OFFSET : zero_code(format, minimums);
+    const int offset = format == KERNEL_INT8 ? Q8_INT8_OFFSET : code_zero(format, minimums);
     q8_block block;
     for (size_t k = 0; k < w->columns; k += span) {
         const size_t width = w->columns - k < span ? w->columns - k : span;

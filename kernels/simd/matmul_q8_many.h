@@ -14,10 +14,10 @@
  * times the group's sum of w. Weights then are used as they lie. Where it is 0, the weights' side may be unsigned, as for few
  * rows, and the sums begin with what x and Q8_INT8_OFFSET say.
  *
- * Included after vector.h with what matmul_q8.h asks for, and Q8_FLIPS_X, Q8_INT4_SIGNED (1: q8_dot_int4 takes a code
- * minus 8, of INT3 minus 4; needed by Q8_FLIPS_X), with Q8_FLIPS_X q8_dot_flipped(acc, w, x) (signed w, unsigned x)
- * and, where sums of int16 pairs are worth it, Q8_INT4_IN_16_BITS, q8_add_pairs(pairs, codes, x) and q8_sum_pairs(acc,
- * pairs) defined: 16 products of a code, 15 at most, and an int8 are less than 2^15. */
+ * Included after vector.h with what matmul_q8.h asks for, and Q8_FLIPS_X, Q8_CODES_SIGNED (1: q8_dot_codes takes a code
+ * minus the one that stands for 0; needed by Q8_FLIPS_X), with Q8_FLIPS_X q8_dot_flipped(acc, w, x) (signed w, unsigned
+ * x) and, where sums of int16 pairs are worth it, Q8_CODES_IN_16_BITS, q8_add_pairs(pairs, codes, x) and
+ * q8_sum_pairs(acc, pairs) defined. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_MANY_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_MANY_H
 
@@ -70,34 +70,46 @@ static Q8_INLINE vi q8_weights(const q8_ready *w, int v, size_t at)
     return vi_load(p);
 }
 
+#ifdef Q8_CODES_IN_16_BITS
+/* sum[i][v] += the products of M rows of x with V panels over `units` units from number `unit` on, which x is at, in
+ * int16 first. */
+static Q8_INLINE void q8_many_units(const int M, const int V, const q8_ready *w, size_t unit, size_t units,
+                                    const int8_t *x, vi sum[][Q8_MANY_PANELS])
+{
+    vi pairs[Q8_TALL_ROWS][Q8_MANY_PANELS];
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) pairs[i][v] = vi_zero();
+    }
+    for (size_t q = 0; q < units; q++) {
+        vi weights[Q8_MANY_PANELS];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) weights[v] = q8_weights(w, v, unit + q);
+#pragma GCC unroll 16
+        for (int i = 0; i < M; i++) {
+            const vi xs = vi_set1_from(x + (size_t)i * Q8_X_STRIDE + 4 * q);
+#pragma GCC unroll 4
+            for (int v = 0; v < V; v++) pairs[i][v] = q8_add_pairs(pairs[i][v], weights[v], xs);
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < M; i++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < V; v++) sum[i][v] = q8_sum_pairs(sum[i][v], pairs[i][v]);
+    }
+}
+#endif
+
 /* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns from `block` on. */
 static Q8_INLINE void q8_many_columns(kernel_format format, const int M, const int V, const q8_ready *w, size_t block,
                                       const int8_t *x, vi sum[][Q8_MANY_PANELS])
 {
-#ifdef Q8_INT4_IN_16_BITS
+#ifdef Q8_CODES_IN_16_BITS
     if (format != KERNEL_INT8) {
-        vi pairs[Q8_TALL_ROWS][Q8_MANY_PANELS];
-#pragma GCC unroll 16
-        for (int i = 0; i < M; i++) {
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) pairs[i][v] = vi_zero();
-        }
-        for (size_t q = 0; q < KERNEL_GROUP / 4; q++) {
-            vi weights[Q8_MANY_PANELS];
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) weights[v] = q8_weights(w, v, block * (KERNEL_GROUP / 4) + q);
-#pragma GCC unroll 16
-            for (int i = 0; i < M; i++) {
-                const vi xs = vi_set1_from(x + (size_t)i * Q8_X_STRIDE + block * KERNEL_GROUP + 4 * q);
-#pragma GCC unroll 4
-                for (int v = 0; v < V; v++) pairs[i][v] = q8_add_pairs(pairs[i][v], weights[v], xs);
-            }
-        }
-#pragma GCC unroll 16
-        for (int i = 0; i < M; i++) {
-#pragma GCC unroll 4
-            for (int v = 0; v < V; v++) sum[i][v] = q8_sum_pairs(sum[i][v], pairs[i][v]);
-        }
+        const size_t together = (size_t)q8_units_in_16_bits(format);
+        for (size_t first = 0; first < BLOCK_UNITS; first += together)
+            q8_many_units(M, V, w, block * BLOCK_UNITS + first, together, x + block * KERNEL_GROUP + 4 * first, sum);
         return;
     }
 #endif
@@ -221,7 +233,7 @@ static Q8_INLINE void q8_make_ready(kernel_format format, const kernel_matrix *w
     ready->values[v] = p.values;
     ready->next[v] = following * LANES < w->rows ? q8_panel_at(format, w, following, column).values : NULL;
     if (format != KERNEL_INT8) {
-        const int zero = Q8_INT4_SIGNED ? zero_code(format, w->minimums) : 0;
+        const int zero = Q8_CODES_SIGNED ? code_zero(format, w->minimums) : 0;
         q8_unpack(format, ready->blocks, zero, p.values, ready->unpacked[v]);
         ready->values[v] = ready->unpacked[v];
     }
@@ -312,8 +324,8 @@ static Q8_INLINE void matmul_q8_many(kernel_format format, const bool minimums, 
 {
     const int offset = Q8_FLIPS_X              ? 0
                        : format == KERNEL_INT8 ? Q8_INT8_OFFSET
-                       : Q8_INT4_SIGNED        ? 0
-                                               : zero_code(format, minimums);
+                       : Q8_CODES_SIGNED       ? 0
+                                               : code_zero(format, minimums);
     q8_block block;
     _Alignas(64) int8_t copy[Q8_BLOCK * Q8_X_STRIDE];
     for (size_t k = 0; k < w->columns; k += Q8_SPAN) {
@@ -334,9 +346,12 @@ static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, si
                                 size_t ldy)
 {
     if (w->interleave != LANES || w->columns == 0) {
-        (format == KERNEL_INT8   ? matmul_int8_c
-         : format == KERNEL_INT4 ? matmul_int4_c
-                                 : matmul_int3_c)(w, m, x, y, ldy);
+        static kernel_matmul_q8_fn *const portable[KERNEL_FORMATS] = {[KERNEL_INT8] = matmul_int8_c,
+                                                                      [KERNEL_INT4] = matmul_int4_c,
+                                                                      [KERNEL_INT3] = matmul_int3_c,
+                                                                      [KERNEL_INT5] = matmul_int5_c,
+                                                                      [KERNEL_INT6] = matmul_int6_c};
+        portable[format](w, m, x, y, ldy);
         return;
     }
     if (m == 0) return;
@@ -351,5 +366,12 @@ static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, si
         matmul_q8_many(format, false, w, m, x, y, ldy);
     }
 }
+
+/* A rung's kernel of a format. */
+#define Q8_KERNEL(name, format)                                                                                        \
+    Q8_TARGET void name(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)                    \
+    {                                                                                                                  \
+        matmul_q8(format, w, m, x, y, ldy);                                                                            \
+    }
 
 #endif

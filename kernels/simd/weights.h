@@ -3,7 +3,7 @@
 #ifndef CIUIC_KERNELS_SIMD_WEIGHTS_H
 #define CIUIC_KERNELS_SIMD_WEIGHTS_H
 
-#include "kernels/kernels.h"
+#include "kernels/codes.h"
 
 /* Rows of weights (or keys) at any distance from each other. */
 typedef struct weight_rows {
@@ -45,10 +45,12 @@ static ALWAYS_INLINE const void *weight_at(kernel_format format, const weight_ro
     case KERNEL_BF16:
         return start + 2 * k;
     case KERNEL_AFFINE4:
-    case KERNEL_INT4:
         return start + k / 2;
+    case KERNEL_INT4:
     case KERNEL_INT3:
-        return start + k / 8 * 3;
+    case KERNEL_INT5:
+    case KERNEL_INT6:
+        return start + k / KERNEL_GROUP * code_block_bytes(format);
     default:
         return start + k;
     }

@@ -28,7 +28,7 @@ enum {
 typedef struct bench_entry {
     const char *name;
     kernel_format format;
-    size_t group; /* INT8, INT4 and INT3 */
+    size_t group; /* formats in groups */
     bool floats;  /* those with x in FP32 */
 } bench_entry;
 
@@ -37,8 +37,10 @@ static const bench_entry entries[] = {
     {"bf16", KERNEL_BF16, 0, false},        {"f8", KERNEL_F8, 0, false},
     {"int8/row", KERNEL_INT8, 0, false},    {"int8/32", KERNEL_INT8, 32, false},
     {"int4/32", KERNEL_INT4, 32, false},    {"int3/32", KERNEL_INT3, 32, false},
+    {"int5/32", KERNEL_INT5, 32, false},    {"int6/32", KERNEL_INT6, 32, false},
     {"f32_int8/32", KERNEL_INT8, 32, true}, {"f32_int4/32", KERNEL_INT4, 32, true},
-    {"f32_int3/32", KERNEL_INT3, 32, true}, {"affine8", KERNEL_AFFINE8, 0, false},
+    {"f32_int3/32", KERNEL_INT3, 32, true}, {"f32_int5/32", KERNEL_INT5, 32, true},
+    {"f32_int6/32", KERNEL_INT6, 32, true}, {"affine8", KERNEL_AFFINE8, 0, false},
     {"affine4", KERNEL_AFFINE4, 0, false},
 };
 enum { ENTRIES = sizeof entries / sizeof entries[0] };

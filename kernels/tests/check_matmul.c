@@ -404,7 +404,8 @@ static void check_q8(check *c, kernel_format format)
     for (size_t s = 0; s < SHAPES; s++) {
         for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
             const bool half = (s / 3 + g) % 2; /* minimums are added by what INT4 adds them by */
-            if (format != KERNEL_INT3 || !half) check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);
+            const bool whole = format == KERNEL_INT8 || format == KERNEL_INT4;
+            if (whole || !half) check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);
             if (format == KERNEL_INT4 || half) check_q8_shape(c, format, &shapes[s], s + g + 1, groups[g], true);
         }
     }
@@ -425,9 +426,13 @@ FORMAT_CHECK(affine4, check_float, KERNEL_AFFINE4)
 FORMAT_CHECK(int8, check_q8, KERNEL_INT8)
 FORMAT_CHECK(int4, check_q8, KERNEL_INT4)
 FORMAT_CHECK(int3, check_q8, KERNEL_INT3)
+FORMAT_CHECK(int5, check_q8, KERNEL_INT5)
+FORMAT_CHECK(int6, check_q8, KERNEL_INT6)
 FORMAT_CHECK(f32_int8, check_dequantized, KERNEL_INT8)
 FORMAT_CHECK(f32_int4, check_dequantized, KERNEL_INT4)
 FORMAT_CHECK(f32_int3, check_dequantized, KERNEL_INT3)
+FORMAT_CHECK(f32_int5, check_dequantized, KERNEL_INT5)
+FORMAT_CHECK(f32_int6, check_dequantized, KERNEL_INT6)
 
 const check_entry matmul_checks[] = {
     {"matmul_f32", check_f32},           {"matmul_f16", check_f16},
@@ -435,6 +440,8 @@ const check_entry matmul_checks[] = {
     {"matmul_f8_codes", check_f8_codes}, {"matmul_affine8", check_affine8},
     {"matmul_affine4", check_affine4},   {"matmul_int8", check_int8},
     {"matmul_int4", check_int4},         {"matmul_int3", check_int3},
+    {"matmul_int5", check_int5},         {"matmul_int6", check_int6},
     {"matmul_f32_int8", check_f32_int8}, {"matmul_f32_int4", check_f32_int4},
-    {"matmul_f32_int3", check_f32_int3}, {NULL, NULL},
+    {"matmul_f32_int3", check_f32_int3}, {"matmul_f32_int5", check_f32_int5},
+    {"matmul_f32_int6", check_f32_int6}, {NULL, NULL},
 };

@@ -38,6 +38,19 @@ static int code_of(const kernel_matrix *w, size_t row, size_t k)
         const int high = bytes[8 + in_group % 4] >> (in_group % 8 / 4 * 4 + in_group / 8) & 1;
         return 4 * high + low - (w->minimums ? 0 : 4);
     }
+    case KERNEL_INT5: {
+        const uint8_t *bytes = values + group * 20;
+        const int low = bytes[in_group % 16] >> in_group / 16 * 4 & 15;
+        const int high = bytes[16 + in_group % 4] >> (in_group % 16 / 4 * 2 + in_group / 16) & 1;
+        return 16 * high + low - (w->minimums ? 0 : 16);
+    }
+    case KERNEL_INT6: {
+        const uint8_t *bytes = values + group * 24;
+        const int low = bytes[in_group % 16] >> in_group / 16 * 4 & 15;
+        const int high =
+            bytes[16 + in_group % 16 / 8 * 4 + in_group % 4] >> (in_group % 8 / 4 * 4 + in_group / 16 * 2) & 3;
+        return 16 * high + low - (w->minimums ? 0 : 32);
+    }
     case KERNEL_AFFINE8:
         return values[k];
     default:
@@ -75,7 +88,9 @@ double weight_value(const kernel_matrix *w, size_t row, size_t k)
         return f8_value(((const uint8_t *)w->values)[at]) * block_scale(w, row, k);
     case KERNEL_INT8:
     case KERNEL_INT4:
-    case KERNEL_INT3: {
+    case KERNEL_INT3:
+    case KERNEL_INT5:
+    case KERNEL_INT6: {
         const size_t group = group_of(w, row, k);
         return code_of(w, row, k) * half_value(w->scales[group]) + (w->minimums ? half_value(w->minimums[group]) : 0);
     }
@@ -391,12 +406,13 @@ static void check_interleave(check *c)
 {
     static const size_t shapes[][2] = {{0, 32}, {5, 0}, {1, 1}, {3, 40}, {4, 64}, {17, 33}, {31, 100}, {33, 320}};
     const size_t by = c->table->interleave ? c->table->interleave : 4;
-    static const kernel_format formats[] = {KERNEL_INT8, KERNEL_INT4, KERNEL_INT3};
-    for (size_t s = 0; s < 24 * sizeof shapes / sizeof shapes[0]; s++) {
-        const kernel_format format = formats[s % 3];
-        const size_t rows = shapes[s / 24][0], k = shapes[s / 24][1];
+    static const kernel_format formats[] = {KERNEL_INT8, KERNEL_INT4, KERNEL_INT3, KERNEL_INT5, KERNEL_INT6};
+    enum { FORMATS = sizeof formats / sizeof formats[0] };
+    for (size_t s = 0; s < 8 * FORMATS * sizeof shapes / sizeof shapes[0]; s++) {
+        const kernel_format format = formats[s % FORMATS];
+        const size_t rows = shapes[s / FORMATS / 8][0], k = shapes[s / FORMATS / 8][1];
         check_shape(c, "%s by %zu, %zu x %zu", kernel_format_name(format), by, rows, k);
-        const kernel_matrix w = varied_matrix(c, format, rows, k, s / 3, false, WEIGHTS_WILD);
+        const kernel_matrix w = varied_matrix(c, format, rows, k, s / FORMATS, false, WEIGHTS_WILD);
         const kernel_matrix to = check_interleaved(c, &w, by);
         const size_t bytes = kernel_row_bytes(format, k), groups = kernel_row_scales(&w);
         for (size_t i = 0; i < kernel_stored_rows(&to); i++) {

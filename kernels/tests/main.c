@@ -182,7 +182,7 @@ static void skip_rung(const char *rung, uint32_t missing, totals *t)
 static void check_avx_vnni(const settings *s, totals *t)
 {
     kernel_table table;
-    static const char *const kernels[] = {"matmul_int8", "matmul_int4", "matmul_int3"};
+    static const char *const kernels[] = {"matmul_int8", "matmul_int4", "matmul_int3", "matmul_int5", "matmul_int6"};
     bool any = false;
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) any = any || strstr(kernels[i], s->pattern);
     if (!any) return;
@@ -200,6 +200,8 @@ static void check_avx_vnni(const settings *s, totals *t)
     table.matmul_q8[KERNEL_INT8] = matmul_int8_avx_vnni_evex;
     table.matmul_q8[KERNEL_INT4] = matmul_int4_avx_vnni_evex;
     table.matmul_q8[KERNEL_INT3] = matmul_int3_avx_vnni_evex;
+    table.matmul_q8[KERNEL_INT5] = matmul_int5_avx_vnni_evex;
+    table.matmul_q8[KERNEL_INT6] = matmul_int6_avx_vnni_evex;
     check_table(&table, "avx2-evex", "matmul_int", s, t);
 }
 #endif
@@ -272,7 +274,8 @@ static void check_amx_modelled(const settings *s, totals *t)
             "check-kernels: %s: tile instructions modelled in C: this proves what the amx kernels compute and how "
             "they pack, not the instructions themselves, nor any speed\n",
             rung);
-    static const char *const kernels[] = {"matmul_bf16", "matmul_int8", "matmul_int4", "matmul_int3"};
+    static const char *const kernels[] = {"matmul_bf16", "matmul_int8", "matmul_int4",
+                                          "matmul_int3", "matmul_int5", "matmul_int6"};
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) check_table(&table, rung, kernels[i], s, t);
 #else
     (void)s;

@@ -1,22 +1,24 @@
-/* codes.c - see codes.h; the layouts are those of kernels.h. */
+/* codes.c - see codes.h; where bits lie is kernels/codes.h's to say. */
 #include "optimizer/quantize/codes.h"
 
 #include <string.h>
 
-enum { HALF = KERNEL_GROUP / 2 };
+#include "kernels/codes.h"
 
-static void pack_int4(const int8_t codes[KERNEL_GROUP], unsigned char *block)
+code_grid code_grid_of(kernel_format format, bool minimums)
 {
-    for (size_t j = 0; j < HALF; j++) block[j] = (unsigned char)((unsigned)codes[j] | (unsigned)codes[j + HALF] << 4);
+    if (format == KERNEL_INT8) return (code_grid){.low = -127, .high = 127};
+    return (code_grid){.high = (1 << code_bits(format)) - 1, .zero = code_zero(format, minimums)};
 }
 
-static void pack_int3(const int8_t codes[KERNEL_GROUP], unsigned char *block)
+/* One block's codes; the bytes are zeros before. */
+static void pack(kernel_format format, const int8_t codes[KERNEL_GROUP], unsigned char *block)
 {
-    memset(block, 0, kernel_row_bytes(KERNEL_INT3, KERNEL_GROUP));
-    for (size_t k = 0; k < KERNEL_GROUP; k++) {
-        const unsigned code = (unsigned)codes[k];
-        block[k % 8] |= (unsigned char)((code & 3) << k / 8 * 2);
-        block[8 + k % 4] |= (unsigned char)(code >> 2 << (k % 8 / 4 * 4 + k / 8));
+    const int low = code_low_bits(format), high = code_high_bits(format);
+    for (int k = 0; k < KERNEL_GROUP; k++) {
+        const int code = codes[k], u = k / 4, at = code_high_at(format, u);
+        block[u % low * 4 + k % 4] |= (unsigned char)((code & ((1 << low) - 1)) << u / low * low);
+        if (high > 0) block[(low + at / 8) * 4 + k % 4] |= (unsigned char)(code >> low << at % 8);
     }
 }
 
@@ -26,10 +28,10 @@ void codes_pack(kernel_format format, const int8_t *codes, size_t first, size_t 
     memset(block, code_grid_of(format, false).zero, sizeof block);
     memcpy(block, codes, n);
     unsigned char *at = row + first / KERNEL_GROUP * kernel_row_bytes(format, KERNEL_GROUP);
-    if (format == KERNEL_INT8)
+    if (format == KERNEL_INT8) {
         memcpy(at, block, sizeof block);
-    else if (format == KERNEL_INT4)
-        pack_int4(block, at);
-    else
-        pack_int3(block, at);
+        return;
+    }
+    memset(at, 0, code_block_bytes(format));
+    pack(format, block, at);
 }

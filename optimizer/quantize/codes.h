@@ -1,4 +1,4 @@
-/* codes.h - the codes of INT8, INT4 and INT3 as numbers: value = (code - zero) * scale + minimum, and how they are packed. */
+/* codes.h - the codes of the formats in groups as numbers: value = (code - zero) * scale + minimum, and how they are packed. */
 #ifndef CIUIC_QUANTIZE_CODES_H
 #define CIUIC_QUANTIZE_CODES_H
 
@@ -11,13 +11,8 @@ typedef struct code_grid {
     int low, high, zero; /* zero: of a symmetric format, the code of 0 */
 } code_grid;
 
-/* INT8: -127..127; INT4: 0..15, zero 8; INT3: 0..7, zero 4; with minimums zero is 0. */
-static inline code_grid code_grid_of(kernel_format format, bool minimums)
-{
-    if (format == KERNEL_INT8) return (code_grid){.low = -127, .high = 127};
-    const int levels = format == KERNEL_INT4 ? 16 : 8;
-    return (code_grid){.high = levels - 1, .zero = minimums ? 0 : levels / 2};
-}
+/* INT8: -127..127; otherwise 0 to 2^bits - 1, half of 2^bits standing for zero, or with minimums code 0 for the minimum. */
+code_grid code_grid_of(kernel_format format, bool minimums);
 
 /* The nearest code, halves to even; a scale of 0 decodes everything to `minimum`, and the code is then `zero`. */
 static inline int code_of(const code_grid *g, float value, float scale, float minimum)

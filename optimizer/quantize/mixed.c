@@ -9,6 +9,9 @@ const quantize_setting mixed_settings[] = {
     {.quantised = true, .format = KERNEL_INT4, .group = 32},
     {.quantised = true, .format = KERNEL_INT4, .group = 64, .minimums = true},
     {.quantised = true, .format = KERNEL_INT4, .group = 32, .minimums = true},
+    {.quantised = true, .format = KERNEL_INT5, .group = 64},
+    {.quantised = true, .format = KERNEL_INT5, .group = 32},
+    {.quantised = true, .format = KERNEL_INT6, .group = 64},
     {.quantised = true, .format = KERNEL_INT8, .group = 128},
     {.quantised = true, .format = KERNEL_INT8, .group = 32},
 };

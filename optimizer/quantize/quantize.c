@@ -2,6 +2,7 @@
 #include "optimizer/quantize/quantize.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "optimizer/checkpoint/float_formats.h"
@@ -93,12 +94,12 @@ static void store_affine(const destination *d, const float *x)
     }
 }
 
-static const char *too_large(kernel_format format, bool asymmetric)
+static ciuic_status refuse_group(const destination *d, size_t column, float value)
 {
-    if (asymmetric) return "a group whose range and minimum fit binary16";
-    return format == KERNEL_INT8   ? "a magnitude below 127 * 65520"
-           : format == KERNEL_INT4 ? "a magnitude below 8 * 65520"
-                                   : "a magnitude below 4 * 65520";
+    const code_grid grid = code_grid_of(d->w->format, d->minimums != NULL);
+    char expected[64];
+    snprintf(expected, sizeof expected, "a magnitude below %d * 65520", grid.zero > 0 ? grid.zero : grid.high);
+    return refuse(d, column, value, d->minimums != NULL ? "a group whose range and minimum fit binary16" : expected);
 }
 
 /* Padding decodes to 0 in a symmetric format; with minimums it meets activations that are 0. */
@@ -112,7 +113,7 @@ static ciuic_status store_groups(const destination *d, const float *x)
         group_scale s;
         if (!group_scale_rtn(d->w->format, asymmetric, n, x + first, &s)) {
             const size_t at = first + group_extreme(n, x + first);
-            return refuse(d, at, x[at], too_large(d->w->format, asymmetric));
+            return refuse_group(d, at, x[at]);
         }
         d->scales[first / group] = s.scale;
         if (asymmetric) d->minimums[first / group] = s.minimum;
@@ -144,6 +145,8 @@ static ciuic_status store_row(const destination *d, const float *x)
     case KERNEL_INT8:
     case KERNEL_INT4:
     case KERNEL_INT3:
+    case KERNEL_INT5:
+    case KERNEL_INT6:
         return store_groups(d, x);
     case KERNEL_F8: /* made by those who train in it, and only read here */
     case KERNEL_FORMATS:

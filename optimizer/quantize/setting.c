@@ -9,18 +9,13 @@
 
 /* ---- settings --------------------------------------------------------------------------------------------------- */
 
-static bool has_groups(kernel_format f)
-{
-    return f == KERNEL_INT8 || f == KERNEL_INT4 || f == KERNEL_INT3;
-}
-
 const char *quantize_setting_name(const quantize_setting *s, char name[SETTING_NAME])
 {
     if (!s->quantised) return "none";
     char group[12] = "";
-    if (has_groups(s->format) && s->group == 0)
+    if (kernel_is_grouped(s->format) && s->group == 0)
         snprintf(group, sizeof group, "-row");
-    else if (has_groups(s->format) && s->group != KERNEL_GROUP)
+    else if (kernel_is_grouped(s->format) && s->group != KERNEL_GROUP)
         snprintf(group, sizeof group, "-g%u", (unsigned)s->group % 1000u);
     snprintf(name, SETTING_NAME, "%s%s%s", kernel_format_name(s->format), group, s->minimums ? "-asym" : "");
     return name;
@@ -37,7 +32,8 @@ static bool take(const char **text, const char *word)
 
 bool quantize_setting_parse(const char *name, quantize_setting *s)
 {
-    static const kernel_format formats[] = {KERNEL_INT8, KERNEL_INT4, KERNEL_INT3, KERNEL_AFFINE8, KERNEL_AFFINE4};
+    static const kernel_format formats[] = {KERNEL_INT8, KERNEL_INT6, KERNEL_INT5,    KERNEL_INT4,
+                                            KERNEL_INT3, KERNEL_AFFINE8, KERNEL_AFFINE4};
     static const struct {
         const char *word;
         size_t group;
@@ -51,7 +47,7 @@ bool quantize_setting_parse(const char *name, quantize_setting *s)
         if (take(&name, kernel_format_name(formats[i])))
             found = (quantize_setting){.quantised = true, .format = formats[i]};
     if (!found.quantised) return false;
-    if (has_groups(found.format)) {
+    if (kernel_is_grouped(found.format)) {
         found.group = KERNEL_GROUP;
         for (size_t i = 0; i < sizeof groups / sizeof groups[0]; i++)
             if (take(&name, groups[i].word)) {
@@ -67,7 +63,7 @@ bool quantize_setting_parse(const char *name, quantize_setting *s)
 
 bool quantize_setting_by_groups(const quantize_setting *s)
 {
-    return s->quantised && has_groups(s->format);
+    return s->quantised && kernel_is_grouped(s->format);
 }
 
 bool quantize_setting_equal(const quantize_setting *a, const quantize_setting *b)

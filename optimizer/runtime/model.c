@@ -126,8 +126,7 @@ ciuic_status ciuic_model_load(const char *path, ciuic_model **model)
 /* What the matmuls of weights that are stored so read. */
 static graph_q8_need need_of(const ciuic_options *options, kernel_format format, size_t group)
 {
-    const bool integers = format == KERNEL_INT8 || format == KERNEL_INT4 || format == KERNEL_INT3;
-    if (!integers || options->activations == CIUIC_ACTIVATIONS_NONE) return (graph_q8_need){0};
+    if (!kernel_is_grouped(format) || options->activations == CIUIC_ACTIVATIONS_NONE) return (graph_q8_need){0};
     return (graph_q8_need){.quantised = true, .group = group};
 }
 

@@ -6,7 +6,7 @@
 
 static const char *const quantize_names[CIUIC_QUANTIZE_COUNT] = {
     [CIUIC_QUANTIZE_NONE] = "none",   [CIUIC_QUANTIZE_AFFINE8] = "affine8", [CIUIC_QUANTIZE_AFFINE4] = "affine4",
-    [CIUIC_QUANTIZE_INT8] = "int8",   [CIUIC_QUANTIZE_INT4] = "int4",       [CIUIC_QUANTIZE_INT3] = "int3",
+    [CIUIC_QUANTIZE_INT8] = "int8",   [CIUIC_QUANTIZE_INT4] = "int4",       [CIUIC_QUANTIZE_INT3] = "int3", [CIUIC_QUANTIZE_INT5] = "int5", [CIUIC_QUANTIZE_INT6] = "int6",
     [CIUIC_QUANTIZE_MIXED] = "mixed",
 };
 static const char *const quantizer_names[CIUIC_QUANTIZER_COUNT] = {
@@ -87,7 +87,7 @@ ciuic_status ciuic_options_check(const ciuic_options *options)
                           "options: quantize, quantizer, activations or memory is no setting that exists");
     if (options->weights_f32 && q != CIUIC_QUANTIZE_NONE)
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other", name);
-    const bool groups = q == CIUIC_QUANTIZE_INT8 || q == CIUIC_QUANTIZE_INT4 || q == CIUIC_QUANTIZE_INT3;
+    const bool groups = q >= CIUIC_QUANTIZE_INT8 && q <= CIUIC_QUANTIZE_INT3;
     const int g = options->group;
     if (g != 0 && g != 32 && g != 64 && g != 128 && g != CIUIC_GROUP_ROW)
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: groups of %d columns; expected 32, 64, 128 or whole rows", g);
@@ -113,7 +113,7 @@ quantize_setting quantize_setting_of(const ciuic_options *options)
     static const kernel_format formats[CIUIC_QUANTIZE_COUNT] = {
         [CIUIC_QUANTIZE_AFFINE8] = KERNEL_AFFINE8, [CIUIC_QUANTIZE_AFFINE4] = KERNEL_AFFINE4,
         [CIUIC_QUANTIZE_INT8] = KERNEL_INT8,       [CIUIC_QUANTIZE_INT4] = KERNEL_INT4,
-        [CIUIC_QUANTIZE_INT3] = KERNEL_INT3,
+        [CIUIC_QUANTIZE_INT3] = KERNEL_INT3, [CIUIC_QUANTIZE_INT5] = KERNEL_INT5, [CIUIC_QUANTIZE_INT6] = KERNEL_INT6,
     };
     const ciuic_quantize q = options->quantize;
     if (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED) return (quantize_setting){0};

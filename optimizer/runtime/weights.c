@@ -247,7 +247,7 @@ static ciuic_status allocate(weight_store *store, bool in_pages, bool minimums, 
 
 size_t weight_interleave(kernel_format format, size_t interleave, size_t slice, ciuic_activations activations)
 {
-    const bool panels = format == KERNEL_INT8 || format == KERNEL_INT4 || format == KERNEL_INT3;
+    const bool panels = kernel_is_grouped(format);
     const bool whole = interleave > 0 && slice % interleave == 0;
     return panels && whole && activations == CIUIC_ACTIVATIONS_INT8 ? interleave : 0;
 }

@@ -58,6 +58,18 @@ static double decode(const kernel_matrix *w, size_t row, size_t k)
         const int high = block[8 + k % 4] >> (k % 8 / 4 * 4 + k % 32 / 8) & 1;
         return (4 * high + low - 4) * (double)float_from_f16(w->scales[row * groups + k / 32]);
     }
+    case KERNEL_INT5: {
+        const unsigned char *block = bytes + (row * groups + k / 32) * 20;
+        const int low = block[k % 16] >> k % 32 / 16 * 4 & 15;
+        const int high = block[16 + k % 4] >> (k % 16 / 4 * 2 + k % 32 / 16) & 1;
+        return (16 * high + low - 16) * (double)float_from_f16(w->scales[row * groups + k / 32]);
+    }
+    case KERNEL_INT6: {
+        const unsigned char *block = bytes + (row * groups + k / 32) * 24;
+        const int low = block[k % 16] >> k % 32 / 16 * 4 & 15;
+        const int high = block[16 + k % 16 / 8 * 4 + k % 4] >> (k % 8 / 4 * 4 + k % 32 / 16 * 2) & 3;
+        return (16 * high + low - 32) * (double)float_from_f16(w->scales[row * groups + k / 32]);
+    }
     case KERNEL_AFFINE8:
         return bytes[row * w->columns + k] * (double)w->scale + (double)w->minimum;
     case KERNEL_AFFINE4: {
@@ -78,7 +90,13 @@ static double decode(const kernel_matrix *w, size_t row, size_t k)
  * INT8: half a step while |x| <= 127.5 scale. The stored scale differs from |extreme| / 127 by its own rounding r
  *   (2^-11 of it, or 2^-25 where that is more), so |x| may exceed 127 scale by 127 r; then the code is clamped.
  * INT4: half a step for codes -8..7; values of the sign opposite to the extreme reach +8 and are clamped to 7, one step
- *   off; as with INT8, 8 r on top. INT3: likewise with codes -4..3, 4 r on top. */
+ *   off; as with INT8, 8 r on top. INT3, INT5, INT6: likewise with 4, 16, 32 for 8. */
+static double code_bound(int zero, double x, double extreme, double scale, double r)
+{
+    const bool clamped = x * extreme < 0 && fabs(x) > (zero - 0.5) * fabs(scale);
+    return (clamped ? fabs(scale) + zero * r : fmax(fabs(scale) / 2, zero * r)) * (1 + 0x1p-20);
+}
+
 static double bound(const kernel_matrix *w, double x, double extreme, double scale)
 {
     const double r = fmax(fabs(scale) * 0x1p-11, 0x1p-25);
@@ -96,11 +114,13 @@ static double bound(const kernel_matrix *w, double x, double extreme, double sca
     case KERNEL_INT8:
         return fmax(fabs(scale) / 2, 127 * r) * (1 + 0x1p-20);
     case KERNEL_INT4:
-        return (x * extreme < 0 && fabs(x) > 7.5 * fabs(scale) ? fabs(scale) + 8 * r : fmax(fabs(scale) / 2, 8 * r)) *
-               (1 + 0x1p-20);
+        return code_bound(8, x, extreme, scale, r);
     case KERNEL_INT3:
-        return (x * extreme < 0 && fabs(x) > 3.5 * fabs(scale) ? fabs(scale) + 4 * r : fmax(fabs(scale) / 2, 4 * r)) *
-               (1 + 0x1p-20);
+        return code_bound(4, x, extreme, scale, r);
+    case KERNEL_INT5:
+        return code_bound(16, x, extreme, scale, r);
+    case KERNEL_INT6:
+        return code_bound(32, x, extreme, scale, r);
     case KERNEL_F8:
     case KERNEL_FORMATS:
         break;
@@ -216,16 +236,14 @@ static void affine_is_the_formula(void)
     w.scale = 4.0f / 255;
     w.minimum = -1;
     /* (0.5 + 1) / (4/255) = 95.6, (-0.25 + 1) / (4/255) = 47.8 */
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s",
-          ciuic_last_error());
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s", ciuic_last_error());
     CHECK(s.values[0] == 0 && s.values[1] == 96 && s.values[2] == 255 && s.values[3] == 48, "codes %d %d %d %d",
           s.values[0], s.values[1], s.values[2], s.values[3]);
     w = prepare(&s, KERNEL_AFFINE4, 1, 3);
     w.scale = 4.0f / 15;
     w.minimum = -1;
     /* (0.5 + 1) / (4/15) = 5.6; the last byte's upper half is 0 */
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s",
-          ciuic_last_error());
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s", ciuic_last_error());
     CHECK(s.values[0] == (6 << 4 | 0) && s.values[1] == 15, "codes %02x %02x", s.values[0], s.values[1]);
 }
 
@@ -284,10 +302,43 @@ static void codes_worked_out_by_hand(void)
           "high bits %02x %02x %02x %02x %02x %02x", s.values[8], s.values[9], s.values[10], s.values[11], s.values[20],
           s.values[21]);
     CHECK(decode(&w, 0, 0) == -1 && decode(&w, 0, 32) == 2, "the extreme is not hit exactly");
+
+    w = prepare(&s, KERNEL_INT5, 1, 33);
+    memset(x, 0, sizeof x);
+    x[0] = -4;      /* the extreme: scale 0.25, code 0 */
+    x[1] = 4;       /* +16 steps: clamped to 15, code 31 */
+    x[16] = -0.25f; /* upper half of byte 0: code 15 */
+    x[31] = 2;      /* upper half of byte 15, code 24 */
+    x[32] = 8;      /* positive extreme: scale -0.5, code 0 */
+    CHECK(quantize(&w, &s, x) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(float_from_f16(s.scales[0]) == 0.25f && float_from_f16(s.scales[1]) == -0.5f, "scales %g %g",
+          (double)float_from_f16(s.scales[0]), (double)float_from_f16(s.scales[1]));
+    CHECK(s.values[0] == 15 << 4 && s.values[1] == 15 && s.values[15] == 8 << 4 && s.values[20] == 0,
+          "low bits %02x %02x %02x %02x", s.values[0], s.values[1], s.values[15], s.values[20]);
+    CHECK(s.values[16] == 0xfc && s.values[17] == 0xff && s.values[19] == 0xff && s.values[36] == 0xfe,
+          "high bits %02x %02x %02x %02x", s.values[16], s.values[17], s.values[19], s.values[36]);
+    CHECK(decode(&w, 0, 0) == -4 && decode(&w, 0, 32) == 8, "the extreme is not hit exactly");
+
+    w = prepare(&s, KERNEL_INT6, 1, 33);
+    memset(x, 0, sizeof x);
+    x[0] = -8;     /* the extreme: scale 0.25, code 0 */
+    x[1] = 8;      /* +32 steps: clamped to 31, code 63 */
+    x[16] = -4.5f; /* upper half of byte 0: code 14 */
+    x[31] = 6;     /* upper half of byte 15, last bits of byte 23: code 56 */
+    x[32] = 16;    /* positive extreme: scale -0.5, code 0 */
+    CHECK(quantize(&w, &s, x) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(float_from_f16(s.scales[0]) == 0.25f && float_from_f16(s.scales[1]) == -0.5f, "scales %g %g",
+          (double)float_from_f16(s.scales[0]), (double)float_from_f16(s.scales[1]));
+    CHECK(s.values[0] == 14 << 4 && s.values[1] == 15 && s.values[15] == 8 << 4 && s.values[24] == 0,
+          "low bits %02x %02x %02x %02x", s.values[0], s.values[1], s.values[15], s.values[24]);
+    CHECK(s.values[16] == 0xa0 && s.values[17] == 0xab && s.values[19] == 0xaa && s.values[23] == 0xea &&
+              s.values[40] == 0xa8,
+          "high bits %02x %02x %02x %02x %02x", s.values[16], s.values[17], s.values[19], s.values[23], s.values[40]);
+    CHECK(decode(&w, 0, 0) == -8 && decode(&w, 0, 32) == 16, "the extreme is not hit exactly");
 }
 
-/* An extreme that BF16 can hold has 8 significant bits, so an eighth or a quarter of it is exact in binary16 down to
- * its subnormals, and codes reproduce it exactly, whichever sign it has. */
+/* An extreme that BF16 can hold has 8 significant bits, so a quarter of it, an eighth, a sixteenth or a
+ * thirty-second is exact in binary16 down to its subnormals, and codes reproduce it exactly, whichever sign it has. */
 static void hit_every_bf16_extreme(kernel_format format)
 {
     storage s;
@@ -295,7 +346,7 @@ static void hit_every_bf16_extreme(kernel_format format)
     size_t wrong = 0;
     for (int i = 0; i < 2000; i++) {
         float x[32];
-        /* magnitudes from 2^-11, so that an eighth is no subnormal, to 2^16 */
+        /* magnitudes from 2^-11, so that a thirty-second is 2^-23 times a whole number, to 2^16 */
         const float extreme =
             float_from_bf16(float_to_bf16(ldexpf(1 + (uniform(&state) + 1) / 2, (int)(random_next(&state) % 27) - 11)));
         const size_t at = random_next(&state) % 32;
@@ -311,6 +362,8 @@ static void codes_hit_every_bf16_extreme(void)
 {
     hit_every_bf16_extreme(KERNEL_INT4);
     hit_every_bf16_extreme(KERNEL_INT3);
+    hit_every_bf16_extreme(KERNEL_INT5);
+    hit_every_bf16_extreme(KERNEL_INT6);
 }
 
 static void bad_weights_are_named(void)
@@ -340,6 +393,11 @@ static void bad_weights_are_named(void)
         {KERNEL_INT3, NAN, "weight [3][34] is nan; expected a finite value for int3"},
         {KERNEL_INT3, 2.6e5f, NULL},
         {KERNEL_INT3, -2.7e5f, "expected a magnitude below 4 * 65520"},
+        {KERNEL_INT5, 1.04e6f, NULL},
+        {KERNEL_INT5, -1.05e6f, "expected a magnitude below 16 * 65520"},
+        {KERNEL_INT6, NAN, "weight [3][34] is nan; expected a finite value for int6"},
+        {KERNEL_INT6, 2.09e6f, NULL},
+        {KERNEL_INT6, -2.1e6f, "expected a magnitude below 32 * 65520"},
     };
     static storage s;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -354,12 +412,9 @@ static void bad_weights_are_named(void)
                   "\"%s\" lacks \"%s\"", ciuic_last_error(), table[i].message);
     }
     kernel_matrix w = prepare(&s, KERNEL_INT8, 5, 40);
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 4, 2, NULL) == CIUIC_ERROR_USAGE,
-          "a row beyond the end");
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 6, SIZE_MAX, NULL) == CIUIC_ERROR_USAGE,
-          "overflow");
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 5, 0, NULL) == CIUIC_OK,
-          "no rows at the end");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 4, 2, NULL) == CIUIC_ERROR_USAGE, "a row beyond the end");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 6, SIZE_MAX, NULL) == CIUIC_ERROR_USAGE, "overflow");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 5, 0, NULL) == CIUIC_OK, "no rows at the end");
 }
 
 /* Rows one by one and out of order are the rows all at once. */
@@ -377,9 +432,8 @@ static void rows_may_come_in_pieces(void)
         b.scale = a.scale;
         b.minimum = a.minimum;
         for (size_t row = MAX_ROWS; row-- > 0;)
-            CHECK(quantize_rows(&b, (quantized_memory){pieces.values, pieces.scales, NULL}, row, 1, rows + row * 45) ==
-                      CIUIC_OK,
-                  "%s", ciuic_last_error());
+            CHECK(quantize_rows(&b, (quantized_memory){pieces.values, pieces.scales, NULL}, row, 1, rows + row * 45) == CIUIC_OK, "%s",
+                  ciuic_last_error());
         CHECK(memcmp(&whole, &pieces, sizeof whole) == 0, "%s differs in pieces", kernel_format_name(a.format));
     }
 }
