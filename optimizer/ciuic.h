@@ -108,6 +108,10 @@ bool ciuic_quantizer_parse(const char *name, ciuic_quantizer *quantizer);
 bool ciuic_activations_parse(const char *name, ciuic_activations *activations);
 bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
 
+/* Whether these settings go together, whatever the checkpoint and the machine: what ciuic_optimize asks first.
+ * CIUIC_ERROR_USAGE names the two that do not, with a message that begins with "options: ". */
+ciuic_status ciuic_options_check(const ciuic_options *options);
+
 /* ---- models ----------------------------------------------------------------------------------------------------- */
 
 typedef struct ciuic_model ciuic_model;

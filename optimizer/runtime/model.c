@@ -28,7 +28,7 @@ static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *k
     return CIUIC_OK;
 }
 
-static ciuic_status check_options(const ciuic_options *options)
+ciuic_status ciuic_options_check(const ciuic_options *options)
 {
     const ciuic_quantize q = options->quantize;
     const char *name = ciuic_quantize_name(q);
@@ -48,6 +48,11 @@ static ciuic_status check_options(const ciuic_options *options)
     if (!groups && q != CIUIC_QUANTIZE_MIXED && options->quantizer != CIUIC_QUANTIZER_RTN)
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantizer %s is for int8, int4, int3 and mixed, not for %s",
                           ciuic_quantizer_name(options->quantizer), name);
+    if (!groups && q != CIUIC_QUANTIZE_MIXED && options->activations == CIUIC_ACTIVATIONS_NONE)
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "options: activations none is for int8, int4, int3 and mixed; quantize %s reads FP32 ones "
+                          "anyway",
+                          name);
     const bool budget = options->bits != 0 || options->weight_bytes != 0;
     if (budget != (q == CIUIC_QUANTIZE_MIXED))
         return ciuic_fail(CIUIC_ERROR_USAGE,
@@ -80,7 +85,7 @@ static quantize_setting uniform_setting(const ciuic_options *options)
 static ciuic_status create(checkpoint *source, const ciuic_options *options, ciuic_model **out)
 {
     ciuic_model *model = calloc(1, sizeof *model);
-    ciuic_status status = model != NULL ? check_options(options) : ciuic_fail_memory("a model", sizeof *model);
+    ciuic_status status = model != NULL ? ciuic_options_check(options) : ciuic_fail_memory("a model", sizeof *model);
     if (status == CIUIC_OK) status = choose_kernels(options, &model->kernels);
     if (status != CIUIC_OK) {
         free(model);
