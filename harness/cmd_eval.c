@@ -10,12 +10,14 @@
 
 #include "harness/commands.h"
 #include "harness/judge/accuracy.h"
+#include "harness/layer_table.h"
 #include "harness/measure/memory.h"
+#include "harness/progress_line.h"
 #include "harness/stage_flags.h"
 #include "harness/token_windows.h"
 #include "kernels/kernels.h"
 #include "optimizer/atomic_file.h"
-#include "optimizer/checkpoint/safetensors.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/json.h"
 
 static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]\n"
@@ -31,6 +33,9 @@ static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]
                            "  --logits-out F   write the first window's logits, F32 [tokens, vocabulary],\n"
                            "                   as tensor `logits` of a .safetensors file\n"
                            "  --no-reference   perplexity only: skip the comparison\n"
+                           "  --per-layer      where the error enters: hidden states after every layer\n"
+                           "                   against the reference's, of the layer alone and of all up\n"
+                           "                   to it; weights only\n"
                            "  --json           one JSON object on stdout\n"
                            "\n" STAGE_FLAG_HELP "\n"
                            "example:\n"
@@ -44,7 +49,7 @@ typedef struct eval_arguments {
     stage_flags stages;
     ciuic_options variant;
     size_t window;
-    bool json, no_reference;
+    bool json, no_reference, per_layer;
 } eval_arguments;
 
 /* One model, its session, and room for the logits of a piece. */
@@ -64,6 +69,8 @@ typedef struct evaluation {
     accuracy *accuracy;
     float *first; /* logits of the first window, [tokens][vocabulary]; NULL unless they are wanted */
     accuracy_result result;
+    ciuic_layer_error *layers; /* [layers + 2]; NULL unless they are wanted */
+    progress_line *progress;
 } evaluation;
 
 static double now(void)
@@ -143,7 +150,11 @@ static ciuic_status set_up(evaluation *e)
     CIUIC_TRY(ciuic_model_load(a->checkpoint, &e->reference.model));
     ciuic_model_describe(e->reference.model, &e->info);
     CIUIC_TRY(read_windows(a, &e->info, &e->windows));
-    CIUIC_TRY(ciuic_optimize(e->reference.model, &a->variant, &e->variant.model, NULL));
+    ciuic_options options = a->variant;
+    options.progress = progress_line_tell;
+    options.progress_context = e->progress;
+    CIUIC_TRY(ciuic_optimize(e->reference.model, &options, &e->variant.model, NULL));
+    progress_line_end(e->progress);
     ciuic_model_describe(e->variant.model, &e->info);
 
     const size_t fitting = logits_piece_bytes / sizeof(float) / e->info.vocabulary;
@@ -227,6 +238,27 @@ static ciuic_status run_windows(evaluation *e)
     return CIUIC_OK;
 }
 
+/* The variant's own handle leads to the reference's checkpoint as well, where there is no other. */
+static ciuic_status run_layers(evaluation *e)
+{
+    const size_t parts = e->info.layers + 2, count = e->windows.count;
+    const ciuic_layer_errors_options options = {
+        .threads = (int)e->arguments->stages.threads, .progress = progress_line_tell, .progress_context = e->progress};
+    ciuic_window *windows = calloc(count, sizeof *windows);
+    e->layers = calloc(parts, sizeof *e->layers);
+    ciuic_status status = windows && e->layers ? CIUIC_OK
+                                               : ciuic_fail_memory("errors by layer",
+                                                                   count * sizeof *windows + parts * sizeof *e->layers);
+    for (size_t i = 0; i < count && status == CIUIC_OK; i++)
+        windows[i].ids = token_windows_at(&e->windows, i, &windows[i].n);
+    const ciuic_model *reference = e->reference.model != NULL ? e->reference.model : e->variant.model;
+    if (status == CIUIC_OK)
+        status = ciuic_layer_errors(e->variant.model, reference, windows, count, &options, e->layers);
+    free(windows);
+    progress_line_end(e->progress);
+    return status;
+}
+
 static ciuic_status write_logits(const evaluation *e)
 {
     size_t tokens;
@@ -261,6 +293,8 @@ static bool add_peak(cJSON *memory, const evaluation *e)
     const char *reason = NULL;
     if (e->reference.session != NULL)
         reason = "the reference ran in the same process; use --no-reference";
+    else if (e->layers != NULL)
+        reason = "errors by layer were measured in the same process";
     else if (!memory_read(&process))
         reason = "/proc/self/status does not give VmHWM";
     if (reason == NULL) return json_add_size(memory, "peak_rss", process.peak_rss);
@@ -303,7 +337,8 @@ static bool fill_json(cJSON *object, const evaluation *e)
            add_text(object, "isa", e->info.isa) && add_text(object, "isa_override", kernel_isa_override()) &&
            json_add_size(object, "threads", (size_t)ciuic_session_threads(e->variant.session)) &&
            add_memory(object, e) && json_add_double(object, "seconds", e->variant.seconds) &&
-           json_add_double(object, "tokens_per_s", (double)count_ids(&e->windows) / e->variant.seconds);
+           json_add_double(object, "tokens_per_s", (double)count_ids(&e->windows) / e->variant.seconds) &&
+           (e->layers == NULL || layer_table_json(object, e->layers, e->info.layers));
 }
 
 static ciuic_status print_json(const evaluation *e)
@@ -312,14 +347,26 @@ static ciuic_status print_json(const evaluation *e)
     return command_print_json(object, object != NULL && fill_json(object, e));
 }
 
+/* " +- 0.012", or nothing where there is no standard error. */
+static const char *plus_minus(double error, char text[32])
+{
+    text[0] = '\0';
+    if (!isnan(error)) snprintf(text, 32, " +- %.2g", error);
+    return text;
+}
+
 static void print_comparison(const evaluation *e)
 {
     const accuracy_result *r = &e->result;
+    char text[32];
     printf("  %-16s %12.4f  nats (+- %.4f)\n", "NLL rise", r->nll_rise, r->nll_rise_error);
-    printf("  %-16s %12.3g  nats (+- %.2g; 99%% below %.2g)\n", "KL divergence", r->kl, r->kl_error, r->kl_p99);
-    printf("  %-16s %12.3g  of a logit (largest %.3g)\n", "mean error", r->mean_abs_error, r->max_abs_error);
-    printf("  %-16s %12.3g  of the logits' length\n", "relative L2", r->relative_l2);
-    printf("  %-16s %12.2f  %% of positions\n", "same top token", 100.0 * r->top1_agreement);
+    printf("  %-16s %12.3g  nats (+- %.2g; 99%% below %.2g%s)\n", "KL divergence", r->kl, r->kl_error, r->kl_p99,
+           plus_minus(r->kl_p99_error, text));
+    printf("  %-16s %12.3g  of a logit (+- %.2g; largest %.3g)\n", "mean error", r->mean_abs_error,
+           r->mean_abs_error_error, r->max_abs_error);
+    printf("  %-16s %12.3g  of the logits' length (+- %.2g)\n", "relative L2", r->relative_l2, r->relative_l2_error);
+    printf("  %-16s %12.2f  %% of positions (+- %.2f)\n", "same top token", 100.0 * r->top1_agreement,
+           100.0 * r->top1_agreement_error);
 }
 
 /* The figures in one sentence, for whoever does not think in nats. */
@@ -355,7 +402,7 @@ static void print_table(const evaluation *e)
            count_ids(&e->windows), e->windows.count, e->windows.count == 1 ? "" : "s");
     if (r->tokens > 0) {
         printf("  %-16s %12.4f  nats a token (+- %.4f)\n", "NLL", r->nll, r->nll_error);
-        printf("  %-16s %12.4f\n", "perplexity", r->perplexity);
+        printf("  %-16s %12.4f  (+- %.3g)\n", "perplexity", r->perplexity, r->perplexity_error);
     }
     if (e->reference.session != NULL) print_comparison(e);
     printf("  %-16s %12.3f  MiB (%.2f bits a weight)\n", "weights", (double)e->info.weight_bytes / 1048576.0,
@@ -364,6 +411,7 @@ static void print_table(const evaluation *e)
     printf("  %-16s %12.1f  tokens/s, prefill with all logits\n", "speed",
            (double)count_ids(&e->windows) / e->variant.seconds);
     print_meaning(e, name);
+    if (e->layers != NULL) layer_table_print(e->layers, e->info.layers);
     const char *override = kernel_isa_override();
     if (override != NULL) printf("CIUIC_ISA=%s is set.\n", override);
 }
@@ -371,6 +419,7 @@ static void print_table(const evaluation *e)
 static ciuic_status evaluate(evaluation *e)
 {
     CIUIC_TRY(set_up(e));
+    if (e->arguments->per_layer) CIUIC_TRY(run_layers(e)); /* first: what it refuses is known before the windows run */
     CIUIC_TRY(run_windows(e));
     if (e->first != NULL && e->result.finite) CIUIC_TRY(write_logits(e));
     if (e->arguments->json) CIUIC_TRY(print_json(e));
@@ -392,6 +441,7 @@ int cmd_eval(int argc, char **argv)
         {.name = "--window", .kind = OPTION_SIZE, .value = &a.window, .min = 1, .max = (size_t)1 << 30},
         {.name = "--logits-out", .kind = OPTION_TEXT, .value = &a.logits_out},
         {.name = "--no-reference", .kind = OPTION_SWITCH, .value = &a.no_reference},
+        {.name = "--per-layer", .kind = OPTION_SWITCH, .value = &a.per_layer},
         {.name = "--json", .kind = OPTION_SWITCH, .value = &a.json},
     };
     command_operands operands;
@@ -401,13 +451,19 @@ int cmd_eval(int argc, char **argv)
     status = stage_flags_resolve(argv[0], &a.stages, &a.variant);
     if (status != CIUIC_OK) return command_exit(status);
 
-    evaluation e = {.arguments = &a};
+    if (a.per_layer && a.no_reference)
+        return command_exit(
+            ciuic_fail(CIUIC_ERROR_USAGE, "eval: --per-layer compares with the reference; leave out --no-reference"));
+    progress_line progress = {.command = argv[0]};
+    evaluation e = {.arguments = &a, .progress = &progress};
     command_catch_interrupts();
     status = evaluate(&e);
+    progress_line_end(&progress);
     close_side(&e.variant);
     close_side(&e.reference);
     accuracy_free(e.accuracy);
     token_windows_free(&e.windows);
     free(e.first);
+    free(e.layers);
     return command_exit(status);
 }

@@ -4,13 +4,15 @@
 #include <string.h>
 
 #include "harness/commands.h"
+#include "harness/quantized_summary.h"
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/json.h"
 
 static const char help[] = "usage: ciuic inspect CHECKPOINT [--tensors] [--json]\n"
                            "\n"
                            "Architecture, tensors, bytes by dtype, bits per weight, and what the key/value\n"
-                           "cache costs for each token. Checks the whole checkpoint and runs nothing.\n"
+                           "cache costs for each token; of a quantised checkpoint its settings, and what it\n"
+                           "was made from. Checks the whole checkpoint and runs nothing.\n"
                            "\n"
                            "  --tensors   list every tensor: dtype, shape, bytes, file\n"
                            "  --json      one JSON object on stdout\n"
@@ -82,9 +84,11 @@ static const char *route_name(route_method method)
 
 /* ---- text ------------------------------------------------------------------------------------------------------- */
 
+enum { NAME_WIDTH = 14 };
+
 static void print_line(const char *name)
 {
-    printf("  %-14s ", name);
+    printf("  %-*s ", NAME_WIDTH, name);
 }
 
 static void print_attention(const model_config *c)
@@ -183,6 +187,7 @@ static void print_text(const inspection *found, bool tensors)
         print_line("unused");
         printf("%zu bytes of tensors that the architecture does not use\n", found->unused_bytes);
     }
+    quantized_summary_print(found->checkpoint, NAME_WIDTH);
     if (tensors) print_tensors(found->checkpoint);
 }
 
@@ -274,7 +279,7 @@ static bool fill_json(cJSON *object, const inspection *found, bool tensors)
               json_add_size(object, "weight_bytes", found->bytes) &&
               json_add_size(object, "unused_bytes", found->unused_bytes) &&
               json_add_double(object, "bits_per_weight", found->bits_per_weight) && add_dtypes(object, found) &&
-              add_cache(object, found);
+              add_cache(object, found) && quantized_summary_add(object, found->checkpoint);
     if (!ok || !tensors) return ok;
     cJSON *list = cJSON_AddArrayToObject(object, "tensors");
     ok = list != NULL;

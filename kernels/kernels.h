@@ -18,7 +18,8 @@
 
 /* ---- formats ---------------------------------------------------------------------------------------------------- */
 
-/* The smallest group: rows of INT8 and INT4 weights and of quantised activations are padded to a multiple of it. */
+/* The smallest group. Rows of INT8, INT4 and INT3 weights and of quantised activations are padded to a multiple of
+ * it. */
 enum { KERNEL_GROUP = 32 };
 /* The most columns that one group may have, where a whole row is one: the sum of its activations, each within -127..127, is
  * an int32. The products of a group would outgrow one long before, at most 128 * 127 each: kernels sum at most 65536 of
@@ -28,15 +29,20 @@ enum { KERNEL_GROUP_COLUMNS = INT32_MAX / 127 };
 enum { KERNEL_F8_BLOCK = 128 };
 
 /* How the weights of one matrix are stored, row after row. K is the number of columns, Kp is K rounded up to a
- * multiple of KERNEL_GROUP; INT8's padding holds zeros, INT4's any code: it meets zeros, the activations' padding. */
+ * multiple of KERNEL_GROUP; INT8's padding holds zeros, INT4's and INT3's any code: it meets zeros, the activations'
+ * padding. */
 typedef enum kernel_format {
     KERNEL_F32,  /* float [K] */
     KERNEL_F16,  /* IEEE binary16 [K] */
     KERNEL_BF16, /* upper half of a float [K] */
     KERNEL_F8,   /* e4m3 [K] (OFP8: bias 7, no infinities, 0x7f and 0xff NaN); w = value * block_scales[block] */
-    KERNEL_INT8, /* int8_t [Kp], -127..127; w = q * scale[group] */
+    KERNEL_INT8, /* int8_t [Kp], -127..127; w = q * scale[group], or q * scale[group] + minimum[group] where there are
+                       minimums */
     KERNEL_INT4, /* uint8_t [Kp / 2]; byte j of 16 holds value j of 32 in the low, value j + 16 in the high four bits;
                        w = (q - 8) * scale[group], or q * scale[group] + minimum[group] where there are minimums */
+    KERNEL_INT3, /* uint8_t [Kp / 32 * 12]; of 32 values, value k has its low two bits in byte k % 8, from bit k / 8 * 2
+                       on, its high one in byte 8 + k % 4, at bit k % 8 / 4 * 4 + k / 8; w = (q - 4) * scale[group], or
+                       as INT4's where there are minimums */
     KERNEL_AFFINE8, /* uint8_t [K]; w = q * scale + minimum, one pair per matrix (the article's formula) */
     KERNEL_AFFINE4, /* uint8_t [(K + 1) / 2]; value 2j in the low, 2j + 1 in the high four bits; as AFFINE8 */
     KERNEL_FORMATS
@@ -44,18 +50,18 @@ typedef enum kernel_format {
 
 /* A weight matrix of `rows` outputs by `columns` inputs; borrowed, never owned.
  *
- * INT8 and INT4 may be interleaved, which is how the dot-product instructions like to read them: the rows stand in panels
- * of `interleave`, the last one filled up with zeros, and a panel holds bytes 0..3 of each of its rows, then bytes 4..7
- * of each, and so on; its scales likewise, group by group. */
+ * INT8, INT4 and INT3 may be interleaved, which is how dot-product instructions like to read them: the rows stand in
+ * panels of `interleave`, the last one filled up with zeros, and a panel holds bytes 0..3 of each of its rows, then
+ * bytes 4..7 of each, and so on; its scales likewise, group by group. */
 typedef struct kernel_matrix {
     kernel_format format;
     size_t rows;               /* N */
     size_t columns;            /* K */
-    size_t group;              /* INT8 and INT4: columns that share a scale: kernel_group_supported() */
-    size_t interleave;         /* INT8 and INT4: 0, rows as they lie, or the rows of a panel, see above */
+    size_t group;              /* INT8, INT4, INT3: columns that share a scale: kernel_group_supported() */
+    size_t interleave;         /* likewise: 0, rows as they lie, or the rows of a panel, see above */
     const void *values;        /* [rows] rows of kernel_row_bytes(format, columns) bytes */
-    const uint16_t *scales;    /* binary16 [rows][groups], groups = kernel_row_scales(); INT8 and INT4 only */
-    const uint16_t *minimums;  /* likewise; INT4 only, NULL when it is symmetric */
+    const uint16_t *scales;    /* binary16 [rows][groups], groups = kernel_row_scales(); INT8, INT4 and INT3 only */
+    const uint16_t *minimums;  /* likewise; NULL when it is symmetric */
     const float *block_scales; /* [blocks of rows][ceil(K / KERNEL_F8_BLOCK)]; F8 only, NULL means 1 */
     size_t block_row;          /* F8: place of row 0 within its block of rows */
     float scale, minimum;      /* AFFINE8 and AFFINE4 only */
@@ -69,14 +75,16 @@ typedef struct kernel_q8 {
     int32_t *sums;  /* [m][groups]; the sum of the group's q: what an offset in w contributes, over the scale */
 } kernel_q8;
 
-/* Whether INT8 and INT4 kernels take rows of `columns` in groups of `group`: 32, 64, 128, or 0, a whole row, of at most
- * KERNEL_GROUP_COLUMNS. They do not ask themselves. */
+/* Whether weights of the format come in groups that have scales: INT8, INT4 and INT3. */
+bool kernel_is_grouped(kernel_format format);
+/* Whether kernels of these formats take rows of `columns` in groups of `group`: 32, 64, 128, or 0, a whole row, of at
+ * most KERNEL_GROUP_COLUMNS. They do not ask themselves. */
 bool kernel_group_supported(size_t columns, size_t group);
 /* Bytes of one row of `columns` values; 0 columns give 0. */
 size_t kernel_row_bytes(kernel_format format, size_t columns);
 /* Groups of a row of `columns` values: ceil(columns / group), 1 for group 0, 0 for 0 columns. */
 size_t kernel_groups(size_t columns, size_t group);
-/* Scales of one row: its groups for INT8 and INT4, otherwise 0. */
+/* Scales of one row: its groups for INT8, INT4 and INT3, otherwise 0. */
 size_t kernel_row_scales(const kernel_matrix *w);
 /* Rows that values and scales have room for: `rows`, rounded up to whole panels. */
 size_t kernel_stored_rows(const kernel_matrix *w);
@@ -86,22 +94,26 @@ kernel_matrix kernel_matrix_rows(const kernel_matrix *w, size_t first, size_t co
 /* Interleaves w (as it lies: interleave 0) by `interleave` rows into values, scales and minimums, which have room for whole
  * panels and do not overlap w's; minimums may be NULL where w's is. */
 void kernel_interleave(const kernel_matrix *w, size_t interleave, void *values, uint16_t *scales, uint16_t *minimums);
-/* "f32", "f16", "bf16", "f8", "int8", "int4", "affine8", "affine4". */
+/* The inverse: the rows of w, interleaved, as they lay, into values, scales and minimums, which have room for w->rows
+ * of them and do not overlap w's; minimums may be NULL where w's is. */
+void kernel_deinterleave(const kernel_matrix *w, void *values, uint16_t *scales, uint16_t *minimums);
+/* "f32", "f16", "bf16", "f8", "int8", "int4", "int3", "affine8", "affine4". */
 const char *kernel_format_name(kernel_format format);
 
 /* ---- kernel types ----------------------------------------------------------------------------------------------- */
 
 /* y[i][n] = sum over k of x[i][k] * w[n][k] + bias[n]; i < m; x: [m] rows ldx floats apart, y: [m] rows ldy apart.
- * Accumulates in FP32. For every format but INT8 and INT4. With m >= KERNEL_BF16_ROWS, x is rounded to bfloat16 where the
- * table's `rounds_x` says so of the format (BF16 and F8): bfloat16 dot products then, for which subnormals count as zero.
- * With F8 weights the scale of a block may meet x or the block's sum instead of the codes, 2^8 times as large: a scale, or
- * its product with an x, that reaches 2^120 may give an infinity or a NaN where w's own values are finite. */
+ * Accumulates in FP32. INT8, INT4 and INT3 are dequantised on the way, interleaved by any number of rows or not: this
+ * is their product with activations that are not quantised. With m >= KERNEL_BF16_ROWS, x is rounded to bfloat16 where
+ * the table's `rounds_x` says so of the format (BF16 and F8): bfloat16 dot products then, for which subnormals count as
+ * zero. With F8 weights the scale of a block may meet x or the block's sum instead of the codes, 2^8 times as large: a
+ * scale, or its product with an x, that reaches 2^120 may give an infinity or a NaN where w's own values are finite. */
 enum { KERNEL_BF16_ROWS = 9 };
 typedef void kernel_matmul_fn(const kernel_matrix *w, size_t m, const float *x, size_t ldx, float *y, size_t ldy);
 
-/* As kernel_matmul_fn with x quantised in w's groups (m rows of w->columns values). INT8 and INT4, interleaved by the
- * table's `interleave` or not at all (then by portable code). The products inside a group - of a whole row, inside runs of
- * at least 512 columns of it - are summed exactly in int32, then scaled and summed in FP32. */
+/* As kernel_matmul_fn with x quantised in w's groups (m rows of w->columns values). INT8, INT4 and INT3, interleaved by
+ * the table's `interleave` or not at all (then by portable code). The products inside a group - of a whole row, inside
+ * runs of at least 512 columns of it - are summed exactly in int32, then scaled and summed in FP32. */
 typedef void kernel_matmul_q8_fn(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy);
 
 /* Round-to-nearest-even int8 of m rows of k floats, in groups as of a matrix with `group`: scale = max|x| / 127. Fills q
@@ -237,9 +249,9 @@ typedef enum kernel_isa {
 typedef struct kernel_table {
     kernel_isa isa;                /* the rung the table was filled up to */
     bool rounds_x[KERNEL_FORMATS]; /* whether matmul[format] rounds many rows of x, see kernel_matmul_fn */
-    size_t interleave;             /* how INT8 and INT4 matrices are best interleaved for this table; 0: not at all */
-    kernel_matmul_fn *matmul[KERNEL_FORMATS];       /* NULL at INT8 and INT4 */
-    kernel_matmul_q8_fn *matmul_q8[KERNEL_FORMATS]; /* INT8 and INT4 only */
+    size_t interleave; /* how INT8, INT4 and INT3 matrices are best interleaved for this table; 0: not at all */
+    kernel_matmul_fn *matmul[KERNEL_FORMATS];       /* any format */
+    kernel_matmul_q8_fn *matmul_q8[KERNEL_FORMATS]; /* INT8, INT4 and INT3 only */
     kernel_dequantize_row_fn *dequantize_row;       /* any format */
     kernel_matvec_transposed_fn *matvec_transposed; /* any format */
     kernel_quantize_q8_fn *quantize_q8;

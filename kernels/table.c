@@ -51,6 +51,8 @@ size_t kernel_row_bytes(kernel_format format, size_t columns)
         return padded(columns);
     case KERNEL_INT4:
         return padded(columns) / 2;
+    case KERNEL_INT3:
+        return padded(columns) / 8 * 3;
     case KERNEL_F8:
     case KERNEL_AFFINE8:
         return columns;
@@ -60,6 +62,11 @@ size_t kernel_row_bytes(kernel_format format, size_t columns)
         break;
     }
     return 0;
+}
+
+bool kernel_is_grouped(kernel_format format)
+{
+    return format == KERNEL_INT8 || format == KERNEL_INT4 || format == KERNEL_INT3;
 }
 
 bool kernel_group_supported(size_t columns, size_t group)
@@ -75,7 +82,7 @@ size_t kernel_groups(size_t columns, size_t group)
 
 size_t kernel_row_scales(const kernel_matrix *w)
 {
-    return w->format == KERNEL_INT8 || w->format == KERNEL_INT4 ? kernel_groups(w->columns, w->group) : 0;
+    return kernel_is_grouped(w->format) ? kernel_groups(w->columns, w->group) : 0;
 }
 
 size_t kernel_stored_rows(const kernel_matrix *w)
@@ -103,7 +110,8 @@ kernel_matrix kernel_matrix_rows(const kernel_matrix *w, size_t first, size_t co
 
 const char *kernel_format_name(kernel_format format)
 {
-    static const char *const names[KERNEL_FORMATS] = {"f32", "f16", "bf16", "f8", "int8", "int4", "affine8", "affine4"};
+    static const char *const names[KERNEL_FORMATS] = {"f32",  "f16",  "bf16",    "f8",     "int8",
+                                                      "int4", "int3", "affine8", "affine4"};
     return (unsigned)format < KERNEL_FORMATS ? names[format] : "unknown";
 }
 

@@ -69,6 +69,11 @@ ciuic_status atomic_file_open(const char *path, atomic_file *file)
     return CIUIC_OK;
 }
 
+ciuic_status atomic_file_failed(const atomic_file *file, int error)
+{
+    return output_failed(file->path, error);
+}
+
 void atomic_file_abort(atomic_file *file)
 {
     if (file->stream != NULL) fclose(file->stream);

@@ -17,7 +17,9 @@ ciuic_status atomic_file_open(const char *path, atomic_file *file);
 ciuic_status atomic_file_commit(atomic_file *file);
 /* Removes the temporary; harmless after a commit. */
 void atomic_file_abort(atomic_file *file);
-/* All three in one. */
+/* What a write to it that failed with this errno means; returns the status. */
+ciuic_status atomic_file_failed(const atomic_file *file, int error);
+/* The first three in one. */
 ciuic_status atomic_file_write(const char *path, const void *data, size_t bytes);
 
 #endif

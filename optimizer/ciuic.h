@@ -35,7 +35,8 @@ typedef enum ciuic_status {
 const char *ciuic_last_error(void);
 
 typedef enum ciuic_quantize {
-    CIUIC_QUANTIZE_NONE, /* the checkpoint's own weights of 16 bits or of FP8 (with memory off in FP32); FP32 in FP16 */
+    CIUIC_QUANTIZE_NONE, /* the checkpoint's own weights of 16 bits or of FP8 (with memory off in FP32); FP32 in FP16.
+                            One that ciuic has quantised already takes this setting only, and stays as it is */
     CIUIC_QUANTIZE_AFFINE8, /* the article's formula: per tensor, minimum to maximum in 255 steps */
     CIUIC_QUANTIZE_AFFINE4, /* the same in 15 steps */
     CIUIC_QUANTIZE_INT8,    /* in groups with an FP16 scale each, as `group` says */
@@ -57,7 +58,7 @@ typedef enum ciuic_quantizer {
 /* What quantised weights of INT8, INT4 and INT3 are multiplied by. */
 typedef enum ciuic_activations {
     CIUIC_ACTIVATIONS_INT8, /* rounded to int8 for each token and group of the weights, as they come */
-    CIUIC_ACTIVATIONS_NONE, /* left in FP32: only weights are quantised */
+    CIUIC_ACTIVATIONS_NONE, /* left in FP32: only weights are quantised. Always so of a checkpoint quantised for it */
     CIUIC_ACTIVATIONS_COUNT
 } ciuic_activations;
 
@@ -108,8 +109,7 @@ bool ciuic_quantizer_parse(const char *name, ciuic_quantizer *quantizer);
 bool ciuic_activations_parse(const char *name, ciuic_activations *activations);
 bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
 
-/* Whether these settings go together, whatever the checkpoint and the machine: what ciuic_optimize asks first.
- * CIUIC_ERROR_USAGE names the two that do not, with a message that begins with "options: ". */
+/* Whether the settings exist and go together; CIUIC_ERROR_USAGE says which do not. ciuic_optimize asks itself. */
 ciuic_status ciuic_options_check(const ciuic_options *options);
 
 /* ---- models ----------------------------------------------------------------------------------------------------- */
@@ -149,6 +149,44 @@ typedef struct ciuic_model_info {
     double decode_flops;    /* floating-point operations of the matmuls for one token, attention not counted */
 } ciuic_model_info;
 void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info);
+
+/* ---- where a variant's error enters ----------------------------------------------------------------------------- */
+
+/* How far values are from the reference's, over all positions, and the standard error of each figure over positions
+ * (which counts them as independent; NaN for one alone). All are NaN where a value is NaN or infinite. */
+typedef struct ciuic_distance {
+    double relative_l2, relative_l2_error; /* |values - reference| / |reference|, over all positions together */
+    double cosine, cosine_error;           /* of the two vectors of a position, mean */
+    double mean_abs_error, mean_abs_error_error;
+} ciuic_distance;
+
+/* Of what one part of a model puts out. */
+typedef struct ciuic_layer_error {
+    ciuic_distance own;         /* the part is the variant's, its input the reference's */
+    ciuic_distance accumulated; /* the part and all before it are the variant's */
+} ciuic_layer_error;
+
+/* Ids that are run from an empty cache. Borrowed. */
+typedef struct ciuic_window {
+    const int32_t *ids; /* [n] */
+    size_t n;           /* at least 1, at most the model's max_context */
+} ciuic_window;
+
+typedef struct ciuic_layer_errors_options {
+    int threads;                 /* 0: all cores this process may use */
+    ciuic_progress_fn *progress; /* NULL: nobody waits */
+    void *progress_context;
+} ciuic_layer_errors_options;
+
+/* Runs the windows through `model` and through the checkpoint of `reference` (the handle that ciuic_model_load gave,
+ * say), part by part, and writes how far they are apart to errors, [layers + 2]: the embedding, every layer, and the
+ * final norm with the head (logits). Weights are those that the model runs on; activations stay FP32 in both, and
+ * nothing is fused: what rounding them does shows in the logits of a session only. Holds hidden states of some windows,
+ * 256 MiB or one window's, and two parts' weights besides the model's. CIUIC_ERROR_USAGE: two models of different shape,
+ * a model with weights_f32, a reference that is quantised; CIUIC_ERROR_INPUT: an id outside the vocabulary. `options` may
+ * be NULL; on failure `errors` is as it was. */
+ciuic_status ciuic_layer_errors(ciuic_model *model, const ciuic_model *reference, const ciuic_window *windows,
+                                size_t count, const ciuic_layer_errors_options *options, ciuic_layer_error *errors);
 
 /* ---- sessions --------------------------------------------------------------------------------------------------- */
 

@@ -364,6 +364,21 @@ bool json_add_size(cJSON *object, const char *key, size_t value)
     return add(object, key, json_size(value));
 }
 
+bool json_exact_numbers(cJSON *tree)
+{
+    if (cJSON_IsNumber(tree)) {
+        cJSON *exact = json_double(tree->valuedouble);
+        if (exact == NULL) return false;
+        tree->type = cJSON_Raw;
+        tree->valuestring = exact->valuestring;
+        exact->valuestring = NULL;
+        cJSON_Delete(exact);
+    }
+    for (cJSON *child = tree->child; child != NULL; child = child->next)
+        if (!json_exact_numbers(child)) return false;
+    return true;
+}
+
 ciuic_status json_write_file(const char *path, const cJSON *object)
 {
     char *text = cJSON_Print(object);

@@ -1,5 +1,6 @@
 /* json.h - cJSON made strict: what cJSON 1.7 lets through (trailing junk, duplicate and mis-cased keys, numbers that do
- * not round-trip) is refused or repaired here, and every refusal names file, place, what was found and what was expected.
+ * not round-trip) is refused or repaired here, and every refusal names file, place, what was found and what was
+ * expected.
  *
  * `where` names the place of `object` for messages, e.g. "suites/quick.json: variants[3]". */
 #ifndef CIUIC_JSON_H
@@ -22,7 +23,8 @@ const cJSON *json_find(const cJSON *object, const char *key);
  * items in memory, with valuedouble set. */
 bool json_is_number(const cJSON *item);
 
-/* Required members. CIUIC_ERROR_INPUT when absent, of another type or out of range. Sizes and integers must be whole. */
+/* Required members. CIUIC_ERROR_INPUT when absent, of another type or out of range. Sizes and integers must be
+ * whole. */
 ciuic_status json_get_size(const cJSON *object, const char *where, const char *key, size_t min, size_t max,
                            size_t *out);
 ciuic_status json_get_double(const cJSON *object, const char *where, const char *key, double min, double max,
@@ -41,6 +43,9 @@ bool json_add_size(cJSON *object, const char *key, size_t value);
 /* The same as an item, for arrays; NULL when out of memory. */
 cJSON *json_double(double value);
 cJSON *json_size(size_t value);
+
+/* Makes every number of a parsed tree print as itself: what was read can be written again. Out of memory: false. */
+bool json_exact_numbers(cJSON *tree);
 
 /* Writes the printed object and a newline by way of atomic_file. */
 ciuic_status json_write_file(const char *path, const cJSON *object);

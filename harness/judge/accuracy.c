@@ -5,41 +5,16 @@
 #include <stdlib.h>
 
 #include "optimizer/json.h"
-
-/* Mean and sum of squared deviations by Welford's recurrence: no cancellation, however long the text. */
-typedef struct moments {
-    size_t n;
-    double mean, m2;
-} moments;
+#include "optimizer/row_errors.h"
 
 struct accuracy {
     size_t vocabulary;
-    moments nll, reference_nll, rise, kl, cosine;
+    moments nll, reference_nll, rise, kl;
+    row_errors errors;
     double *kls; /* [kl.n], for the percentile; sorted by accuracy_finish */
-    size_t capacity;
-    double abs_sum, abs_max; /* of logits - reference */
-    double error_square, reference_square;
-    size_t same_top1;
+    size_t capacity, same_top1;
     bool finite;
 };
-
-static void moments_add(moments *m, double value)
-{
-    m->n++;
-    const double delta = value - m->mean;
-    m->mean += delta / (double)m->n;
-    m->m2 += delta * (value - m->mean);
-}
-
-static double mean_of(const moments *m)
-{
-    return m->n > 0 ? m->mean : NAN;
-}
-
-static double standard_error(const moments *m)
-{
-    return m->n > 1 ? sqrt(m->m2 / (double)(m->n - 1) / (double)m->n) : NAN;
-}
 
 accuracy *accuracy_create(size_t vocabulary)
 {
@@ -97,24 +72,6 @@ static double kl_divergence(const float *reference, double reference_lse, const 
     return kl;
 }
 
-static void add_errors(accuracy *a, const float *logits, const float *reference)
-{
-    double dot = 0.0, square = 0.0, reference_square = 0.0;
-    for (size_t i = 0; i < a->vocabulary; i++) {
-        const double x = (double)logits[i], r = (double)reference[i], error = x - r;
-        a->abs_sum += fabs(error);
-        a->abs_max = fmax(a->abs_max, fabs(error));
-        a->error_square += error * error;
-        dot += x * r;
-        square += x * x;
-        reference_square += r * r;
-    }
-    a->reference_square += reference_square;
-    /* Two zero vectors agree; a zero vector has no direction in common with any other. */
-    const double norms = sqrt(square) * sqrt(reference_square);
-    moments_add(&a->cosine, norms > 0.0 ? dot / norms : (square == reference_square ? 1.0 : 0.0));
-}
-
 static bool reserve_kl(accuracy *a)
 {
     if (a->kl.n < a->capacity) return true;
@@ -154,7 +111,7 @@ bool accuracy_add(accuracy *a, const float *logits, const float *reference, int3
     a->kls[a->kl.n] = kl;
     moments_add(&a->kl, kl);
     a->same_top1 += top == reference_top;
-    add_errors(a, logits, reference);
+    row_errors_add(&a->errors, n, logits, reference);
     return true;
 }
 
@@ -172,20 +129,45 @@ static double percentile99(double *values, size_t n)
     return values[rank - 1];
 }
 
+/* Between the values of neighbouring ranks; 1 <= rank <= n. */
+static double at_rank(const double *sorted, size_t n, double rank)
+{
+    const size_t below = (size_t)rank;
+    const double part = rank - (double)below;
+    return below < n ? sorted[below - 1] + part * (sorted[below] - sorted[below - 1]) : sorted[n - 1];
+}
+
+/* How many of n values lie below the true percentile is binomial, with a deviation of d = sqrt(n 0.99 0.01): half of
+ * what lies between the ranks d to either side of the percentile's is its standard error (Woodruff 1952). A bootstrap
+ * would resample the same few largest values, need a seed and say no more. Below 100 values there is no rank above to
+ * look at. */
+static double percentile99_error(const double *sorted, size_t n)
+{
+    const double rank = (double)(n - n / 100), d = sqrt((double)n * 0.99 * 0.01);
+    if (n < 100) return NAN;
+    return (at_rank(sorted, n, rank + d) - at_rank(sorted, n, rank - d)) / 2;
+}
+
 static void finish_reference(const accuracy *a, accuracy_result *r)
 {
-    const double positions = (double)a->kl.n, values = positions * (double)a->vocabulary;
+    const double n = (double)a->kl.n, p = (double)a->same_top1 / n;
+    ciuic_distance distance;
+    row_errors_finish(&a->errors, &distance);
     r->positions = a->kl.n;
-    r->mean_abs_error = a->abs_sum / values;
-    r->max_abs_error = a->abs_max;
-    /* 0/0 is two all-zero outputs: no error. x/0 is an error without a scale: infinite, which JSON holds as null. */
-    r->relative_l2 = a->error_square > 0.0 ? sqrt(a->error_square / a->reference_square) : 0.0;
-    r->cosine = mean_of(&a->cosine);
-    r->kl = mean_of(&a->kl);
-    r->kl_error = standard_error(&a->kl);
+    r->mean_abs_error = distance.mean_abs_error;
+    r->mean_abs_error_error = distance.mean_abs_error_error;
+    r->max_abs_error = a->errors.largest;
+    r->relative_l2 = distance.relative_l2; /* infinite where only the reference is all zero, which JSON holds as null */
+    r->relative_l2_error = distance.relative_l2_error;
+    r->cosine = distance.cosine;
+    r->cosine_error = distance.cosine_error;
+    r->kl = moments_mean(&a->kl);
+    r->kl_error = moments_standard_error(&a->kl);
     r->kl_p99 = percentile99(a->kls, a->kl.n);
+    r->kl_p99_error = percentile99_error(a->kls, a->kl.n);
     r->kl_max = a->kls[a->kl.n - 1];
-    r->top1_agreement = (double)a->same_top1 / positions;
+    r->top1_agreement = p;
+    r->top1_agreement_error = n > 1 ? sqrt(p * (1 - p) / (n - 1)) : NAN;
 }
 
 void accuracy_finish(const accuracy *a, accuracy_result *result)
@@ -193,28 +175,37 @@ void accuracy_finish(const accuracy *a, accuracy_result *result)
     *result = (accuracy_result){.nll = NAN,
                                 .nll_error = NAN,
                                 .perplexity = NAN,
+                                .perplexity_error = NAN,
                                 .reference_nll = NAN,
+                                .reference_nll_error = NAN,
                                 .nll_rise = NAN,
                                 .nll_rise_error = NAN,
                                 .mean_abs_error = NAN,
+                                .mean_abs_error_error = NAN,
                                 .max_abs_error = NAN,
                                 .relative_l2 = NAN,
+                                .relative_l2_error = NAN,
                                 .cosine = NAN,
+                                .cosine_error = NAN,
                                 .kl = NAN,
                                 .kl_error = NAN,
                                 .kl_p99 = NAN,
+                                .kl_p99_error = NAN,
                                 .kl_max = NAN,
                                 .top1_agreement = NAN,
+                                .top1_agreement_error = NAN,
                                 .finite = a->finite};
     if (!a->finite) return;
     result->tokens = a->nll.n;
-    result->nll = mean_of(&a->nll);
-    result->nll_error = standard_error(&a->nll);
+    result->nll = moments_mean(&a->nll);
+    result->nll_error = moments_standard_error(&a->nll);
     result->perplexity = exp(result->nll);
+    result->perplexity_error = result->perplexity * result->nll_error;
     if (a->reference_nll.n == a->nll.n) {
-        result->reference_nll = mean_of(&a->reference_nll);
-        result->nll_rise = mean_of(&a->rise);
-        result->nll_rise_error = standard_error(&a->rise);
+        result->reference_nll = moments_mean(&a->reference_nll);
+        result->reference_nll_error = moments_standard_error(&a->reference_nll);
+        result->nll_rise = moments_mean(&a->rise);
+        result->nll_rise_error = moments_standard_error(&a->rise);
     }
     if (a->kl.n > 0) finish_reference(a, result);
 }
@@ -229,18 +220,25 @@ cJSON *accuracy_json(const accuracy_result *r)
         {"nll", r->nll},
         {"nll_error", r->nll_error},
         {"perplexity", r->perplexity},
+        {"perplexity_error", r->perplexity_error},
         {"reference_nll", r->reference_nll},
+        {"reference_nll_error", r->reference_nll_error},
         {"nll_rise", r->nll_rise},
         {"nll_rise_error", r->nll_rise_error},
         {"mean_abs_error", r->mean_abs_error},
+        {"mean_abs_error_error", r->mean_abs_error_error},
         {"max_abs_error", r->max_abs_error},
         {"relative_l2", r->relative_l2},
+        {"relative_l2_error", r->relative_l2_error},
         {"cosine", r->cosine},
+        {"cosine_error", r->cosine_error},
         {"kl", r->kl},
         {"kl_error", r->kl_error},
         {"kl_p99", r->kl_p99},
+        {"kl_p99_error", r->kl_p99_error},
         {"kl_max", r->kl_max},
         {"top1_agreement", r->top1_agreement},
+        {"top1_agreement_error", r->top1_agreement_error},
     };
     bool ok = object != NULL && json_add_size(object, "tokens", r->tokens) &&
               json_add_size(object, "positions", r->positions);

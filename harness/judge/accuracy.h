@@ -1,4 +1,8 @@
-/* accuracy.h - how far a variant's output is from the reference's: one accumulator, fed position by position. */
+/* accuracy.h - how far a variant's output is from the reference's: one accumulator, fed position by position.
+ *
+ * X_error is the standard error of X. All of them take positions for independent, which those of one text are not
+ * quite. A maximum has none: it grows with the number of positions, and how fast depends on a tail that nobody has
+ * seen. */
 #ifndef CIUIC_ACCURACY_H
 #define CIUIC_ACCURACY_H
 
@@ -11,19 +15,23 @@
 typedef struct accuracy accuracy;
 
 typedef struct accuracy_result {
-    size_t tokens;         /* positions whose next token is known (NLL is over these) */
-    size_t positions;      /* positions compared with the reference */
-    double nll, nll_error; /* mean -log p(next token) in nats, and its standard error */
-    double perplexity;     /* exp(nll) */
-    double reference_nll;  /* the reference's on the same tokens; NaN unless every one of them had a reference */
-    double nll_rise, nll_rise_error;      /* nll - reference_nll, and its standard error token by token (paired) */
-    double mean_abs_error, max_abs_error; /* of the logits */
-    double relative_l2;                   /* |logits - reference| / |reference|, over all positions together */
-    double cosine;                        /* of the two logit vectors, mean over positions */
-    double kl, kl_error;                  /* mean KL(reference || variant) in nats, and its standard error */
-    double kl_p99, kl_max;
-    double top1_agreement; /* share of positions with the same argmax (the lowest id of equals) */
-    bool finite;           /* false when any logit was NaN or infinite: then every metric is NaN */
+    size_t tokens;                               /* positions whose next token is known (NLL is over these) */
+    size_t positions;                            /* positions compared with the reference */
+    double nll, nll_error;                       /* mean -log p(next token) in nats */
+    double perplexity, perplexity_error;         /* exp(nll), and by the delta method perplexity * nll_error */
+    double reference_nll, reference_nll_error;   /* on the same tokens; NaN unless every one of them had a reference */
+    double nll_rise, nll_rise_error;             /* nll - reference_nll; its error token by token (paired) */
+    double mean_abs_error, mean_abs_error_error; /* of the logits; the error of means over a position's */
+    double max_abs_error;
+    double relative_l2, relative_l2_error; /* |logits - reference| / |reference|, over all positions (row_errors.h) */
+    double cosine, cosine_error;           /* of the two logit vectors, mean over positions */
+    double kl, kl_error;                   /* mean KL(reference || variant) in nats */
+    double kl_p99, kl_p99_error;           /* nearest rank; the error from order statistics, NaN below 100 positions */
+    double kl_max;
+    double top1_agreement;       /* share of positions with the same argmax (the lowest id of equals) */
+    double top1_agreement_error; /* binomial, sqrt(p (1 - p) / (positions - 1)): 0 for a share of 0 or 1, which then
+                                    says little; verdicts take Wilson's interval */
+    bool finite;                 /* false when any logit was NaN or infinite: then every metric is NaN */
 } accuracy_result;
 
 accuracy *accuracy_create(size_t vocabulary); /* NULL when out of memory */

@@ -8,8 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "harness/sha256.h"
-#include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -89,26 +87,43 @@ static ciuic_status add_files(cJSON *files, const checkpoint *c)
     return add_beside(files, checkpoint_path(c), "streams.safetensors", false);
 }
 
+/* The files, and the digest of their description. */
+static ciuic_status digest(const checkpoint *c, cJSON **described, sha256_hex *out)
+{
+    cJSON *files = cJSON_CreateArray();
+    ciuic_status status = files != NULL ? add_files(files, c) : ciuic_fail_memory("a checkpoint's digest", 0);
+    char *text = status == CIUIC_OK ? cJSON_PrintUnformatted(files) : NULL;
+    if (status == CIUIC_OK && text == NULL) status = ciuic_fail_memory("a checkpoint's digest", 0);
+    if (status == CIUIC_OK) *out = sha256_data(text, strlen(text));
+    cJSON_free(text);
+    if (status == CIUIC_OK)
+        *described = files;
+    else
+        cJSON_Delete(files);
+    return status;
+}
+
+ciuic_status checkpoint_digest(const checkpoint *c, sha256_hex *out)
+{
+    cJSON *files = NULL;
+    const ciuic_status status = digest(c, &files, out);
+    cJSON_Delete(files);
+    return status;
+}
+
 static ciuic_status add_checkpoint(cJSON *list, const suite_checkpoint *described)
 {
     checkpoint *c = NULL;
+    cJSON *item = cJSON_CreateObject(), *files = NULL;
+    sha256_hex of_all;
+    if (!cJSON_AddItemToArray(list, item)) return ciuic_fail_memory("a checkpoint's digest", 0);
     CIUIC_TRY(checkpoint_open(described->path, &c));
-    cJSON *item = cJSON_CreateObject();
-    cJSON *files = cJSON_CreateArray();
-    ciuic_status status =
-        files != NULL && cJSON_AddItemToArray(list, item) ? CIUIC_OK : ciuic_fail_memory("a checkpoint's digest", 0);
-    if (status == CIUIC_OK) status = add_files(files, c);
-    char *text = status == CIUIC_OK ? cJSON_PrintUnformatted(files) : NULL;
-    if (status == CIUIC_OK && text == NULL) status = ciuic_fail_memory("a checkpoint's digest", 0);
+    const ciuic_status status = digest(c, &files, &of_all);
     if (status == CIUIC_OK) {
-        const sha256_hex digest = sha256_data(text, strlen(text));
         cJSON_AddStringToObject(item, "name", described->name);
-        cJSON_AddStringToObject(item, "sha256", digest.text);
+        cJSON_AddStringToObject(item, "sha256", of_all.text);
         cJSON_AddItemToObject(item, "files", files);
-        files = NULL;
     }
-    cJSON_free(text);
-    cJSON_Delete(files);
     checkpoint_release(c);
     return status;
 }

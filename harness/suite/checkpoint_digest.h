@@ -4,7 +4,9 @@
 
 #include <cjson/cJSON.h>
 
+#include "harness/sha256.h"
 #include "harness/suite/suite.h"
+#include "optimizer/checkpoint/checkpoint.h"
 
 /* Opens and checks every checkpoint of the suite, and describes its files:
  *   [{"name", "sha256", "files": [{"file", "bytes", "sha256", "covers": "file" or "header"}]}]
@@ -12,5 +14,8 @@
  * take longer to read than the bench takes: of those the header only, which names, places and types every tensor, and the
  * size; "covers" says so. "sha256" of the checkpoint is that of its files' digests and sizes. */
 ciuic_status checkpoint_digests(const suite *s, cJSON **out);
+
+/* The same "sha256" of one checkpoint. */
+ciuic_status checkpoint_digest(const checkpoint *c, sha256_hex *digest);
 
 #endif

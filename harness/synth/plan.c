@@ -1,12 +1,12 @@
 /* plan.c - see plan.h. */
 #include "harness/synth/plan.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "harness/synth/weights.h"
 #include "optimizer/checkpoint/architecture_tensors.h"
+#include "optimizer/checkpoint/shards.h"
 #include "optimizer/error.h"
 
 /* DeepSeek-V3, the largest there is, has 45 thousand. */
@@ -56,29 +56,13 @@ static ciuic_status add_tensor(void *context, const needed_tensor *needed)
     return CIUIC_OK;
 }
 
-static ciuic_status divide(synth_plan *plan, size_t shard_bytes)
-{
-    plan->shards = calloc(plan->count + 1, sizeof *plan->shards);
-    if (plan->shards == NULL) return ciuic_fail_memory("the table of shards", plan->count * sizeof *plan->shards);
-    size_t filled = 0;
-    for (size_t i = 0; i < plan->count; i++) {
-        const size_t bytes = plan->tensors[i].bytes;
-        if (i == 0 || filled + bytes > shard_bytes) {
-            plan->shards[plan->shard_count++] = i;
-            filled = 0;
-        }
-        filled += bytes;
-    }
-    plan->shards[plan->shard_count] = plan->count;
-    return CIUIC_OK;
-}
-
 ciuic_status synth_plan_create(const char *where, const model_config *config, size_t shard_bytes, synth_plan *plan)
 {
     *plan = (synth_plan){0};
     planning p = {.where = where, .plan = plan};
     ciuic_status status = architecture_tensors(config, add_tensor, &p);
-    if (status == CIUIC_OK) status = divide(plan, shard_bytes);
+    if (status == CIUIC_OK)
+        status = shards_divide(plan->tensors, plan->count, shard_bytes, &plan->shards, &plan->shard_count);
     if (status != CIUIC_OK) synth_plan_free(plan);
     return status;
 }
@@ -89,13 +73,4 @@ void synth_plan_free(synth_plan *plan)
     free(plan->tensors);
     free(plan->shards);
     *plan = (synth_plan){0};
-}
-
-const char *synth_shard_name(const synth_plan *plan, size_t shard, char name[SYNTH_FILE_NAME])
-{
-    if (plan->shard_count == 1)
-        snprintf(name, SYNTH_FILE_NAME, "model.safetensors");
-    else
-        snprintf(name, SYNTH_FILE_NAME, "model-%05zu-of-%05zu.safetensors", shard + 1, plan->shard_count);
-    return name;
 }

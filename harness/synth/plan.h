@@ -19,8 +19,4 @@ typedef struct synth_plan {
 ciuic_status synth_plan_create(const char *where, const model_config *config, size_t shard_bytes, synth_plan *plan);
 void synth_plan_free(synth_plan *plan);
 
-/* "model.safetensors", or "model-00001-of-00005.safetensors" where there are several. */
-enum { SYNTH_FILE_NAME = 64 };
-const char *synth_shard_name(const synth_plan *plan, size_t shard, char name[SYNTH_FILE_NAME]);
-
 #endif

@@ -10,10 +10,12 @@
 #include "harness/synth/weights.h"
 #include "optimizer/atomic_folder.h"
 #include "optimizer/checkpoint/checkpoint.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
+#include "optimizer/checkpoint/shards.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-static const size_t usual_shard_bytes = (size_t)4 << 30, max_config_bytes = 4u << 20;
+static const size_t max_config_bytes = 4u << 20;
 
 typedef struct writing {
     const synth_request *request;
@@ -88,41 +90,14 @@ static ciuic_status write_shards(writing *w)
 {
     const synth_plan *plan = w->plan;
     for (size_t i = 0; i < plan->shard_count; i++) {
-        char name[SYNTH_FILE_NAME], *path = NULL;
-        CIUIC_TRY(path_in(w->folder, synth_shard_name(plan, i, name), &path));
+        char name[SHARD_NAME], *path = NULL;
+        CIUIC_TRY(path_in(w->folder, shard_name(i, plan->shard_count, name), &path));
         const size_t first = plan->shards[i], count = plan->shards[i + 1] - first;
         const ciuic_status status = safetensors_write_values(path, plan->tensors + first, count, report_values, w);
         free(path);
         CIUIC_TRY(status);
     }
     return w->progress(w->context, w->done_bytes, plan->bytes); /* an interruption during the last synchronisation */
-}
-
-static bool fill_index(const synth_plan *plan, cJSON *index)
-{
-    cJSON *metadata = cJSON_AddObjectToObject(index, "metadata"), *map = cJSON_AddObjectToObject(index, "weight_map");
-    if (metadata == NULL || map == NULL || !json_add_size(metadata, "total_size", plan->bytes)) return false;
-    for (size_t shard = 0; shard < plan->shard_count; shard++) {
-        char name[SYNTH_FILE_NAME];
-        synth_shard_name(plan, shard, name);
-        for (size_t i = plan->shards[shard]; i < plan->shards[shard + 1]; i++)
-            if (cJSON_AddStringToObject(map, plan->tensors[i].name, name) == NULL) return false;
-    }
-    return true;
-}
-
-static ciuic_status write_index(const writing *w)
-{
-    if (w->plan->shard_count == 1) return CIUIC_OK;
-    cJSON *index = cJSON_CreateObject();
-    char *path = NULL;
-    ciuic_status status = index != NULL && fill_index(w->plan, index)
-                              ? path_in(w->folder, "model.safetensors.index.json", &path)
-                              : ciuic_fail_memory("the index of the shards", w->plan->count * sizeof(tensor));
-    if (status == CIUIC_OK) status = json_write_file(path, index);
-    free(path);
-    cJSON_Delete(index);
-    return status;
 }
 
 /* ---- all of it -------------------------------------------------------------------------------------------------- */
@@ -159,7 +134,8 @@ static ciuic_status write_folder(writing *w, const char *output, size_t layers)
     ciuic_status status = check_space(&folder, w->plan->bytes);
     if (status == CIUIC_OK) status = write_config(w, layers);
     if (status == CIUIC_OK) status = write_shards(w);
-    if (status == CIUIC_OK) status = write_index(w);
+    if (status == CIUIC_OK)
+        status = shards_write_index(w->folder, w->plan->tensors, w->plan->shards, w->plan->shard_count);
     if (status == CIUIC_OK) status = check_accepted(w->folder, w->plan);
     if (status == CIUIC_OK) return atomic_folder_commit(&folder);
     atomic_folder_abort(&folder);

@@ -102,11 +102,137 @@ static void standard_errors_and_percentile(void)
     CHECK(near(r.kl, 100.5, step) && near(r.kl_error, sqrt(201.0 / 12.0), step), "kl %.17g +- %.17g", r.kl, r.kl_error);
     CHECK(near(r.kl_p99, 198.0, step), "99th percentile of 1..200 is %.17g", r.kl_p99);
     CHECK(near(r.kl_max, 200.0, step), "largest %.17g", r.kl_max);
+    /* Ranks are values here: 198 +- sqrt(200 0.99 0.01). */
+    CHECK(near(r.kl_p99_error, sqrt(1.98), step), "99th percentile +- %.17g", r.kl_p99_error);
     CHECK(near(r.reference_nll, 0.0, step), "reference %.17g", r.reference_nll);
     accuracy_result again;
     accuracy_finish(a, &again); /* finishing changes nothing that counts */
     CU_ASSERT_EQUAL(memcmp(&r, &again, sizeof r), 0);
     accuracy_free(a);
+}
+
+/* A position whose logits are `x` against `reference`; two words. */
+static void add_two(accuracy *a, float x0, float x1, float reference0, float reference1)
+{
+    const float x[] = {x0, x1}, reference[] = {reference0, reference1};
+    CU_ASSERT_TRUE(accuracy_add(a, x, reference, 0));
+}
+
+static void standard_errors_by_hand(void)
+{
+    /* Four positions with references (3, 4), (3, 4), (6, 8), (3, 4) and errors (0, 0), (1, -1), (0, 2), (2, 0):
+     * squares of the errors a = 0, 2, 4, 4 (mean 5/2), of the references b = 25, 25, 100, 25 (mean 175/4); q = 2/35;
+     * a - q b = -10/7, 4/7, -12/7, 18/7, sum of squares 584/49; var(q) = 584/49 / (3 * 4) / (175/4)^2. Mean absolute
+     * errors 0, 1, 1, 1: mean 3/4, variance 1/4, standard error 1/4. The second position's tokens are equal, (4, 3)
+     * against (3, 4): another top token, cosine 24/25; third (6, 10): cosine 116 / (10 sqrt(136)); fourth (5, 4):
+     * cosine 31 / (5 sqrt(41)) and another top token: a share of 1/2, whose error is sqrt(1/4 / 3). */
+    accuracy *a = accuracy_create(2);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    add_two(a, 3, 4, 3, 4);
+    add_two(a, 4, 3, 3, 4);
+    add_two(a, 6, 10, 6, 8);
+    add_two(a, 5, 4, 3, 4);
+    accuracy_result r;
+    accuracy_finish(a, &r);
+    accuracy_free(a);
+    const double q = 2.0 / 35, q_error = sqrt(584.0 / 49 / 12) / (175.0 / 4), step = 1e-13;
+    CHECK(near(r.relative_l2, sqrt(q), step), "relative L2 %.17g", r.relative_l2);
+    CHECK(near(r.relative_l2_error, q_error / (2 * sqrt(q)), step), "+- %.17g", r.relative_l2_error);
+    CHECK(near(r.mean_abs_error, 0.75, step) && near(r.mean_abs_error_error, 0.25, step), "mean error %.17g +- %.17g",
+          r.mean_abs_error, r.mean_abs_error_error);
+    CHECK(r.top1_agreement == 0.5 && near(r.top1_agreement_error, sqrt(0.25 / 3), step), "same top token +- %.17g",
+          r.top1_agreement_error);
+    const double cosines[] = {1, 24.0 / 25, 116 / (10 * sqrt(136)), 31 / (5 * sqrt(41))};
+    double mean = 0, squares = 0;
+    for (size_t i = 0; i < 4; i++) mean += cosines[i] / 4;
+    for (size_t i = 0; i < 4; i++) squares += (cosines[i] - mean) * (cosines[i] - mean);
+    CHECK(near(r.cosine, mean, step) && near(r.cosine_error, sqrt(squares / 12), step), "cosine %.17g +- %.17g",
+          r.cosine, r.cosine_error);
+    CHECK(near(r.perplexity_error, exp(r.nll) * r.nll_error, step * r.perplexity), "perplexity +- %.17g",
+          r.perplexity_error);
+    CU_ASSERT_TRUE(isnan(r.kl_p99_error)); /* the 99th of 4 is the largest */
+}
+
+/* Reported by one sample: the metric, and what it says of its own spread. */
+typedef struct sampled {
+    double value[5], error[5];
+} sampled;
+
+enum { SPREAD_METRICS = 5, SPREAD_POSITIONS = 200, SPREAD_REPEATS = 1600, SPREAD_WORDS = 6 };
+
+static sampled sample_once(void)
+{
+    accuracy *a = accuracy_create(SPREAD_WORDS);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+    for (size_t i = 0; i < SPREAD_POSITIONS; i++) {
+        float x[SPREAD_WORDS], reference[SPREAD_WORDS];
+        const double length = uniform(1, 2), noise = uniform(0, 1); /* so that both sums of relative L2 vary */
+        for (size_t k = 0; k < SPREAD_WORDS; k++) {
+            reference[k] = (float)(length * uniform(-1, 1));
+            x[k] = reference[k] + (float)(noise * uniform(-1, 1));
+        }
+        CU_ASSERT_TRUE(accuracy_add(a, x, reference, (int32_t)uniform(0, SPREAD_WORDS)));
+    }
+    accuracy_result r;
+    accuracy_finish(a, &r);
+    accuracy_free(a);
+    return (sampled){.value = {r.nll_rise, r.mean_abs_error, r.relative_l2, r.cosine, r.top1_agreement},
+                     .error = {r.nll_rise_error, r.mean_abs_error_error, r.relative_l2_error, r.cosine_error,
+                               r.top1_agreement_error}};
+}
+
+static void standard_errors_match_the_spread(void)
+{
+    /* The variance of 1600 samples' values over the mean of their squared standard errors. Means of 200 positions are
+     * all but normal, so that the former is the true variance times chi^2 / k, k = 1599, for which Chernoff's bound
+     * gives P(> 1 + t) <= exp(-k/2 (t - ln(1 + t))), 5e-10 for t = 0.25, and less below 1 - t. The latter is a mean of
+     * 320,000 positions: its own spread, and the delta method's bias of order 1/200, are given 0.05. */
+    static const char *const names[SPREAD_METRICS] = {"NLL rise", "mean error", "relative L2", "cosine", "top token"};
+    random_state = test_seed();
+    double mean[SPREAD_METRICS] = {0}, squares[SPREAD_METRICS] = {0}, claimed[SPREAD_METRICS] = {0};
+    for (size_t repeat = 1; repeat <= SPREAD_REPEATS; repeat++) {
+        const sampled s = sample_once();
+        for (size_t i = 0; i < SPREAD_METRICS; i++) {
+            const double delta = s.value[i] - mean[i];
+            mean[i] += delta / (double)repeat;
+            squares[i] += delta * (s.value[i] - mean[i]);
+            claimed[i] += s.error[i] * s.error[i] / SPREAD_REPEATS;
+        }
+    }
+    for (size_t i = 0; i < SPREAD_METRICS; i++) {
+        const double ratio = squares[i] / (SPREAD_REPEATS - 1) / claimed[i];
+        CHECK(ratio > 0.7 && ratio < 1.3, "%s: variance of samples over what they say: %.3f", names[i], ratio);
+    }
+}
+
+static void percentile_error_is_that_of_order_statistics(void)
+{
+    /* Divergences uniform in 1..2 (as above: KL is x). The i-th of n is at i / (n + 1) in the mean, so that half the
+     * distance of ranks r + d and r - d, d = sqrt(n 0.99 0.01), is d / (n + 1) in the mean whatever lies between, with
+     * a relative deviation of 1 / sqrt(2 d) (that of a Beta(2 d, n) variable): for n = 1000, d = 3.15, the mean of 200
+     * samples deviates by 0.028, and 6 of these are allowed. The true deviation of the r-th of n, of Beta(r, n + 1 -
+     * r), is 1.05 times that. */
+    enum { N = 1000, REPEATS = 200 };
+    random_state = test_seed();
+    const float certain[] = {0.0F, -1000.0F};
+    const double d = sqrt(N * 0.99 * 0.01), expected = d / (N + 1);
+    double sum = 0;
+    for (size_t repeat = 0; repeat < REPEATS; repeat++) {
+        accuracy *a = accuracy_create(2);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(a);
+        for (size_t i = 0; i < N; i++) {
+            const double x = uniform(1, 2);
+            const float logits[] = {0.0F, (float)(x + log1p(-exp(-x)))};
+            CU_ASSERT_TRUE(accuracy_add(a, logits, certain, 0));
+        }
+        accuracy_result r;
+        accuracy_finish(a, &r);
+        accuracy_free(a);
+        sum += r.kl_p99_error / REPEATS;
+    }
+    CHECK(near(sum / expected, 1, 6 / sqrt(2 * d * REPEATS)), "%.4f of what was expected", sum / expected);
+    const double r = N - N / 100, truth = sqrt(r * (N + 1 - r) / ((N + 1.0) * (N + 1.0) * (N + 2.0)));
+    CHECK(near(truth / expected, 1.05, 0.01), "%.4f of the true deviation", truth / expected);
 }
 
 static void equal_logits_have_no_error(void)
@@ -123,6 +249,8 @@ static void equal_logits_have_no_error(void)
         CU_ASSERT_EQUAL(r.nll_rise, 0.0);
         CU_ASSERT_EQUAL(r.top1_agreement, 1.0);
         CHECK(near(r.cosine, 1.0, SUM_STEPS), "cosine %.17g", r.cosine);
+        CU_ASSERT_TRUE(isnan(r.relative_l2_error) && isnan(r.cosine_error) && isnan(r.mean_abs_error_error));
+        CU_ASSERT_TRUE(isnan(r.top1_agreement_error) && isnan(r.kl_p99_error)); /* one position has no spread */
     }
 }
 
@@ -229,6 +357,9 @@ static void one_bad_logit_spoils_everything(void)
         CU_ASSERT_TRUE(isnan(r.nll_rise) && isnan(r.nll_rise_error) && isnan(r.mean_abs_error));
         CU_ASSERT_TRUE(isnan(r.max_abs_error) && isnan(r.relative_l2) && isnan(r.cosine) && isnan(r.kl));
         CU_ASSERT_TRUE(isnan(r.kl_error) && isnan(r.kl_p99) && isnan(r.kl_max) && isnan(r.top1_agreement));
+        CU_ASSERT_TRUE(isnan(r.perplexity_error) && isnan(r.reference_nll_error) && isnan(r.mean_abs_error_error));
+        CU_ASSERT_TRUE(isnan(r.relative_l2_error) && isnan(r.cosine_error) && isnan(r.kl_p99_error));
+        CU_ASSERT_TRUE(isnan(r.top1_agreement_error));
         cJSON *json = accuracy_json(&r);
         CU_ASSERT_PTR_NOT_NULL_FATAL(json);
         CU_ASSERT_TRUE(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(json, "mean_abs_error")));
@@ -263,6 +394,9 @@ static void without_a_reference(void)
 static const test_case cases[] = {
     {"two words by hand", two_words},
     {"standard errors and the 99th percentile of 1..200", standard_errors_and_percentile},
+    {"standard errors of four positions by hand", standard_errors_by_hand},
+    {"standard errors match the spread over repeated samples", standard_errors_match_the_spread},
+    {"the percentile's standard error is that of order statistics", percentile_error_is_that_of_order_statistics},
     {"equal logits have no error", equal_logits_have_no_error},
     {"NLL and KL are what the definition says; Pinsker's inequality", against_the_definition},
     {"tiny divergences keep their digits", tiny_divergences_keep_their_digits},

@@ -9,7 +9,7 @@
 
 #include "harness/tests/program.h"
 #include "optimizer/atomic_file.h"
-#include "optimizer/checkpoint/safetensors.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/tests/runner.h"
 
 #define CHECKPOINT "datasets/golden/deepseek-v3"
@@ -109,6 +109,96 @@ static void the_table_says_what_it_means(void)
     CHECK(run.status == 0 && run.err[0] == '\0', "status %d: %s", run.status, run.err);
     CHECK(strstr(run.out, "perplexity") != NULL && strstr(run.out, "Against the reference, int8+c is") != NULL, "%s",
           run.out);
+    program_run_free(&run);
+}
+
+/* deepseek-v3's golden has 3 layers and 48 ids: 4 entries, the last of them the head. */
+static const cJSON *layer_entry(const cJSON *json, int index, const char *part)
+{
+    const cJSON *layers = cJSON_GetObjectItemCaseSensitive(json, "layers");
+    const cJSON *entry = cJSON_GetArrayItem(layers, index);
+    CHECK(cJSON_GetArraySize(layers) == 4 && is_text(entry, "part", part), "entry %d of %d", index,
+          cJSON_GetArraySize(layers));
+    return entry;
+}
+
+static void errors_come_layer_by_layer(void)
+{
+    static const char *const parts[] = {"layer 0", "layer 1", "layer 2", "head"};
+    cJSON *json = run_json((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--json",
+                                                 "--per-layer", "--stages", "int4,on,on,best", NULL});
+    double before = number(cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItemCaseSensitive(json, "embedding"), "own"),
+                           "relative_l2");
+    CHECK(before > 0, "embedding %g", before);
+    CHECK(strncmp(cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "layers_measure")), "weights only", 12) ==
+              0,
+          "not said to be of weights only");
+    for (int i = 0; i < 4; i++) {
+        const cJSON *entry = layer_entry(json, i, parts[i]);
+        const cJSON *own = cJSON_GetObjectItemCaseSensitive(entry, "own"),
+                    *all = cJSON_GetObjectItemCaseSensitive(entry, "accumulated");
+        static const char *const metrics[] = {"relative_l2", "mean_abs_error"};
+        for (size_t k = 0; k < 2; k++) {
+            char error[32];
+            snprintf(error, sizeof error, "%s_error", metrics[k]);
+            CHECK(number(own, metrics[k]) > 0 && number(own, error) > 0 &&
+                      number(own, error) < number(own, metrics[k]) &&
+                      number(all, metrics[k]) >= number(own, metrics[k]) && number(all, error) > 0,
+                  "%s: %s %g own, %g in all", parts[i], metrics[k], number(own, metrics[k]), number(all, metrics[k]));
+        }
+        CHECK(number(own, "cosine") < 1 && number(all, "cosine") <= number(own, "cosine"), "%s: cosine %g", parts[i],
+              number(own, "cosine"));
+        before = number(all, "relative_l2");
+    }
+    /* The head's are the logits: but for the rounding of activations, what the whole run found. 8 bits of activations
+     * add less than 4 bits of weights by far. */
+    CHECK(fabs(before / number(json, "relative_l2") - 1) < 0.1, "%g of the head, %g of the logits", before,
+          number(json, "relative_l2"));
+    cJSON_Delete(json);
+}
+
+static void an_untouched_layer_has_no_error(void)
+{
+    static const char *const variants[] = {"none,off,off,c", "none,on,on,best"};
+    for (size_t v = 0; v < 2; v++) {
+        cJSON *json = run_json((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--json",
+                                                     "--per-layer", "--stages", variants[v], NULL});
+        for (int i = 0; i < 4; i++) {
+            const cJSON *entry = cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "layers"), i);
+            CHECK(number(cJSON_GetObjectItemCaseSensitive(entry, "own"), "relative_l2") == 0 &&
+                      number(cJSON_GetObjectItemCaseSensitive(entry, "accumulated"), "mean_abs_error") == 0,
+                  "%s: entry %d: %s", variants[v], i, cJSON_Print(entry));
+        }
+        cJSON_Delete(json);
+    }
+}
+
+/* Columns that a terminal needs for the longest line of the text. */
+static size_t widest_line(const char *text)
+{
+    size_t widest = 0;
+    for (const char *line = text; *line != '\0';) {
+        const size_t length = strcspn(line, "\n");
+        widest = length > widest ? length : widest;
+        line += length + (line[length] == '\n');
+    }
+    return widest;
+}
+
+static void the_table_of_layers_ends_in_words(void)
+{
+    program_run run = program((const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--quantize",
+                                                    "affine4", "--per-layer", NULL},
+                              NULL);
+    CHECK(run.status == 0 && run.err[0] == '\0', "status %d: %s", run.status, run.err);
+    CHECK(strstr(run.out, "weights only") != NULL && strstr(run.out, " adds most: ") != NULL, "%s", run.out);
+    CHECK(widest_line(run.out) <= 80, "%zu columns", widest_line(run.out));
+    program_run_free(&run);
+    run = program(
+        (const char *const[]){"eval", CHECKPOINT, "--ids", GOLDEN ":input_ids", "--per-layer", "--no-reference", NULL},
+        NULL);
+    CHECK(run.status == 2 && strstr(run.err, "--no-reference") != NULL && count_lines(run.err) == 1, "status %d: %s",
+          run.status, run.err);
     program_run_free(&run);
 }
 
@@ -229,27 +319,36 @@ static void windows_stand_alone(void)
 }
 
 /* Ctrl-C in the middle: exit status 5, one line, nothing written. The signal is sent later and later until it meets the
- * program at work; all of eval_ids keep it busy for seconds. */
-static void an_interrupt_writes_nothing(void)
+ * program at work; all of eval_ids, or calibration on all of calib_ids, keep it busy for seconds. */
+static void interrupt(const char *quantizer, const char *says)
 {
     char *folder = temporary_folder(), out[512];
     CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
     snprintf(out, sizeof out, "%s/logits.safetensors", folder);
     program_run run = {0};
     for (unsigned delay_us = 100000; delay_us <= 3200000; delay_us *= 2) {
+        const char *quantize = strcmp(quantizer, "rtn") == 0 ? "none" : "int4";
         program_process process =
-            program_start((const char *const[]){"eval", "datasets/deepseek-v3-tiny", "--logits-out", out, NULL}, NULL);
+            program_start((const char *const[]){"eval", "datasets/deepseek-v3-tiny", "--logits-out", out, "--quantize",
+                                                quantize, "--quantizer", quantizer, NULL},
+                          NULL);
         usleep(delay_us);
         kill(process.pid, SIGINT);
         program_run_free(&run);
         run = program_wait(&process);
         if (run.status != 128 + SIGINT) break; /* else it had not yet begun to listen */
     }
-    CHECK(run.status == 5 && strstr(run.err, "interrupted after") != NULL && count_lines(run.err) == 1, "status %d: %s",
-          run.status, run.err);
+    CHECK(run.status == 5 && strstr(run.err, says) != NULL && count_lines(run.err) == 1, "status %d: %s", run.status,
+          run.err);
     CHECK(count_files(folder) == 0 && run.out[0] == '\0', "something was written");
     program_run_free(&run);
     remove_folder(folder);
+}
+
+static void an_interrupt_writes_nothing(void)
+{
+    interrupt("rtn", "interrupted after");
+    interrupt("clip", "interrupted while quantising");
 }
 
 static void inspect_knows_the_architecture(void)
@@ -324,6 +423,9 @@ static const test_case cases[] = {
     {"--no-reference leaves errors null", no_reference_leaves_errors_null},
     {"an override of the ISA is echoed", an_isa_override_is_echoed},
     {"the table says what it means", the_table_says_what_it_means},
+    {"errors come layer by layer", errors_come_layer_by_layer},
+    {"an untouched layer has no error", an_untouched_layer_has_no_error},
+    {"the table of layers ends in words", the_table_of_layers_ends_in_words},
     {"logits are written whole and equal the golden ones", logits_are_written_whole},
     {"impossible ids write nothing", impossible_ids_write_nothing},
     {"ids need a name when there are several", ids_need_a_name_when_there_are_several},

@@ -14,5 +14,6 @@ void AMX(kernel_table_init)(kernel_table *table, uint32_t cpu)
     if (cpu & CPU_AMX_INT8) {
         table->matmul_q8[KERNEL_INT8] = AMX(matmul_int8);
         table->matmul_q8[KERNEL_INT4] = AMX(matmul_int4);
+        table->matmul_q8[KERNEL_INT3] = AMX(matmul_int3);
     }
 }

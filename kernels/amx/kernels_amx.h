@@ -19,6 +19,7 @@
  *     INT8 by rows    255, 256   387, 364   502, 358   1299, 473   1501, 435
  *     INT8 by 32      175, 230   220, 292   284, 290   358, 332    386, 329
  *     INT4 by 32      151, 306   185, 338   247, 325   334, 323    384, 336
+ * INT3 is left to either as INT4 is, unmeasured.
  * BF16 goes to tiles as soon as x may be rounded. On this CPU vectors multiply bfloat16 more slowly (VDPBF16PS: 72 to 86
  * Gop/s at best) than floats (179), so that fewer rows are left to the latter. */
 enum {
@@ -32,14 +33,16 @@ enum {
 #define FEW_BF16 matmul_bf16_avx512
 #define FEW_INT8 matmul_int8_avx512
 #define FEW_INT4 matmul_int4_avx512
+#define FEW_INT3 matmul_int3_avx512
 #else
 #define FEW_BF16 matmul_bf16_avx512
 #define FEW_INT8 matmul_int8_vnni
 #define FEW_INT4 matmul_int4_vnni
+#define FEW_INT3 matmul_int3_vnni
 #endif
 
 kernel_matmul_fn AMX(matmul_bf16);
-kernel_matmul_q8_fn AMX(matmul_int8), AMX(matmul_int4);
+kernel_matmul_q8_fn AMX(matmul_int8), AMX(matmul_int4), AMX(matmul_int3);
 
 /* As kernel_table_init_amx, with kernels whose tile instructions are modelled in C: linked into check-kernels only. */
 void kernel_table_init_amx_modelled(kernel_table *table, uint32_t cpu);

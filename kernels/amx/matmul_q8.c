@@ -1,8 +1,8 @@
-/* matmul_q8.c - the products of interleaved INT8 and INT4 weights with many rows of int8 activations.
+/* matmul_q8.c - the products of interleaved INT8, INT4 and INT3 weights with many rows of int8 activations.
  *
  * A panel interleaved by 16 holds four columns of 16 rows in each 64 bytes: 16 such runs are the right side of a tile
- * product as it wants to be. INT4 is unpacked into that form first. x is the left side; a block of its rows by a span of
- * columns, as large as half of the L2 cache, is copied into whole tiles, which all panels then pass.
+ * product as it wants to be. Codes are unpacked into that form first. x is the left side; a block of its rows by a span
+ * of columns, as large as half of the L2 cache, is copied into whole tiles, which all panels then pass.
  *
  * Where a scale belongs to a whole row, SUB_STEPS of the weights stay in the L1 cache while the block of x passes, the sums
  * of a product wait in memory for the steps that follow, and vectors have little to do.
@@ -15,6 +15,7 @@
 #include "kernels/amx/kernels_amx.h"
 #include "kernels/amx/tile_products.h"
 #include "kernels/c/kernels_c.h"
+#include "kernels/simd/units.h"
 
 #include <string.h>
 
@@ -73,15 +74,17 @@ static tile_side block_tiles(const int8_t *copy, size_t row, size_t rows, const 
     return (tile_side){{tiles, rows > TILE_ROWS ? tiles + tile_bytes : NULL}, s->step, 2 * tile_bytes};
 }
 
-/* KERNEL_GROUP columns of a panel: value j of 32 stands in the low, value j + 16 in the high four bits. */
-static ALWAYS_INLINE void unpack_int4(const uint8_t *codes, vi zero, uint8_t *out)
+/* KERNEL_GROUP columns of a panel of codes. */
+static ALWAYS_INLINE void unpack(kernel_format format, const uint8_t *block, vi zero, uint8_t *out)
 {
-#pragma GCC unroll 4
-    for (size_t q = 0; q < 4; q++) {
-        const vi both = vi_load(codes + q * TILE_ROW_BYTES);
-        vi_store(out + q * TILE_ROW_BYTES, _mm512_sub_epi8(vi_and(both, vi_set1(0x0f0f0f0f)), zero));
-        vi_store(out + (q + 4) * TILE_ROW_BYTES, _mm512_sub_epi8(vi_high_nibbles(both), zero));
-    }
+#pragma GCC unroll 8
+    for (int u = 0; u < BLOCK_UNITS; u++) vi_store(out + u * UNIT_VECTOR, vi_sub8(block_unit(format, block, u), zero));
+}
+
+/* Of `columns` columns of a panel, whole blocks. */
+static ALWAYS_INLINE size_t span_bytes(kernel_format format, size_t columns)
+{
+    return columns / KERNEL_GROUP * panel_block_bytes(format);
 }
 
 /* The span of one panel; in `copy` where it has to be unpacked or filled up. */
@@ -89,16 +92,15 @@ static const uint8_t *panel_tiles(kernel_format format, const kernel_matrix *w, 
                                   uint8_t *copy)
 {
     const size_t panel_bytes = kernel_row_bytes(format, w->columns) * TILE_ROWS;
-    const uint8_t *values = (const uint8_t *)w->values + panel * panel_bytes;
+    const uint8_t *values = (const uint8_t *)w->values + panel * panel_bytes + span_bytes(format, s->first);
     const size_t bytes = s->width * TILE_ROWS, whole = s->steps * s->step * TILE_ROWS;
     if (format == KERNEL_INT8) {
-        values += s->first * TILE_ROWS;
         if (bytes == whole) return values;
         memcpy(copy, values, bytes);
     } else {
-        const vi zero = _mm512_set1_epi8(w->minimums ? 0 : 8);
-        values += s->first / 2 * TILE_ROWS;
-        for (size_t at = 0; at < bytes; at += KERNEL_GROUP * TILE_ROWS) unpack_int4(values + at / 2, zero, copy + at);
+        const vi zero = _mm512_set1_epi8((char)zero_code(format, w->minimums));
+        for (size_t at = 0; at < bytes; at += KERNEL_GROUP * TILE_ROWS, values += panel_block_bytes(format))
+            unpack(format, values, zero, copy + at);
     }
     memset(copy + bytes, 0, whole - bytes);
     return copy;
@@ -118,12 +120,11 @@ static tile_ahead panels_ahead(kernel_format format, const kernel_matrix *w, siz
                                size_t passes)
 {
     const size_t panel_bytes = kernel_row_bytes(format, w->columns) * TILE_ROWS;
-    const size_t halves = format == KERNEL_INT4 ? 2 : 1;
     tile_ahead ahead = {.runs = 0};
     if (row >= w->rows) return ahead;
-    ahead.from[0] = (const uint8_t *)w->values + row / TILE_ROWS * panel_bytes + s->first * TILE_ROWS / halves;
+    ahead.from[0] = (const uint8_t *)w->values + row / TILE_ROWS * panel_bytes + span_bytes(format, s->first);
     ahead.from[1] = ahead.from[0] + (w->rows - row > TILE_ROWS ? panel_bytes : 0);
-    ahead.runs = s->step * TILE_ROWS / halves / TILE_ROW_BYTES;
+    ahead.runs = span_bytes(format, s->step) / TILE_ROW_BYTES;
     ahead.run_bytes = s->steps * TILE_ROW_BYTES;
     ahead.run_lines = s->steps;
     ahead.pace = (ahead.runs + passes - 1) / passes;
@@ -452,4 +453,12 @@ void AMX(matmul_int4)(const kernel_matrix *w, size_t m, const kernel_q8 *x, floa
         matmul_tiles(KERNEL_INT4, w, m, x, y, ldy);
     else
         FEW_INT4(w, m, x, y, ldy);
+}
+
+void AMX(matmul_int3)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
+{
+    if (pays(w, m))
+        matmul_tiles(KERNEL_INT3, w, m, x, y, ldy);
+    else
+        FEW_INT3(w, m, x, y, ldy);
 }

@@ -9,13 +9,18 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_F16] = matmul_f16_avx2;
     table->matmul[KERNEL_BF16] = matmul_bf16_avx2;
     table->matmul[KERNEL_F8] = matmul_f8_avx2;
+    table->matmul[KERNEL_INT8] = matmul_dequantized_avx2;
+    table->matmul[KERNEL_INT4] = matmul_dequantized_avx2;
+    table->matmul[KERNEL_INT3] = matmul_dequantized_avx2;
     table->matmul[KERNEL_AFFINE8] = matmul_affine8_avx2;
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx2;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx2;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_avx2;
+    table->matmul_q8[KERNEL_INT3] = matmul_int3_avx2;
     if (cpu & CPU_AVX_VNNI) {
         table->matmul_q8[KERNEL_INT8] = matmul_int8_avx_vnni;
         table->matmul_q8[KERNEL_INT4] = matmul_int4_avx_vnni;
+        table->matmul_q8[KERNEL_INT3] = matmul_int3_avx_vnni;
     }
     table->dequantize_row = dequantize_row_avx2;
     table->matvec_transposed = matvec_transposed_avx2;

@@ -13,9 +13,12 @@
 
 kernel_matmul_fn matmul_f32_avx2, matmul_f16_avx2, matmul_bf16_avx2, matmul_affine8_avx2, matmul_affine4_avx2;
 kernel_matmul_fn matmul_f8_avx2;
-kernel_matmul_q8_fn matmul_int8_avx2, matmul_int4_avx2;
-kernel_matmul_q8_fn matmul_int8_avx_vnni, matmul_int4_avx_vnni;           /* need CPU_AVX_VNNI too */
-kernel_matmul_q8_fn matmul_int8_avx_vnni_evex, matmul_int4_avx_vnni_evex; /* in check-kernels only; CPU_AVX512_VNNI */
+kernel_matmul_fn matmul_dequantized_avx2; /* INT8, INT4 and INT3 */
+kernel_matmul_q8_fn matmul_int8_avx2, matmul_int4_avx2, matmul_int3_avx2;
+/* These need CPU_AVX_VNNI too. */
+kernel_matmul_q8_fn matmul_int8_avx_vnni, matmul_int4_avx_vnni, matmul_int3_avx_vnni;
+/* These, in check-kernels only, need CPU_AVX512_VNNI. */
+kernel_matmul_q8_fn matmul_int8_avx_vnni_evex, matmul_int4_avx_vnni_evex, matmul_int3_avx_vnni_evex;
 kernel_dequantize_row_fn dequantize_row_avx2;
 kernel_matvec_transposed_fn matvec_transposed_avx2;
 kernel_quantize_q8_fn quantize_q8_avx2;

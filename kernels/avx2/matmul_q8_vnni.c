@@ -43,3 +43,8 @@ Q8_TARGET void AVX_VNNI(matmul_int4)(const kernel_matrix *w, size_t m, const ker
 {
     matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
 }
+
+Q8_TARGET void AVX_VNNI(matmul_int3)(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
+{
+    matmul_q8(KERNEL_INT3, w, m, x, y, ldy);
+}

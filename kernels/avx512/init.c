@@ -9,10 +9,14 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_F16] = matmul_f16_avx512;
     table->matmul[KERNEL_BF16] = matmul_bf16_avx512;
     table->matmul[KERNEL_F8] = matmul_f8_avx512;
+    table->matmul[KERNEL_INT8] = matmul_dequantized_avx512;
+    table->matmul[KERNEL_INT4] = matmul_dequantized_avx512;
+    table->matmul[KERNEL_INT3] = matmul_dequantized_avx512;
     table->matmul[KERNEL_AFFINE8] = matmul_affine8_avx512;
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_avx512;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_avx512;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_avx512;
+    table->matmul_q8[KERNEL_INT3] = matmul_int3_avx512;
     if (cpu & CPU_AVX512_BF16_FAST) {
         table->matmul[KERNEL_BF16] = matmul_bf16_dot;
         table->rounds_x[KERNEL_BF16] = true;
@@ -25,6 +29,7 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     if (cpu & CPU_AVX512_VNNI) {
         table->matmul_q8[KERNEL_INT8] = matmul_int8_vnni;
         table->matmul_q8[KERNEL_INT4] = matmul_int4_vnni;
+        table->matmul_q8[KERNEL_INT3] = matmul_int3_vnni;
     }
     table->dequantize_row = dequantize_row_avx512;
     table->matvec_transposed = matvec_transposed_avx512;

@@ -9,8 +9,9 @@ kernel_matmul_fn matmul_f32_avx512, matmul_f16_avx512, matmul_bf16_avx512, matmu
     matmul_affine8_avx512, matmul_affine4_avx512;
 kernel_matmul_fn matmul_f8_avx512, matmul_f8_vbmi; /* the second needs CPU_AVX512_VBMI */
 kernel_matmul_fn matmul_f8_dot;                    /* needs that and CPU_AVX512_BF16 */
-kernel_matmul_q8_fn matmul_int8_avx512, matmul_int4_avx512;
-kernel_matmul_q8_fn matmul_int8_vnni, matmul_int4_vnni; /* need CPU_AVX512_VNNI too */
+kernel_matmul_fn matmul_dequantized_avx512;        /* INT8, INT4 and INT3 */
+kernel_matmul_q8_fn matmul_int8_avx512, matmul_int4_avx512, matmul_int3_avx512;
+kernel_matmul_q8_fn matmul_int8_vnni, matmul_int4_vnni, matmul_int3_vnni; /* need CPU_AVX512_VNNI too */
 kernel_dequantize_row_fn dequantize_row_avx512;
 kernel_matvec_transposed_fn matvec_transposed_avx512;
 kernel_quantize_q8_fn quantize_q8_avx512;

@@ -30,3 +30,8 @@ Q8_TARGET void matmul_int4_vnni(const kernel_matrix *w, size_t m, const kernel_q
 {
     matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
 }
+
+Q8_TARGET void matmul_int3_vnni(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
+{
+    matmul_q8(KERNEL_INT3, w, m, x, y, ldy);
+}

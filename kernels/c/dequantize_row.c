@@ -1,5 +1,6 @@
 /* dequantize_row.c - weights of any format as floats: the definition of the formats in code. */
 #include "kernels/c/convert.h"
+#include "kernels/c/int3.h"
 #include "kernels/c/kernels_c.h"
 
 static void f16_span(size_t count, const uint16_t *restrict in, float *restrict out)
@@ -22,32 +23,42 @@ static void f8_span(const kernel_matrix *w, size_t row, size_t first, size_t cou
     for (size_t i = 0; i < count; i++) out[i] *= scales[(first + i) / KERNEL_F8_BLOCK];
 }
 
-/* Columns [first, first + count) of a row of INT8 or INT4, first a multiple of KERNEL_GROUP, interleaved or not. */
+/* The whole numbers that KERNEL_GROUP columns stand for before scale and minimum. */
+static void block_numbers(kernel_format format, const uint8_t *bytes, int zero, int16_t *restrict numbers)
+{
+    enum { HALF = KERNEL_GROUP / 2 };
+    if (format == KERNEL_INT8) {
+        for (size_t i = 0; i < KERNEL_GROUP; i++) numbers[i] = (int8_t)bytes[i];
+    } else if (format == KERNEL_INT4) {
+        for (size_t i = 0; i < HALF; i++) {
+            numbers[i] = (int16_t)((bytes[i] & 15) - zero);
+            numbers[i + HALF] = (int16_t)((bytes[i] >> 4) - zero);
+        }
+    } else {
+        int3_block(bytes, zero, numbers);
+    }
+}
+
+/* Columns [first, first + count) of a row in groups, first a multiple of KERNEL_GROUP, interleaved or not. */
 static void group_span(const kernel_matrix *w, size_t row, size_t first, size_t count, float *restrict out)
 {
-    enum { UNIT = 4, HALF = KERNEL_GROUP / 2 };
-    const bool int8 = w->format == KERNEL_INT8;
+    enum { UNIT = 4 };
     const size_t together = w->interleave ? w->interleave : 1, panel = row / together, lane = row % together;
     const size_t row_bytes = kernel_row_bytes(w->format, w->columns), groups = kernel_row_scales(w);
+    const size_t size = kernel_row_bytes(w->format, KERNEL_GROUP);
     const unsigned char *values = (const unsigned char *)w->values + panel * together * row_bytes + lane * UNIT;
+    const int zero = w->minimums ? 0 : w->format == KERNEL_INT4 ? 8 : 4;
     for (size_t done = 0; done < count; done += KERNEL_GROUP) {
         const size_t group = w->group ? (first + done) / w->group : 0;
-        const size_t scale_at = (panel * groups + group) * together + lane;
+        const size_t scale_at = (panel * groups + group) * together + lane, at = (first + done) / KERNEL_GROUP * size;
         const float scale = f16_to_f32(w->scales[scale_at]);
         const float minimum = w->minimums ? f16_to_f32(w->minimums[scale_at]) : 0;
         unsigned char bytes[KERNEL_GROUP];
+        int16_t numbers[KERNEL_GROUP];
         float block[KERNEL_GROUP];
-        const size_t at = kernel_row_bytes(w->format, first + done), size = int8 ? KERNEL_GROUP : HALF;
         for (size_t i = 0; i < size; i += UNIT) memcpy(bytes + i, values + (at + i) * together, UNIT);
-        if (int8) {
-            for (size_t i = 0; i < KERNEL_GROUP; i++) block[i] = (float)(int8_t)bytes[i] * scale;
-        } else {
-            const int zero = w->minimums ? 0 : 8;
-            for (size_t i = 0; i < HALF; i++) {
-                block[i] = (float)((bytes[i] & 15) - zero) * scale + minimum;
-                block[i + HALF] = (float)((bytes[i] >> 4) - zero) * scale + minimum;
-            }
-        }
+        block_numbers(w->format, bytes, zero, numbers);
+        for (size_t i = 0; i < KERNEL_GROUP; i++) block[i] = (float)numbers[i] * scale + minimum;
         memcpy(out + done, block, (count - done < KERNEL_GROUP ? count - done : KERNEL_GROUP) * sizeof *out);
     }
 }
@@ -85,6 +96,7 @@ void dequantize_span_c(const kernel_matrix *w, size_t row, size_t first, size_t 
         break;
     case KERNEL_INT8:
     case KERNEL_INT4:
+    case KERNEL_INT3:
         group_span(w, row, first, count, out);
         break;
     case KERNEL_AFFINE8:

@@ -7,10 +7,14 @@ void kernel_table_init_c(kernel_table *table)
     table->matmul[KERNEL_F16] = matmul_f16_c;
     table->matmul[KERNEL_BF16] = matmul_bf16_c;
     table->matmul[KERNEL_F8] = matmul_f8_c;
+    table->matmul[KERNEL_INT8] = matmul_dequantized_c;
+    table->matmul[KERNEL_INT4] = matmul_dequantized_c;
+    table->matmul[KERNEL_INT3] = matmul_dequantized_c;
     table->matmul[KERNEL_AFFINE8] = matmul_affine8_c;
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_c;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_c;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_c;
+    table->matmul_q8[KERNEL_INT3] = matmul_int3_c;
     table->dequantize_row = dequantize_row_c;
     table->matvec_transposed = matvec_transposed_c;
     table->quantize_q8 = quantize_q8_c;

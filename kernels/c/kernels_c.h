@@ -5,7 +5,8 @@
 #include "kernels/kernels.h"
 
 kernel_matmul_fn matmul_f32_c, matmul_f16_c, matmul_bf16_c, matmul_f8_c, matmul_affine8_c, matmul_affine4_c;
-kernel_matmul_q8_fn matmul_int8_c, matmul_int4_c;
+kernel_matmul_fn matmul_dequantized_c; /* INT8, INT4 and INT3 */
+kernel_matmul_q8_fn matmul_int8_c, matmul_int4_c, matmul_int3_c;
 kernel_dequantize_row_fn dequantize_row_c;
 kernel_matvec_transposed_fn matvec_transposed_c;
 kernel_quantize_q8_fn quantize_q8_c;

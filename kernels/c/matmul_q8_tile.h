@@ -56,9 +56,10 @@ static inline void widen_span(const kernel_matrix *w, size_t n, size_t rows, siz
 {
     const size_t row_blocks = kernel_groups(w->columns, KERNEL_GROUP), row_groups = kernel_row_scales(w);
     const size_t group = w->group ? first * KERNEL_GROUP / w->group : 0;
+    const int zero = w->minimums ? 0 : w->format == KERNEL_INT4 ? 8 : 4; /* INT8 has none */
     for (size_t r = 0; r < rows; r++) {
         for (size_t b = 0; b < span->blocks; b++)
-            widen(w->values, (n + r) * row_blocks + first + b, w->minimums ? 0 : 8, span->q[r][b]);
+            widen(w->values, (n + r) * row_blocks + first + b, zero, span->q[r][b]);
         for (size_t g = 0; g < span->groups; g++) {
             const size_t at = (n + r) * row_groups + group + g;
             span->scales[r][g] = f16_to_f32(w->scales[at]);

@@ -14,16 +14,22 @@ void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
     table->matmul[KERNEL_F16] = matmul_f16_neon;
     table->matmul[KERNEL_BF16] = matmul_bf16_neon;
     table->matmul[KERNEL_F8] = matmul_f8_neon;
+    table->matmul[KERNEL_INT8] = matmul_dequantized_neon;
+    table->matmul[KERNEL_INT4] = matmul_dequantized_neon;
+    table->matmul[KERNEL_INT3] = matmul_dequantized_neon;
     table->matmul[KERNEL_AFFINE8] = matmul_affine8_neon;
     table->matmul[KERNEL_AFFINE4] = matmul_affine4_neon;
     table->matmul_q8[KERNEL_INT8] = matmul_int8_neon;
     table->matmul_q8[KERNEL_INT4] = matmul_int4_neon;
+    table->matmul_q8[KERNEL_INT3] = matmul_int3_neon;
     if (cpu & CPU_NEON_DOTPROD) {
         table->matmul_q8[KERNEL_INT8] = matmul_int8_dotprod;
         table->matmul_q8[KERNEL_INT4] = matmul_int4_dotprod;
+        table->matmul_q8[KERNEL_INT3] = matmul_int3_dotprod;
         if (cpu & CPU_NEON_I8MM) {
             table->matmul_q8[KERNEL_INT8] = matmul_int8_i8mm;
             table->matmul_q8[KERNEL_INT4] = matmul_int4_i8mm;
+            table->matmul_q8[KERNEL_INT3] = matmul_int3_i8mm;
         }
     }
     table->dequantize_row = dequantize_row_neon;

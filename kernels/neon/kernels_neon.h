@@ -6,9 +6,12 @@
 
 kernel_matmul_fn matmul_f32_neon, matmul_f16_neon, matmul_bf16_neon, matmul_affine8_neon, matmul_affine4_neon;
 kernel_matmul_fn matmul_f8_neon;
-kernel_matmul_q8_fn matmul_int8_neon, matmul_int4_neon;
-kernel_matmul_q8_fn matmul_int8_dotprod, matmul_int4_dotprod; /* need CPU_NEON_DOTPROD too */
-kernel_matmul_q8_fn matmul_int8_i8mm, matmul_int4_i8mm;       /* need CPU_NEON_DOTPROD and CPU_NEON_I8MM too */
+kernel_matmul_fn matmul_dequantized_neon; /* INT8, INT4 and INT3 */
+kernel_matmul_q8_fn matmul_int8_neon, matmul_int4_neon, matmul_int3_neon;
+/* These need CPU_NEON_DOTPROD too. */
+kernel_matmul_q8_fn matmul_int8_dotprod, matmul_int4_dotprod, matmul_int3_dotprod;
+/* These need CPU_NEON_DOTPROD and CPU_NEON_I8MM too. */
+kernel_matmul_q8_fn matmul_int8_i8mm, matmul_int4_i8mm, matmul_int3_i8mm;
 kernel_dequantize_row_fn dequantize_row_neon;
 kernel_matvec_transposed_fn matvec_transposed_neon;
 kernel_quantize_q8_fn quantize_q8_neon;

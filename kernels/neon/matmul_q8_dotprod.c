@@ -14,3 +14,8 @@ void matmul_int4_dotprod(const kernel_matrix *w, size_t m, const kernel_q8 *x, f
 {
     matmul_q8(KERNEL_INT4, w, m, x, y, ldy);
 }
+
+void matmul_int3_dotprod(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
+{
+    matmul_q8(KERNEL_INT3, w, m, x, y, ldy);
+}

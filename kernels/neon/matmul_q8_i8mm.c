@@ -39,23 +39,15 @@ typedef struct mm_output {
     const float *bias;   /* what y begins with in the first span, NULL after */
 } mm_output;
 
-/* to[step] = rows 0 and 1, rows 2 and 3 of a panel over eight columns, as signed bytes. */
-static void unpack_panel(kernel_format format, const uint8_t *from, size_t blocks, uint8_t to[][MM_W])
+/* to[step] = rows 0 and 1, rows 2 and 3 of a panel over eight columns, two units, as signed bytes. */
+static ALWAYS_INLINE void unpack_panel(kernel_format format, const uint8_t *from, size_t blocks, uint8_t to[][MM_W])
 {
-    const size_t loads = format == KERNEL_INT4 ? MM_STEPS / 2 : MM_STEPS;
-    for (size_t b = 0; b < blocks; b++, to += MM_STEPS) {
-        for (size_t s = 0; s < loads; s++, from += 2 * Q8_VECTOR) {
-            const vi first = vi_load(from), second = vi_load(from + Q8_VECTOR);
-            const vi rows01 = vzip1q_s32(first, second), rows23 = vzip2q_s32(first, second);
-            if (format == KERNEL_INT8) {
-                vi_store(to[s], rows01);
-                vi_store(to[s] + MM_X, rows23);
-            } else { /* the high four bits belong to the second half of the columns */
-                vi_store(to[s], vi_and(rows01, vi_set1(0x0f0f0f0f)));
-                vi_store(to[s] + MM_X, vi_and(rows23, vi_set1(0x0f0f0f0f)));
-                vi_store(to[s + loads], vi_high_nibbles(rows01));
-                vi_store(to[s + loads] + MM_X, vi_high_nibbles(rows23));
-            }
+    for (size_t b = 0; b < blocks; b++, from += panel_block_bytes(format), to += MM_STEPS) {
+#pragma GCC unroll 4
+        for (int s = 0; s < MM_STEPS; s++) {
+            const vi first = block_unit(format, from, 2 * s), second = block_unit(format, from, 2 * s + 1);
+            vi_store(to[s], vzip1q_s32(first, second));
+            vi_store(to[s] + MM_X, vzip2q_s32(first, second));
         }
     }
 }
@@ -66,7 +58,7 @@ static void pair_rows(kernel_format format, const kernel_matrix *w, const kernel
                       size_t width, mm_span *span)
 {
     q8_block *block = &span->block;
-    q8_block_fill(w, x, first, span->rows, column, width, format == KERNEL_INT4 && !w->minimums ? 8 : 0, block);
+    q8_block_fill(w, x, first, span->rows, column, width, zero_code(format, w->minimums), block);
     for (size_t i = 0; i < span->rows + span->rows % 2; i++) {
         const int8_t *from = block->values + i * block->stride;
         int8_t *to = span->x + i / 2 * MM_PAIR_STRIDE + i % 2 * MM_COLUMNS;
@@ -215,7 +207,7 @@ static ALWAYS_INLINE void matmul_mm(kernel_format format, const kernel_matrix *w
         for (size_t i = 0; i < m; i += MM_BLOCK) {
             span.rows = m - i < MM_BLOCK ? m - i : MM_BLOCK;
             pair_rows(format, w, x, i, k, width, &span);
-            if (format == KERNEL_INT4 && w->minimums)
+            if (w->minimums)
                 mm_span_product(format, true, w, k, &span, y + i * ldy, ldy);
             else
                 mm_span_product(format, false, w, k, &span, y + i * ldy, ldy);
@@ -237,4 +229,12 @@ void matmul_int4_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, floa
         matmul_mm(KERNEL_INT4, w, m, x, y, ldy);
     else
         matmul_int4_dotprod(w, m, x, y, ldy);
+}
+
+void matmul_int3_i8mm(const kernel_matrix *w, size_t m, const kernel_q8 *x, float *y, size_t ldy)
+{
+    if (w->interleave == LANES && w->columns > 0 && m > Q8_FEW_INT8)
+        matmul_mm(KERNEL_INT3, w, m, x, y, ldy);
+    else
+        matmul_int3_dotprod(w, m, x, y, ldy);
 }

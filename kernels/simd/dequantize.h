@@ -3,6 +3,7 @@
 #define CIUIC_KERNELS_SIMD_DEQUANTIZE_H
 
 #include "kernels/c/kernels_c.h"
+#include "kernels/simd/units.h"
 #include "kernels/simd/weights.h"
 
 static ALWAYS_INLINE void float_span(kernel_format format, const kernel_matrix *w, size_t row, size_t first,
@@ -38,6 +39,7 @@ static inline void span_to_float(const kernel_matrix *w, size_t row, size_t firs
         return;
     case KERNEL_INT8:
     case KERNEL_INT4:
+    case KERNEL_INT3:
     case KERNEL_FORMATS:
         dequantize_span_c(w, row, first, count, out);
     }
@@ -70,23 +72,16 @@ static ALWAYS_INLINE void add_scaled_rows(const int R, size_t width, float rows[
 
 enum { TRANSPOSED_PANELS = 16 /* of an interleaved matrix, at once */ };
 
-/* Column `column` of four of a unit of each lane's row, as floats. */
-static ALWAYS_INLINE vf unit_column(kernel_format format, vi unit, int column, bool high, int zero)
-{
-    if (format == KERNEL_INT8) return vf_of_vi(vi_shift_right(vi_shift_left(unit, 24 - 8 * column), 24));
-    const vi code = vi_and(vi_shift_right(unit, 8 * column + (high ? 4 : 0)), vi_set1(15));
-    return vf_of_vi(vi_sub32(code, vi_set1(zero)));
-}
-
-/* y[0..3] += over panels: unit columns times factors (a, scaled); `count` of the four are there. */
-static ALWAYS_INLINE void add_unit(kernel_format format, const unsigned char *const *units, const vf *factors,
-                                   size_t panels, bool high, int zero, float base, size_t count, float *y)
+/* y[0..3] += over panels: the columns of unit u of each one's block, times factors (a, scaled); `count` of the four are
+ * there. */
+static ALWAYS_INLINE void add_unit(kernel_format format, const uint8_t *const *blocks, int u, const vf *factors,
+                                   size_t panels, int zero, float base, size_t count, float *y)
 {
     vf sum[4] = {vf_zero(), vf_zero(), vf_zero(), vf_zero()};
     for (size_t p = 0; p < panels; p++) {
-        const vi unit = vi_load(units[p]);
+        const vi unit = block_unit(format, blocks[p], u);
 #pragma GCC unroll 4
-        for (int c = 0; c < 4; c++) sum[c] = vf_fma(unit_column(format, unit, c, high, zero), factors[p], sum[c]);
+        for (int c = 0; c < 4; c++) sum[c] = vf_fma(unit_column(format, unit, c, zero), factors[p], sum[c]);
     }
     float four[4];
     v4_store(four, vf_sum4(sum[0], sum[1], sum[2], sum[3]));
@@ -102,7 +97,8 @@ static ALWAYS_INLINE void add_panels(kernel_format format, const kernel_matrix *
     const size_t panels = (rows + LANES - 1) / LANES, groups = kernel_row_scales(w);
     const size_t panel_bytes = kernel_row_bytes(format, w->columns) * LANES;
     const size_t step = w->group ? w->group : w->columns;
-    const unsigned char *values = (const unsigned char *)w->values + first / LANES * panel_bytes;
+    const int zero = zero_code(format, w->minimums);
+    const uint8_t *values = (const uint8_t *)w->values + first / LANES * panel_bytes;
     for (size_t g = 0; g < groups; g++) {
         vf factors[TRANSPOSED_PANELS], base = vf_zero();
         for (size_t p = 0; p < panels; p++) {
@@ -113,27 +109,26 @@ static ALWAYS_INLINE void add_panels(kernel_format format, const kernel_matrix *
         }
         const float minimums = w->minimums ? vf_sum(base) : 0;
         const size_t end = (g + 1) * step < w->columns ? (g + 1) * step : w->columns;
-        for (size_t k = g * step; k < end; k += 4) {
-            /* INT4: the unit of column k of 32 holds column k + 16 in its high halves. */
-            const bool high = format == KERNEL_INT4 && k % KERNEL_GROUP >= KERNEL_GROUP / 2;
-            const size_t unit =
-                format == KERNEL_INT4 ? k / KERNEL_GROUP * (KERNEL_GROUP / 2) + k % (KERNEL_GROUP / 2) : k;
-            const unsigned char *units[TRANSPOSED_PANELS];
-            for (size_t p = 0; p < panels; p++) units[p] = values + p * panel_bytes + unit * LANES;
-            add_unit(format, units, factors, panels, high, w->minimums ? 0 : 8, minimums, end - k < 4 ? end - k : 4,
-                     y + k);
+        for (size_t k = g * step; k < end;) {
+            const uint8_t *blocks[TRANSPOSED_PANELS];
+            for (size_t p = 0; p < panels; p++)
+                blocks[p] = values + p * panel_bytes + k / KERNEL_GROUP * panel_block_bytes(format);
+            for (int u = 0; u < BLOCK_UNITS && k < end; u++, k += 4)
+                add_unit(format, blocks, u, factors, panels, zero, minimums, end - k < 4 ? end - k : 4, y + k);
         }
     }
 }
 
 static ALWAYS_INLINE void matvec_transposed(const kernel_matrix *w, const float *a, float *y)
 {
-    if (w->interleave == LANES && (w->format == KERNEL_INT8 || w->format == KERNEL_INT4)) {
+    if (w->interleave == LANES && kernel_is_grouped(w->format)) {
         for (size_t r = 0; r < w->rows; r += TRANSPOSED_PANELS * LANES) {
             if (w->format == KERNEL_INT8)
                 add_panels(KERNEL_INT8, w, r, a + r, y);
-            else
+            else if (w->format == KERNEL_INT4)
                 add_panels(KERNEL_INT4, w, r, a + r, y);
+            else
+                add_panels(KERNEL_INT3, w, r, a + r, y);
         }
         return;
     }

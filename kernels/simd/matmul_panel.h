@@ -1,24 +1,8 @@
-/* matmul_panel.h - panel_product.h in FP32: weights of any format as floats, x as it is. */
+/* matmul_panel.h - panel_product.h in FP32 for weights of any floating-point or affine format. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_PANEL_H
 #define CIUIC_KERNELS_SIMD_MATMUL_PANEL_H
 
-#define PANEL_TARGET
-#define PANEL_WORD_COLUMNS 1
-#include "kernels/simd/panel_product.h"
-
-#include <string.h>
-
-static PANEL_INLINE vf panel_multiply(vf acc, vf weights, vf x)
-{
-    return vf_fma(weights, x, acc);
-}
-
-static PANEL_INLINE void panel_copy(const float *x, size_t width, float *to)
-{
-    size_t c = 0;
-    for (; c + LANES <= width; c += LANES) vf_store(to + c, vf_load(x + c));
-    if (c < width) vf_store(to + c, vf_load_part(x + c, width - c));
-}
+#include "kernels/simd/panel_floats.h"
 
 /* panel[c][n] = w[first + n][k + c], c < width; rows from `rows` on are zero. */
 static PANEL_INLINE void panel_pack(kernel_format format, const weight_rows *w, size_t first, size_t rows, size_t k,
@@ -37,13 +21,7 @@ static PANEL_INLINE void panel_pack(kernel_format format, const weight_rows *w, 
                 else
                     square[r] = vi_of_bits(load_weights_part(format, w, first + n + r, k + c, count));
             }
-            vi_transpose(square);
-            if (count == LANES) {
-#pragma GCC unroll 16
-                for (size_t r = 0; r < LANES; r++) vi_store(panel + (c + r) * PANEL_N + n, square[r]);
-            } else {
-                for (size_t r = 0; r < count; r++) vi_store(panel + (c + r) * PANEL_N + n, square[r]);
-            }
+            panel_store_square(square, count, panel + c * PANEL_N + n);
         }
     }
 }

@@ -1,4 +1,4 @@
-/* matmul_q8.h - y = x w^T for interleaved INT8 and INT4 weights and int8 activations in the same groups.
+/* matmul_q8.h - y = x w^T for interleaved INT8, INT4 and INT3 weights and int8 activations in the same groups.
  *
  * A vector holds four columns of LANES rows of w; a dot-product instruction multiplies it by four columns of one row of x,
  * repeated in every lane, and nothing is ever summed across lanes. An integer sum runs over a group; then it is multiplied
@@ -7,28 +7,28 @@
  * Few rows of x (decode), here, pass over the panels as they lie, at the speed of memory: Q8_STREAMS runs of panels side by
  * side, each read in order from its beginning to its end. Many rows: matmul_q8_many.h.
  *
- * The instructions want one side unsigned. For few rows it is the weights': a 4-bit code is, an int8 becomes so by flipping
- * its top bit (where Q8_INT8_OFFSET says 128). That adds 8 or 128 to every weight, hence as many times the group's sum of x
- * to the product; the integer sums begin with minus that, and so stay exact.
+ * The instructions want one side unsigned. For few rows it is the weights': a code is, an int8 becomes so by flipping
+ * its top bit (where Q8_INT8_OFFSET says 128). That adds 4, 8 or 128 to every weight, hence as many times the group's
+ * sum of x to the product; the integer sums begin with minus that, and so stay exact.
  *
- * Included after vector.h, with Q8_TARGET (what functions may use beyond the rung's flags), Q8_INT8_OFFSET, q8_int8(stored)
- * (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x), q8_dot_int4(acc, codes, x) and what matmul_q8_many.h asks for
- * defined. */
+ * Included after vector.h, with Q8_TARGET (what functions may use beyond the rung's flags), Q8_INT8_OFFSET,
+ * q8_int8(stored) (INT8 weights as q8_dot takes them), q8_dot_int8(acc, w, x), q8_dot_int4(acc, codes, x), for INT3's
+ * codes, too, and what matmul_q8_many.h asks for defined. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_H
 
 #include "kernels/c/kernels_c.h"
 #include "kernels/simd/prefetch.h"
 #include "kernels/simd/tile_output.h"
+#include "kernels/simd/units.h"
 
 #include <string.h>
 
 #define Q8_INLINE Q8_TARGET ALWAYS_INLINE
 
 enum {
-    Q8_VECTOR = LANES * 4,
     Q8_FEW_INT8 = 8, /* rows of x that count as few: making panels ready pays later where there is more to do */
-    Q8_FEW_INT4 = 24,
+    Q8_FEW_CODES = 24,
     Q8_FEW_SPAN = 65536,    /* columns at once for few rows: 128 * 127 * 65536 < 2^31 */
     Q8_FEW_ROWS = 4,        /* against Q8_STREAMS panels at once */
     Q8_BLOCK_GROUPS = 24576 /* Q8_BLOCK * Q8_SPAN / 32, matmul_q8_many.h */
@@ -50,70 +50,64 @@ typedef struct q8_panel {
     const uint16_t *scales, *minimums;
 } q8_panel;
 
-static Q8_INLINE size_t q8_block_bytes(kernel_format format)
-{
-    return (format == KERNEL_INT4 ? KERNEL_GROUP / 2 : KERNEL_GROUP) * LANES;
-}
-
 static Q8_INLINE q8_panel q8_panel_at(kernel_format format, const kernel_matrix *w, size_t panel, size_t column)
 {
     const size_t groups = kernel_row_scales(w), group = w->group ? column / w->group : 0;
     const size_t blocks = kernel_groups(w->columns, KERNEL_GROUP), at = (panel * groups + group) * LANES;
-    return (q8_panel){(const uint8_t *)w->values + (panel * blocks + column / KERNEL_GROUP) * q8_block_bytes(format),
+    return (q8_panel){(const uint8_t *)w->values + (panel * blocks + column / KERNEL_GROUP) * panel_block_bytes(format),
                       w->scales + at, w->minimums ? w->minimums + at : NULL};
 }
 
 static Q8_INLINE vi q8_dot(kernel_format format, vi sum, vi w, vi x)
 {
-    return format == KERNEL_INT4 ? q8_dot_int4(sum, w, x) : q8_dot_int8(sum, w, x);
+    return format == KERNEL_INT8 ? q8_dot_int8(sum, w, x) : q8_dot_int4(sum, w, x);
 }
 
-/* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, eight at a time: two vectors of INT8, or
- * the low and the high four bits of one of INT4, which meet the first and the second half of the columns. */
+/* sum[i][v] += the products of M rows of x with V panels over KERNEL_GROUP columns, two units of them at a time, of
+ * INT4 those that share bytes. */
 static Q8_INLINE void q8_columns(kernel_format format, const int M, const int V, const uint8_t *const *w,
                                  const int8_t *x, size_t stride, vi sum[][Q8_STREAMS])
 {
-    const bool int4 = format == KERNEL_INT4;
+    const bool codes = format != KERNEL_INT8;
 #ifdef Q8_INT4_IN_16_BITS
     vi pairs[Q8_FEW_ROWS][Q8_STREAMS];
 #pragma GCC unroll 16
-    for (int i = 0; i < M && int4; i++) {
+    for (int i = 0; i < M && codes; i++) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) pairs[i][v] = vi_zero();
     }
 #define Q8_DOT(sum, pairs, w, x)                                                                                       \
-    (int4 ? (void)(pairs = q8_add_pairs(pairs, w, x)) : (void)(sum = q8_dot_int8(sum, w, x)))
+    (codes ? (void)(pairs = q8_add_pairs(pairs, w, x)) : (void)(sum = q8_dot_int8(sum, w, x)))
 #else
 #define Q8_DOT(sum, pairs, w, x) (sum = q8_dot(format, sum, w, x))
 #endif
 #pragma GCC unroll 4
-    for (size_t q = 0; q < KERNEL_GROUP / 8; q++) {
-        const int8_t *first = x + (int4 ? q * 4 : q * 8), *second = first + (int4 ? KERNEL_GROUP / 2 : 4);
+    for (int q = 0; q < BLOCK_UNITS / 2; q++) {
+        const int first = format == KERNEL_INT4 ? q : 2 * q;
+        const int second = format == KERNEL_INT4 ? q + BLOCK_UNITS / 2 : 2 * q + 1;
         vi one[Q8_STREAMS], two[Q8_STREAMS];
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) {
-            const uint8_t *at = w[v] + (int4 ? q : 2 * q) * Q8_VECTOR;
-            one[v] = vi_load(at);
-            two[v] = int4 ? vi_high_nibbles(one[v]) : vi_load(at + Q8_VECTOR);
-            if (int4) one[v] = vi_and(one[v], vi_set1(0x0f0f0f0f));
-            if (format == KERNEL_INT8) one[v] = q8_int8(one[v]), two[v] = q8_int8(two[v]);
+            one[v] = block_unit(format, w[v], first);
+            two[v] = block_unit(format, w[v], second);
+            if (!codes) one[v] = q8_int8(one[v]), two[v] = q8_int8(two[v]);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
-            const vi xs = vi_set1_from(first + (size_t)i * stride);
+            const vi xs = vi_set1_from(x + (size_t)i * stride + 4 * first);
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++) Q8_DOT(sum[i][v], pairs[i][v], one[v], xs);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
-            const vi xs = vi_set1_from(second + (size_t)i * stride);
+            const vi xs = vi_set1_from(x + (size_t)i * stride + 4 * second);
 #pragma GCC unroll 4
             for (int v = 0; v < V; v++) Q8_DOT(sum[i][v], pairs[i][v], two[v], xs);
         }
     }
 #ifdef Q8_INT4_IN_16_BITS
 #pragma GCC unroll 16
-    for (int i = 0; i < M && int4; i++) {
+    for (int i = 0; i < M && codes; i++) {
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) sum[i][v] = q8_sum_pairs(sum[i][v], pairs[i][v]);
     }
@@ -141,7 +135,7 @@ static Q8_INLINE void q8_few_tile(kernel_format format, const int M, const int V
 #pragma GCC unroll 4
         for (int v = 0; v < V; v++) acc[i][v] = vf_zero();
     }
-    const size_t step = q8_block_bytes(format);
+    const size_t step = panel_block_bytes(format);
     const int8_t *values = x->values + row * x->stride;
     size_t b = 0;
     for (size_t g = 0; b < blocks; g++) {
@@ -276,7 +270,7 @@ static Q8_INLINE void matmul_q8_few(kernel_format format, const bool minimums, c
 {
     /* Whole groups, which have at most 128 columns, and no more of a row-long one than int32 can sum. */
     const size_t room = Q8_BLOCK_GROUPS / m / 4 * 4 * KERNEL_GROUP, span = room < Q8_FEW_SPAN ? room : Q8_FEW_SPAN;
-    const int offset = format == KERNEL_INT8 ? Q8_INT8_OFFSET : w->minimums ? 0 : 8;
+    const int offset = format == KERNEL_INT8 ? Q8_INT8_OFFSET : zero_code(format, minimums);
     q8_block block;
     for (size_t k = 0; k < w->columns; k += span) {
         const size_t width = w->columns - k < span ? w->columns - k : span;

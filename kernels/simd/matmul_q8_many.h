@@ -2,8 +2,8 @@
  *
  * Rows of x are copied by blocks of Q8_BLOCK rows and spans of Q8_SPAN columns to a constant distance: rows a power of two
  * apart would share the sets of the L1 cache. Past a block go all panels of w, Q8_MANY_PANELS at a time, made ready once for
- * all its rows: 4-bit codes become bytes, scales floats. They stay in the L2 cache and are asked for a little before they
- * are needed, as is, from memory, what the next panels are made of.
+ * all its rows: codes become bytes, scales floats. They stay in the L2 cache and are asked for a little before they are
+ * needed, as is, from memory, what the next panels are made of.
  *
  * A tile is Q8_MANY_ROWS rows of x by Q8_MANY_PANELS panels, its integer and its float sums in registers; where a span is
  * one group, Q8_TALL_ROWS rows, since float sums then are only made at its end. Per group of 32 and vector of sums that
@@ -14,10 +14,10 @@
  * times the group's sum of w. Weights then are used as they lie. Where it is 0, the weights' side may be unsigned, as for few
  * rows, and the sums begin with what x and Q8_INT8_OFFSET say.
  *
- * Included after vector.h with what matmul_q8.h asks for, and Q8_FLIPS_X, Q8_INT4_SIGNED (1: a code minus 8 is what
- * q8_dot_int4 takes; needed by Q8_FLIPS_X), with Q8_FLIPS_X q8_dot_flipped(acc, w, x) (signed w, unsigned x) and, where
- * sums of int16 pairs are worth it, Q8_INT4_IN_16_BITS, q8_add_pairs(pairs, codes, x) and q8_sum_pairs(acc, pairs) defined:
- * 16 products of a code, 15 at most, and an int8 are less than 2^15. */
+ * Included after vector.h with what matmul_q8.h asks for, and Q8_FLIPS_X, Q8_INT4_SIGNED (1: q8_dot_int4 takes a code
+ * minus 8, of INT3 minus 4; needed by Q8_FLIPS_X), with Q8_FLIPS_X q8_dot_flipped(acc, w, x) (signed w, unsigned x)
+ * and, where sums of int16 pairs are worth it, Q8_INT4_IN_16_BITS, q8_add_pairs(pairs, codes, x) and q8_sum_pairs(acc,
+ * pairs) defined: 16 products of a code, 15 at most, and an int8 are less than 2^15. */
 #ifndef CIUIC_KERNELS_SIMD_MATMUL_Q8_MANY_H
 #define CIUIC_KERNELS_SIMD_MATMUL_Q8_MANY_H
 
@@ -65,7 +65,7 @@ static Q8_INLINE vi q8_dot_many(kernel_format format, vi sum, vi w, vi x)
 /* Four columns of a panel. */
 static Q8_INLINE vi q8_weights(const q8_ready *w, int v, size_t at)
 {
-    const uint8_t *p = w->values[v] + at * Q8_VECTOR;
+    const uint8_t *p = w->values[v] + at * UNIT_VECTOR;
     prefetch(p + Q8_AHEAD);
     return vi_load(p);
 }
@@ -75,7 +75,7 @@ static Q8_INLINE void q8_many_columns(kernel_format format, const int M, const i
                                       const int8_t *x, vi sum[][Q8_MANY_PANELS])
 {
 #ifdef Q8_INT4_IN_16_BITS
-    if (format == KERNEL_INT4) {
+    if (format != KERNEL_INT8) {
         vi pairs[Q8_TALL_ROWS][Q8_MANY_PANELS];
 #pragma GCC unroll 16
         for (int i = 0; i < M; i++) {
@@ -181,17 +181,14 @@ static Q8_INLINE void q8_many_tile(kernel_format format, const int M, const int 
 
 /* ---- making ready ---- */
 
-/* Codes to bytes. */
-static Q8_INLINE void q8_unpack(size_t blocks, vi zero, const uint8_t *from, uint8_t *to)
+/* Codes to bytes, `zero` subtracted from each. */
+static Q8_INLINE void q8_unpack(kernel_format format, size_t blocks, int zero, const uint8_t *from, uint8_t *to)
 {
-    for (size_t b = 0; b < blocks; b++) {
-#pragma GCC unroll 4
-        for (size_t q = 0; q < KERNEL_GROUP / 8; q++, from += Q8_VECTOR, to += Q8_VECTOR) {
-            const vi codes = vi_load(from);
-            vi_store(to, vi_sub8(vi_and(codes, vi_set1(0x0f0f0f0f)), zero));
-            vi_store(to + KERNEL_GROUP / 8 * Q8_VECTOR, vi_sub8(vi_high_nibbles(codes), zero));
-        }
-        to += KERNEL_GROUP / 8 * Q8_VECTOR;
+    const vi zeros = vi_set1(zero * 0x01010101);
+    for (size_t b = 0; b < blocks; b++, from += panel_block_bytes(format)) {
+#pragma GCC unroll 8
+        for (int u = 0; u < BLOCK_UNITS; u++, to += UNIT_VECTOR)
+            vi_store(to, vi_sub8(block_unit(format, from, u), zeros));
     }
 }
 
@@ -206,7 +203,7 @@ static Q8_INLINE void q8_starts(const q8_ready *w, const uint8_t *values, int32_
         vi sum[4] = {vi_zero(), vi_zero(), vi_zero(), vi_zero()};
         for (; b < end; b++) {
 #pragma GCC unroll 8
-            for (size_t q = 0; q < KERNEL_GROUP / 4; q++, values += Q8_VECTOR)
+            for (size_t q = 0; q < KERNEL_GROUP / 4; q++, values += UNIT_VECTOR)
                 sum[q % 4] = q8_dot_flipped(sum[q % 4], vi_load(values), top);
         }
         vi_store(start, vi_sub32(vi_zero(), vi_add32(vi_add32(sum[0], sum[1]), vi_add32(sum[2], sum[3]))));
@@ -223,9 +220,9 @@ static Q8_INLINE void q8_make_ready(kernel_format format, const kernel_matrix *w
     const size_t groups = (ready->blocks + ready->group_blocks - 1) / ready->group_blocks;
     ready->values[v] = p.values;
     ready->next[v] = following * LANES < w->rows ? q8_panel_at(format, w, following, column).values : NULL;
-    if (format == KERNEL_INT4) {
-        const bool is_signed = Q8_INT4_SIGNED && !w->minimums;
-        q8_unpack(ready->blocks, vi_set1(is_signed ? 0x08080808 : 0), p.values, ready->unpacked[v]);
+    if (format != KERNEL_INT8) {
+        const int zero = Q8_INT4_SIGNED ? zero_code(format, w->minimums) : 0;
+        q8_unpack(format, ready->blocks, zero, p.values, ready->unpacked[v]);
         ready->values[v] = ready->unpacked[v];
     }
     for (size_t g = 0; g < groups; g++) {
@@ -255,7 +252,7 @@ static Q8_INLINE void q8_copy_block(size_t rows, size_t width, int8_t *copy, q8_
         }
         const int8_t *from = block->values + i * block->stride;
         size_t k = 0;
-        for (; k + Q8_VECTOR <= bytes; k += Q8_VECTOR) vi_store(to + k, vi_xor(vi_load(from + k), flip));
+        for (; k + UNIT_VECTOR <= bytes; k += UNIT_VECTOR) vi_store(to + k, vi_xor(vi_load(from + k), flip));
         if (k < bytes) { /* half a 512-bit vector; narrower ones divide KERNEL_GROUP */
             memcpy(to + k, from + k, bytes - k);
             vi_store(to + k, vi_xor(vi_load(to + k), flip));
@@ -292,7 +289,7 @@ static Q8_INLINE void q8_many_panels(kernel_format format, const bool minimums, 
     q8_ready ready;
     ready.blocks = kernel_groups(width, KERNEL_GROUP);
     ready.group_blocks = w->group ? w->group / KERNEL_GROUP : ready.blocks;
-    ready.block_bytes = q8_block_bytes(format);
+    ready.block_bytes = panel_block_bytes(format);
     for (size_t n = 0; n < w->rows;) {
         const size_t left = w->rows - n;
         _Alignas(64) float bias[Q8_TILE_LANES] = {0};
@@ -315,8 +312,8 @@ static Q8_INLINE void matmul_q8_many(kernel_format format, const bool minimums, 
 {
     const int offset = Q8_FLIPS_X              ? 0
                        : format == KERNEL_INT8 ? Q8_INT8_OFFSET
-                       : w->minimums           ? 0
-                                               : (Q8_INT4_SIGNED ? 0 : 8);
+                       : Q8_INT4_SIGNED        ? 0
+                                               : zero_code(format, minimums);
     q8_block block;
     _Alignas(64) int8_t copy[Q8_BLOCK * Q8_X_STRIDE];
     for (size_t k = 0; k < w->columns; k += Q8_SPAN) {
@@ -337,17 +334,18 @@ static Q8_INLINE void matmul_q8(kernel_format format, const kernel_matrix *w, si
                                 size_t ldy)
 {
     if (w->interleave != LANES || w->columns == 0) {
-        (format == KERNEL_INT4 ? matmul_int4_c : matmul_int8_c)(w, m, x, y, ldy);
+        (format == KERNEL_INT8   ? matmul_int8_c
+         : format == KERNEL_INT4 ? matmul_int4_c
+                                 : matmul_int3_c)(w, m, x, y, ldy);
         return;
     }
-    const bool minimums = format == KERNEL_INT4 && w->minimums;
     if (m == 0) return;
-    if (m <= (format == KERNEL_INT4 ? Q8_FEW_INT4 : Q8_FEW_INT8)) {
-        if (minimums)
+    if (m <= (format == KERNEL_INT8 ? Q8_FEW_INT8 : Q8_FEW_CODES)) {
+        if (w->minimums)
             matmul_q8_few(format, true, w, m, x, y, ldy);
         else
             matmul_q8_few(format, false, w, m, x, y, ldy);
-    } else if (minimums) {
+    } else if (w->minimums) {
         matmul_q8_many(format, true, w, m, x, y, ldy);
     } else {
         matmul_q8_many(format, false, w, m, x, y, ldy);

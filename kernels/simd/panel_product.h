@@ -128,7 +128,7 @@ static PANEL_INLINE void panel_product(kernel_format format, const kernel_matrix
     const size_t columns = matrix->columns, most = PANEL_SPAN * PANEL_WORD_COLUMNS, spans = (columns + most - 1) / most;
     if (m == 0 || spans == 0) return; /* the caller left no columns to another kernel */
     /* Spans and blocks of equal size, so that none is a short rest. */
-    const size_t span = (columns / spans + (columns % spans != 0) + 2 * LANES - 1) / (2 * LANES) * (2 * LANES);
+    const size_t span = (columns / spans + (columns % spans != 0) + KERNEL_GROUP - 1) / KERNEL_GROUP * KERNEL_GROUP;
     const size_t blocks = (m + PANEL_BLOCK - 1) / PANEL_BLOCK,
                  units = (m / blocks + (m % blocks != 0) + PANEL_ROWS - 1) / PANEL_ROWS;
     const size_t most_rows = units * PANEL_ROWS;
@@ -145,7 +145,9 @@ static PANEL_INLINE void panel_product(kernel_format format, const kernel_matrix
                 memset(start, 0, sizeof start);
                 if (matrix->bias) memcpy(start, matrix->bias + n, there * sizeof *start);
                 panel_pack(format, &w, n, there, k, width, panel);
-                const panel_next next = {&w, n + PANEL_N, left - there < PANEL_N ? left - there : PANEL_N, k,
+                /* Interleaved, they are read in order, and the hardware has them ready by itself. */
+                const size_t after = matrix->interleave ? 0 : left - there;
+                const panel_next next = {&w, n + PANEL_N, after < PANEL_N ? after : PANEL_N, k,
                                          kernel_row_bytes(format, width)};
                 panel_rows(format, words, panel, block, rows, &next,
                            (panel_output){y + i * ldy + n, ldy, there, k == 0 ? start : NULL});

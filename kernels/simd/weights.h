@@ -12,6 +12,7 @@ typedef struct weight_rows {
     vf scale, minimum;         /* affine formats */
     const float *block_scales; /* F8, as in kernel_matrix */
     size_t block_row, blocks;
+    const kernel_matrix *matrix; /* that they are of; NULL for keys */
 } weight_rows;
 
 static ALWAYS_INLINE weight_rows rows_of_matrix(const kernel_matrix *w)
@@ -22,7 +23,8 @@ static ALWAYS_INLINE weight_rows rows_of_matrix(const kernel_matrix *w)
                          .minimum = vf_set1(w->minimum),
                          .block_scales = w->block_scales,
                          .block_row = w->block_row,
-                         .blocks = kernel_groups(w->columns, KERNEL_F8_BLOCK)};
+                         .blocks = kernel_groups(w->columns, KERNEL_F8_BLOCK),
+                         .matrix = w};
 }
 
 /* What a code of F8 times 2^-8, as vf_of_f8 gives it, is multiplied by. */
@@ -32,7 +34,7 @@ static ALWAYS_INLINE vf block_scale_at(const weight_rows *w, size_t row, size_t 
     return vf_set1(0x1p8f * w->block_scales[(w->block_row + row) / KERNEL_F8_BLOCK * w->blocks + k / KERNEL_F8_BLOCK]);
 }
 
-/* Column k is even; so is every multiple of LANES. */
+/* Column k is even, as is every multiple of LANES; where rows in groups lie as they are, a multiple of KERNEL_GROUP. */
 static ALWAYS_INLINE const void *weight_at(kernel_format format, const weight_rows *w, size_t row, size_t k)
 {
     const unsigned char *start = w->values + row * w->stride;
@@ -43,7 +45,10 @@ static ALWAYS_INLINE const void *weight_at(kernel_format format, const weight_ro
     case KERNEL_BF16:
         return start + 2 * k;
     case KERNEL_AFFINE4:
+    case KERNEL_INT4:
         return start + k / 2;
+    case KERNEL_INT3:
+        return start + k / 8 * 3;
     default:
         return start + k;
     }

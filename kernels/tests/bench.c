@@ -28,13 +28,18 @@ enum {
 typedef struct bench_entry {
     const char *name;
     kernel_format format;
-    size_t group; /* INT8 and INT4 */
+    size_t group; /* INT8, INT4 and INT3 */
+    bool floats;  /* those with x in FP32 */
 } bench_entry;
 
 static const bench_entry entries[] = {
-    {"f32", KERNEL_F32, 0},       {"f16", KERNEL_F16, 0},         {"bf16", KERNEL_BF16, 0},
-    {"f8", KERNEL_F8, 0},         {"int8/row", KERNEL_INT8, 0},   {"int8/32", KERNEL_INT8, 32},
-    {"int4/32", KERNEL_INT4, 32}, {"affine8", KERNEL_AFFINE8, 0}, {"affine4", KERNEL_AFFINE4, 0},
+    {"f32", KERNEL_F32, 0, false},          {"f16", KERNEL_F16, 0, false},
+    {"bf16", KERNEL_BF16, 0, false},        {"f8", KERNEL_F8, 0, false},
+    {"int8/row", KERNEL_INT8, 0, false},    {"int8/32", KERNEL_INT8, 32, false},
+    {"int4/32", KERNEL_INT4, 32, false},    {"int3/32", KERNEL_INT3, 32, false},
+    {"f32_int8/32", KERNEL_INT8, 32, true}, {"f32_int4/32", KERNEL_INT4, 32, true},
+    {"f32_int3/32", KERNEL_INT3, 32, true}, {"affine8", KERNEL_AFFINE8, 0, false},
+    {"affine4", KERNEL_AFFINE4, 0, false},
 };
 enum { ENTRIES = sizeof entries / sizeof entries[0] };
 
@@ -54,9 +59,15 @@ typedef struct bench {
     bool failed;
 } bench;
 
+static bool grouped(int e)
+{
+    return kernel_is_grouped(entries[e].format);
+}
+
+/* Whether x is. */
 static bool quantised(int e)
 {
-    return entries[e].format == KERNEL_INT8 || entries[e].format == KERNEL_INT4;
+    return grouped(e) && !entries[e].floats;
 }
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
@@ -85,12 +96,12 @@ static void make_inputs(bench *b, const bench_shape *s)
     b->peer_weights = check_matrix(b->c, KERNEL_F32, s->rows, s->columns, false, WEIGHTS_NORMAL);
     for (int e = 0; e < ENTRIES; e++) {
         if (!b->wanted[e]) continue;
-        const kernel_matrix w = quantised(e)
+        const kernel_matrix w = grouped(e)
                                     ? check_group_matrix(b->c, entries[e].format, s->rows, s->columns, entries[e].group,
                                                          false, false, WEIGHTS_NORMAL)
                                     : check_matrix(b->c, entries[e].format, s->rows, s->columns, false, WEIGHTS_NORMAL);
         b->plain[e] = w;
-        b->w[e] = quantised(e) ? check_interleaved(b->c, &w, b->table->interleave) : w;
+        b->w[e] = grouped(e) ? check_interleaved(b->c, &w, b->table->interleave) : w;
         if (quantised(e)) b->q[e] = quantise(b, &w);
         b->bandwidth[e] = ceiling_load_bandwidth(b->threads, (size_t)weight_bytes(b, e), 0.1);
     }
@@ -206,12 +217,13 @@ static void print_line(bench *b, int e, size_t m, bench_times *t)
                entries[e].name, isa, m, w->rows, w->columns, b->threads, t->rounds, seconds, byte_rate, rate,
                of_bandwidth, of_arithmetic, isfinite(error) ? error : 1e300, passed ? "passed" : "failed");
     else if (passed)
-        printf("matmul_%-8s %-7s m=%-3zu N=%-4zu K=%-4zu %9.1f us %6.1f GB/s %6.1f Gop/s %3.0f%% of %-10s error %-8.2g "
-               "PASS",
-               entries[e].name, isa, m, w->rows, w->columns, seconds * 1e6, byte_rate * 1e-9, rate * 1e-9,
-               100 * (bytes ? of_bandwidth : of_arithmetic), bytes ? "bandwidth" : "arithmetic", error);
+        printf(
+            "matmul_%-11s %-7s m=%-3zu N=%-4zu K=%-4zu %9.1f us %6.1f GB/s %6.1f Gop/s %3.0f%% of %-10s error %-8.2g "
+            "PASS",
+            entries[e].name, isa, m, w->rows, w->columns, seconds * 1e6, byte_rate * 1e-9, rate * 1e-9,
+            100 * (bytes ? of_bandwidth : of_arithmetic), bytes ? "bandwidth" : "arithmetic", error);
     else
-        printf("matmul_%-8s %-7s m=%-3zu N=%-4zu K=%-4zu error %.3g of what is allowed FAIL", entries[e].name, isa, m,
+        printf("matmul_%-11s %-7s m=%-3zu N=%-4zu K=%-4zu error %.3g of what is allowed FAIL", entries[e].name, isa, m,
                w->rows, w->columns, error);
     const char *separator = "";
     for (int p = 0; p < PEERS; p++) {

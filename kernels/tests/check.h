@@ -106,7 +106,7 @@ extern const check_entry matmul_checks[], weight_checks[], elementwise_checks[],
 
 /* What rounding x to bfloat16 may cost relative to the sum of magnitudes, 0 where the table's kernel does not. */
 double check_rounded_x(const kernel_table *table, kernel_format format, size_t m);
-/* Roundings of an output of INT8 and INT4 products. */
+/* Roundings of an output of products with quantised x. */
 double check_q8_roundings(const kernel_matrix *w);
 
 /* ---- inputs of the weight kernels, for matmul and bench alike ---- */
@@ -114,7 +114,7 @@ double check_q8_roundings(const kernel_matrix *w);
 typedef enum weight_kind { WEIGHTS_NORMAL, WEIGHTS_AWKWARD, WEIGHTS_WILD } weight_kind;
 /* A random matrix in guarded buffers; with a bias or none. */
 kernel_matrix check_matrix(check *c, kernel_format format, size_t rows, size_t columns, bool bias, weight_kind kind);
-/* The same for INT8 and INT4 in groups of `group`, 0: whole rows; INT4 with minimums or none. */
+/* The same for INT8, INT4 and INT3 in groups of `group`, 0: whole rows; with minimums or none. */
 kernel_matrix check_group_matrix(check *c, kernel_format format, size_t rows, size_t columns, size_t group,
                                  bool minimums, bool bias, weight_kind kind);
 /* w, which lies as its rows do, interleaved in guarded buffers of its own; 0: w itself. */

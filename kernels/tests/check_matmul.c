@@ -78,6 +78,7 @@ static const matmul_shape shapes[] = {
     {5, 48, 512, 0},
     {33, 9, 8960, 0},
 };
+enum { SHAPES = sizeof shapes / sizeof shapes[0] };
 
 /* Every fourth shape takes awkward values, every eighth wild ones, the rest plain. */
 static weight_kind kind_of(size_t shape)
@@ -168,40 +169,93 @@ static bool infinity_meets_subnormal(const kernel_matrix *w, size_t row, const f
     return false;
 }
 
-/* A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
- * the weight is rounded on the way (affine); each operation may lose a smallest float where it leaves the normal
- * floats. */
+/* The product with rows [first, end) of w only. */
+typedef struct float_slice {
+    size_t first, end;
+    const float *y; /* as far apart as all of y */
+} float_slice;
+
+/* From a panel in the middle to the last row but one, which is not written though its panel may be there; nothing where
+ * there is no such slice. */
+static float_slice multiply_float_slice(check *c, const kernel_matrix *stored, size_t m, const float *x, size_t ldx,
+                                        size_t ldy)
+{
+    const size_t by = stored->interleave ? stored->interleave : 1, first = stored->rows / by / 2 * by;
+    if (m == 0 || stored->rows - first < 2) return (float_slice){0, 0, NULL};
+    const size_t rows = stored->rows - first - 1;
+    const kernel_matrix slice = kernel_matrix_rows(stored, first, rows);
+    float *y = check_output(c, ((m - 1) * ldy + rows + 1) * sizeof *y);
+    CHECK_CALL(c->table->matmul[stored->format](&slice, m, x, ldx, y, ldy));
+    for (size_t i = 0; i < m; i++)
+        if (!check_untouched(y + i * ldy + rows, sizeof *y)) check_fail(c, "a slice wrote a row that it lacks");
+    return (float_slice){first, first + rows, y};
+}
+
+/* A product in floats: w, which lies as its rows do, or `stored`, the same in another way, with random x; `s` chooses.
+ *
+ * A sum of K products and a bias, in any order, fused or not: gamma_{K + 1} of the magnitudes, two roundings more where
+ * the weight is rounded on the way (affine, minimums); each operation may lose a smallest float where it leaves the
+ * normal floats. */
+static void check_float_product(check *c, const kernel_matrix *w, const kernel_matrix *stored, size_t m, size_t gap,
+                                size_t s)
+{
+    const kernel_format format = w->format;
+    const size_t rows = w->rows, columns = w->columns, ldx = columns + gap, ldy = rows + gap;
+    const size_t y_bytes = m ? ((m - 1) * ldy + rows) * sizeof(float) : 0;
+    const float *x = random_rows(c, m, columns, gap, kind_of(s));
+    check_freeze(c);
+    float *y = check_output(c, y_bytes), *reference = check_output(c, y_bytes);
+    CHECK_CALL(c->table->matmul[format](stored, m, x, ldx, y, ldy));
+    CHECK_CALL(c->reference->matmul[format](w, m, x, ldx, reference, ldy));
+    check_gaps(c, y, m, rows, gap);
+    const float_slice slice = multiply_float_slice(c, stored, m, x, ldx, ldy);
+    double *weights = check_output(c, columns * sizeof *weights);
+    double *magnitudes = check_output(c, columns * sizeof *magnitudes);
+    for (size_t at = 0; at < m * rows; at++) {
+        const size_t n = at / m, i = at % m;
+        if (i == 0) row_values(w, n, weights, magnitudes);
+        double sum = w->bias ? (double)w->bias[n] : 0, magnitude = fabs(sum);
+        for (size_t k = 0; k < columns; k++) {
+            sum += (double)x[i * ldx + k] * weights[k];
+            magnitude += fabs((double)x[i * ldx + k]) * magnitudes[k];
+        }
+        const double rounded = check_rounded_x(c->table, format, m);
+        const double tolerance =
+            (gamma_of((double)columns + 3) + rounded) * magnitude + flushed(rounded > 0, w, n, x + i * ldx);
+        if (rounded > 0 && isnan(y[i * ldy + n]) && infinity_meets_subnormal(w, n, x + i * ldx)) continue;
+        check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
+        check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
+                    2 * tolerance);
+        if (n >= slice.first && n < slice.end)
+            check_value(c, "a slice's y", i * ldy + n, (double)slice.y[i * ldy + n - slice.first], sum, tolerance);
+    }
+}
+
 static void check_float(check *c, kernel_format format)
 {
-    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+    for (size_t s = 0; s < SHAPES; s++) {
         const matmul_shape *shape = &shapes[s];
-        const size_t m = shape->m, rows = shape->rows, columns = shape->columns, ldy = rows + shape->gap;
-        const size_t ldx = columns + shape->gap, y_bytes = m ? ((m - 1) * ldy + rows) * sizeof(float) : 0;
-        check_shape(c, "m=%zu N=%zu K=%zu", m, rows, columns);
-        const kernel_matrix w = check_matrix(c, format, rows, columns, s % 2, kind_of(s));
-        const float *x = random_rows(c, m, columns, shape->gap, kind_of(s));
-        check_freeze(c);
-        float *y = check_output(c, y_bytes), *reference = check_output(c, y_bytes);
-        CHECK_CALL(c->table->matmul[format](&w, m, x, ldx, y, ldy));
-        CHECK_CALL(c->reference->matmul[format](&w, m, x, ldx, reference, ldy));
-        check_gaps(c, y, m, rows, shape->gap);
-        double *weights = check_output(c, columns * sizeof *weights);
-        double *magnitudes = check_output(c, columns * sizeof *magnitudes);
-        for (size_t at = 0; at < m * rows; at++) {
-            const size_t n = at / m, i = at % m;
-            if (i == 0) row_values(&w, n, weights, magnitudes);
-            double sum = w.bias ? (double)w.bias[n] : 0, magnitude = fabs(sum);
-            for (size_t k = 0; k < columns; k++) {
-                sum += (double)x[i * ldx + k] * weights[k];
-                magnitude += fabs((double)x[i * ldx + k]) * magnitudes[k];
-            }
-            const double rounded = check_rounded_x(c->table, format, m);
-            const double tolerance =
-                (gamma_of((double)columns + 3) + rounded) * magnitude + flushed(rounded > 0, &w, n, x + i * ldx);
-            if (rounded > 0 && isnan(y[i * ldy + n]) && infinity_meets_subnormal(&w, n, x + i * ldx)) continue;
-            check_value(c, "y", i * ldy + n, (double)y[i * ldy + n], sum, tolerance);
-            check_value(c, "y against c", i * ldy + n, (double)y[i * ldy + n], (double)reference[i * ldy + n],
-                        2 * tolerance);
+        check_shape(c, "m=%zu N=%zu K=%zu", shape->m, shape->rows, shape->columns);
+        const kernel_matrix w = check_matrix(c, format, shape->rows, shape->columns, s % 2, kind_of(s));
+        check_float_product(c, &w, &w, shape->m, shape->gap, s);
+    }
+}
+
+/* x in floats and weights in two of the four kinds of groups, as their rows lie, as this rung likes them, or others. */
+static void check_dequantized(check *c, kernel_format format)
+{
+    static const size_t groups[] = {32, 64, 128, 0}, others[] = {0, 12};
+    for (size_t s = 0, n = 0; s < SHAPES; s++) {
+        const matmul_shape *shape = &shapes[s];
+        for (size_t g = s % 2; g < sizeof groups / sizeof groups[0]; g += 2, n++) {
+            const bool minimums = n / 8 % 2;
+            const size_t by = n % 3 ? c->table->interleave : others[n / 24 % 2];
+            check_shape(c, "m=%zu N=%zu K=%zu group %zu by %zu%s", shape->m, shape->rows, shape->columns, groups[g], by,
+                        minimums ? " with minimums" : "");
+            const kernel_matrix w = check_group_matrix(c, format, shape->rows, shape->columns, groups[g], minimums,
+                                                       n / 4 % 2, kind_of(n / 3));
+            const kernel_matrix stored = check_interleaved(c, &w, by);
+            check_float_product(c, &w, &stored, shape->m, shape->gap, n / 3);
         }
     }
 }
@@ -267,7 +321,8 @@ static kernel_q8 quantized_rows(check *c, const kernel_matrix *w, size_t m, cons
                    check_alloc(c, count * sizeof(int32_t))};
     c->reference->quantize_q8(m, w->columns, w->group, x, ldx, &q);
     if (s % 5 != 4 || count == 0) return q;
-    const int end = s % 2 ? 127 : -127, code = s % 3 ? 0x80 : w->format == KERNEL_INT4 ? 0xff : 0x7f;
+    const bool int8 = w->format == KERNEL_INT8;
+    const int end = s % 2 ? 127 : -127, code = s % 3 ? (int8 ? 0x80 : 0) : int8 ? 0x7f : 0xff;
     const size_t groups = kernel_row_scales(w), step = w->group ? w->group : w->columns;
     for (size_t i = 0; i < m; i++) {
         for (size_t k = 0; k < w->columns; k++) q.values[i * row + k] = (int8_t)end;
@@ -345,12 +400,12 @@ static void check_q8(check *c, kernel_format format)
     static const size_t groups[] = {32, 64, 128, 0};
     /* One group of more columns than an int32 has room for products of 255 and 127, 66311: all as large as can be. */
     static const matmul_shape long_rows[] = {{1, 3, 70000, 0}, {9, 2, 70017, 1}};
-    for (size_t s = 0; s < 4; s++)
-        check_q8_shape(c, format, &long_rows[s / 2], 4 + 5 * (s % 2), 0, format == KERNEL_INT4 && s % 2);
-    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++) {
+    for (size_t s = 0; s < 4; s++) check_q8_shape(c, format, &long_rows[s / 2], 4 + 5 * (s % 2), 0, s % 2);
+    for (size_t s = 0; s < SHAPES; s++) {
         for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {
-            check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);
-            if (format == KERNEL_INT4) check_q8_shape(c, format, &shapes[s], s + g + 1, groups[g], true);
+            const bool half = (s / 3 + g) % 2; /* minimums are added by what INT4 adds them by */
+            if (format != KERNEL_INT3 || !half) check_q8_shape(c, format, &shapes[s], s + g, groups[g], false);
+            if (format == KERNEL_INT4 || half) check_q8_shape(c, format, &shapes[s], s + g + 1, groups[g], true);
         }
     }
 }
@@ -369,11 +424,17 @@ FORMAT_CHECK(affine8, check_float, KERNEL_AFFINE8)
 FORMAT_CHECK(affine4, check_float, KERNEL_AFFINE4)
 FORMAT_CHECK(int8, check_q8, KERNEL_INT8)
 FORMAT_CHECK(int4, check_q8, KERNEL_INT4)
+FORMAT_CHECK(int3, check_q8, KERNEL_INT3)
+FORMAT_CHECK(f32_int8, check_dequantized, KERNEL_INT8)
+FORMAT_CHECK(f32_int4, check_dequantized, KERNEL_INT4)
+FORMAT_CHECK(f32_int3, check_dequantized, KERNEL_INT3)
 
 const check_entry matmul_checks[] = {
     {"matmul_f32", check_f32},           {"matmul_f16", check_f16},
     {"matmul_bf16", check_bf16},         {"matmul_f8", check_f8},
     {"matmul_f8_codes", check_f8_codes}, {"matmul_affine8", check_affine8},
     {"matmul_affine4", check_affine4},   {"matmul_int8", check_int8},
-    {"matmul_int4", check_int4},         {NULL, NULL},
+    {"matmul_int4", check_int4},         {"matmul_int3", check_int3},
+    {"matmul_f32_int8", check_f32_int8}, {"matmul_f32_int4", check_f32_int4},
+    {"matmul_f32_int3", check_f32_int3}, {NULL, NULL},
 };

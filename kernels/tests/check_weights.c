@@ -32,6 +32,12 @@ static int code_of(const kernel_matrix *w, size_t row, size_t k)
     case KERNEL_INT4:
         return (in_group < 16 ? values[group * 16 + in_group] & 15 : values[group * 16 + in_group - 16] >> 4) -
                (w->minimums ? 0 : 8);
+    case KERNEL_INT3: {
+        const uint8_t *bytes = values + group * 12;
+        const int low = bytes[in_group % 8] >> in_group / 8 * 2 & 3;
+        const int high = bytes[8 + in_group % 4] >> (in_group % 8 / 4 * 4 + in_group / 8) & 1;
+        return 4 * high + low - (w->minimums ? 0 : 4);
+    }
     case KERNEL_AFFINE8:
         return values[k];
     default:
@@ -68,7 +74,8 @@ double weight_value(const kernel_matrix *w, size_t row, size_t k)
     case KERNEL_F8:
         return f8_value(((const uint8_t *)w->values)[at]) * block_scale(w, row, k);
     case KERNEL_INT8:
-    case KERNEL_INT4: {
+    case KERNEL_INT4:
+    case KERNEL_INT3: {
         const size_t group = group_of(w, row, k);
         return code_of(w, row, k) * half_value(w->scales[group]) + (w->minimums ? half_value(w->minimums[group]) : 0);
     }
@@ -132,7 +139,7 @@ static void fill_values(check *c, kernel_format format, size_t rows, size_t colu
     default:
         for (size_t i = 0; i < rows * row_bytes; i++) ((uint8_t *)values)[i] = (uint8_t)check_random(c);
     }
-    /* The padding of groups: zeros for INT8; INT4's stays as it came, since it may be any. */
+    /* The padding of groups: zeros for INT8; that of codes stays as it came, since it may be any. */
     for (size_t n = 0; n < rows && format == KERNEL_INT8; n++)
         memset((uint8_t *)values + n * row_bytes + columns, 0, row_bytes - columns);
 }
@@ -164,8 +171,8 @@ kernel_matrix check_group_matrix(check *c, kernel_format format, size_t rows, si
     fill_values(c, format, rows, columns, kind, values);
     w.values = values;
     const size_t scales = rows * kernel_row_scales(&w);
-    if (format == KERNEL_INT8 || format == KERNEL_INT4) w.scales = random_halves(c, scales, kind);
-    if (format == KERNEL_INT4 && minimums) w.minimums = random_halves(c, scales, kind);
+    if (kernel_is_grouped(format)) w.scales = random_halves(c, scales, kind);
+    if (kernel_is_grouped(format) && minimums) w.minimums = random_halves(c, scales, kind);
     if (format == KERNEL_AFFINE8 || format == KERNEL_AFFINE4) {
         /* Awkward: as of a constant tensor, or of one that hardly varies. */
         const uint64_t draw = kind == WEIGHTS_NORMAL ? 2 : check_random(c) % 4;
@@ -188,7 +195,7 @@ kernel_matrix check_matrix(check *c, kernel_format format, size_t rows, size_t c
 
 kernel_matrix check_interleaved(check *c, const kernel_matrix *w, size_t interleave)
 {
-    if (interleave == 0 || (w->format != KERNEL_INT8 && w->format != KERNEL_INT4)) return *w;
+    if (interleave == 0 || !kernel_is_grouped(w->format)) return *w;
     kernel_matrix to = *w;
     to.interleave = interleave;
     const size_t rows = kernel_stored_rows(&to), scales = rows * kernel_row_scales(w);
@@ -363,18 +370,33 @@ static void check_quantize_q8(check *c)
     }
 }
 
-/* ---- kernel_interleave ---- */
+/* ---- kernel_interleave and back ---- */
 
-/* Bytes 0..3 of each row of a panel, then 4..7, scales group by group; zeros where the last panel has no row. */
+static void check_deinterleaved(check *c, const kernel_matrix *w, const kernel_matrix *interleaved)
+{
+    const size_t bytes = w->rows * kernel_row_bytes(w->format, w->columns);
+    const size_t scale_bytes = w->rows * kernel_row_scales(w) * sizeof(uint16_t);
+    void *values = check_output(c, bytes);
+    uint16_t *scales = check_output(c, scale_bytes), *minimums = w->minimums ? check_output(c, scale_bytes) : NULL;
+    CHECK_CALL(kernel_deinterleave(interleaved, values, scales, minimums));
+    if (bytes && memcmp(values, w->values, bytes) != 0) check_fail(c, "values differ after the way back");
+    if (scale_bytes && memcmp(scales, w->scales, scale_bytes) != 0) check_fail(c, "scales differ after the way back");
+    if (scale_bytes && minimums && memcmp(minimums, w->minimums, scale_bytes) != 0)
+        check_fail(c, "minimums differ after the way back");
+}
+
+/* Bytes 0..3 of each row of a panel, then 4..7, scales group by group; zeros where the last panel has no row. Back
+ * again, nothing has changed. */
 static void check_interleave(check *c)
 {
     static const size_t shapes[][2] = {{0, 32}, {5, 0}, {1, 1}, {3, 40}, {4, 64}, {17, 33}, {31, 100}, {33, 320}};
     const size_t by = c->table->interleave ? c->table->interleave : 4;
-    for (size_t s = 0; s < 16 * sizeof shapes / sizeof shapes[0]; s++) {
-        const kernel_format format = s % 2 ? KERNEL_INT4 : KERNEL_INT8;
-        const size_t rows = shapes[s / 16][0], k = shapes[s / 16][1];
+    static const kernel_format formats[] = {KERNEL_INT8, KERNEL_INT4, KERNEL_INT3};
+    for (size_t s = 0; s < 24 * sizeof shapes / sizeof shapes[0]; s++) {
+        const kernel_format format = formats[s % 3];
+        const size_t rows = shapes[s / 24][0], k = shapes[s / 24][1];
         check_shape(c, "%s by %zu, %zu x %zu", kernel_format_name(format), by, rows, k);
-        const kernel_matrix w = varied_matrix(c, format, rows, k, s / 2, false, WEIGHTS_WILD);
+        const kernel_matrix w = varied_matrix(c, format, rows, k, s / 3, false, WEIGHTS_WILD);
         const kernel_matrix to = check_interleaved(c, &w, by);
         const size_t bytes = kernel_row_bytes(format, k), groups = kernel_row_scales(&w);
         for (size_t i = 0; i < kernel_stored_rows(&to); i++) {
@@ -391,6 +413,7 @@ static void check_interleave(check *c)
                 if (!scale || !minimum) check_fail(c, "row %zu, group %zu differs", i, g);
             }
         }
+        check_deinterleaved(c, &w, &to);
     }
 }
 

@@ -182,7 +182,10 @@ static void skip_rung(const char *rung, uint32_t missing, totals *t)
 static void check_avx_vnni(const settings *s, totals *t)
 {
     kernel_table table;
-    if (!strstr("matmul_int8", s->pattern) && !strstr("matmul_int4", s->pattern)) return;
+    static const char *const kernels[] = {"matmul_int8", "matmul_int4", "matmul_int3"};
+    bool any = false;
+    for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) any = any || strstr(kernels[i], s->pattern);
+    if (!any) return;
     if (cpu_flags() & CPU_AVX_VNNI) {
         kernel_table_fill_for(&table, KERNEL_ISA_AVX2, cpu_flags() & ~(uint32_t)CPU_AVX_VNNI);
         check_table(&table, "avx2-no-vnni", "matmul_int", s, t);
@@ -196,6 +199,7 @@ static void check_avx_vnni(const settings *s, totals *t)
     kernel_table_fill(&table, KERNEL_ISA_AVX2);
     table.matmul_q8[KERNEL_INT8] = matmul_int8_avx_vnni_evex;
     table.matmul_q8[KERNEL_INT4] = matmul_int4_avx_vnni_evex;
+    table.matmul_q8[KERNEL_INT3] = matmul_int3_avx_vnni_evex;
     check_table(&table, "avx2-evex", "matmul_int", s, t);
 }
 #endif
@@ -268,7 +272,7 @@ static void check_amx_modelled(const settings *s, totals *t)
             "check-kernels: %s: tile instructions modelled in C: this proves what the amx kernels compute and how "
             "they pack, not the instructions themselves, nor any speed\n",
             rung);
-    static const char *const kernels[] = {"matmul_bf16", "matmul_int8", "matmul_int4"};
+    static const char *const kernels[] = {"matmul_bf16", "matmul_int8", "matmul_int4", "matmul_int3"};
     for (size_t i = 0; i < sizeof kernels / sizeof kernels[0]; i++) check_table(&table, rung, kernels[i], s, t);
 #else
     (void)s;

@@ -189,6 +189,7 @@ static ciuic_status visit_place(const visitor *v, place where, const char *prefi
             .name = name,
             .dims = r->shape[1] == NONE ? 1 : 2,
             .shape = {size_of(r->shape[0], v->config), size_of(r->shape[1], v->config)},
+            .exact = r->shape[0] == EXPERTS,
         };
         CIUIC_TRY(v->visit(v->context, &needed));
     }

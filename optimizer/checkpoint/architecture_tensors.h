@@ -9,6 +9,7 @@ typedef struct needed_tensor {
     const char *name;
     size_t dims; /* 1 or 2 */
     size_t shape[2];
+    bool exact; /* the router's: never quantised */
 } needed_tensor;
 
 typedef ciuic_status needed_tensor_fn(void *context, const needed_tensor *needed);

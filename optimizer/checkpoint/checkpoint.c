@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "optimizer/checkpoint/architecture_tensors.h"
+#include "optimizer/checkpoint/quantized_matrix.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -24,8 +25,10 @@ struct checkpoint {
     safetensors **files;
     size_t count;
     const tensor **tensors; /* all files', by name */
-    bool *used;             /* [count] by the architecture, block scales included */
+    bool *used;             /* [count] by the architecture, scales included */
     size_t parameters;
+    quantized_config quantised; /* all zero when config.quantised is false, as is the recipe */
+    recipe recipe;
 };
 
 /* ---- files ------------------------------------------------------------------------------------------------------ */
@@ -228,9 +231,72 @@ static ciuic_status check_block_scales(checkpoint *c, const tensor *t)
     return CIUIC_OK;
 }
 
+/* Removes ".weight" from a tensor's name; false when it does not end so. */
+static bool stem_of(const char *full, char stem[QUANTIZE_UNIT_NAME])
+{
+    const size_t length = strlen(full), suffix = strlen(".weight");
+    if (length <= suffix || length - suffix >= QUANTIZE_UNIT_NAME || strcmp(full + length - suffix, ".weight") != 0)
+        return false;
+    snprintf(stem, QUANTIZE_UNIT_NAME, "%.*s", (int)(length - suffix), full);
+    return true;
+}
+
+/* How the matrix of that tensor is quantised; NULL when it is not. */
+static quantized_tensor *find_quantised(const checkpoint *c, const char *full)
+{
+    char stem[QUANTIZE_UNIT_NAME];
+    return stem_of(full, stem) ? quantized_config_find(&c->quantised, stem) : NULL;
+}
+
+/* The experts of a layer run as one: all of them as its first one is. */
+static ciuic_status check_like_first(const checkpoint *c, const char *full, const quantized_tensor *t)
+{
+    char unit[QUANTIZE_UNIT_NAME], first[QUANTIZE_UNIT_NAME], name[SETTING_NAME], other[SETTING_NAME];
+    quantize_unit_name(full, unit);
+    char *star = strchr(unit, '*');
+    if (star == NULL) return CIUIC_OK;
+    snprintf(first, sizeof first, "%s", unit);
+    first[star - unit] = '0';
+    const quantized_tensor *of = find_quantised(c, first);
+    const quantize_setting none = {0}, *a = t != NULL ? &t->setting : &none, *b = of != NULL ? &of->setting : &none;
+    if (quantize_setting_equal(a, b)) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_INPUT,
+                      "%s/config.json: quantization_config: tensors: \"%s\" is %s and \"%s\" is %s; expected one "
+                      "setting for all experts of a layer",
+                      c->path, full, quantize_setting_name(a, name), first, quantize_setting_name(b, other));
+}
+
+/* Takes a matrix that config.json lists. */
+static ciuic_status check_quantised(checkpoint *c, const needed_tensor *needed, quantized_tensor *t)
+{
+    const tensor *found[QUANTIZED_PARTS] = {NULL};
+    const size_t parts = quantized_part_count(&t->setting);
+    if (needed->exact)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s/config.json: quantization_config: tensors: \"%s\" is a router's; expected those in F32, "
+                          "F16 or BF16, and not in the list",
+                          c->path, t->name);
+    for (size_t i = 0; i < parts; i++) {
+        char name[QUANTIZE_UNIT_NAME + 32];
+        snprintf(name, sizeof name, "%s%s", t->name, quantized_part_suffix[i]);
+        const size_t at = position(c, name);
+        if (at == c->count) continue;
+        found[i] = c->tensors[at];
+        c->used[at] = true;
+    }
+    CIUIC_TRY(quantized_matrix_bind(c->source, found, needed->shape[0], needed->shape[1], t));
+    c->parameters += needed->shape[0] * needed->shape[1];
+    return recipe_set(&c->recipe, t->name, t->setting);
+}
+
 static ciuic_status check_needed(void *context, const needed_tensor *needed)
 {
     checkpoint *c = context;
+    if (c->config.quantised && needed->dims == 2) {
+        quantized_tensor *listed = find_quantised(c, needed->name);
+        CIUIC_TRY(check_like_first(c, needed->name, listed));
+        if (listed != NULL) return check_quantised(c, needed, listed);
+    }
     const char *type = model_type_name(c->config.type);
     char found[200], expected[200];
     tensor_print_shape(needed->dims, needed->shape, expected, sizeof expected);
@@ -239,6 +305,11 @@ static ciuic_status check_needed(void *context, const needed_tensor *needed)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor \"%.200s\" is missing; expected shape %s by config.json (%s)",
                           c->source, needed->name, expected, type);
     const tensor *t = c->tensors[at];
+    if (c->config.quantised && t->dtype == TENSOR_U8)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: tensor \"%.200s\" is U8; expected F32, F16, BF16 or F8_E4M3, for quantization_config in "
+                          "config.json does not list it",
+                          t->file, t->name);
     if (!has_shape(t, needed->dims, needed->shape))
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor \"%.200s\" has shape %s; expected %s by config.json (%s)",
                           t->file, t->name, tensor_print_shape(t->dims, t->shape, found, sizeof found), expected, type);
@@ -282,6 +353,13 @@ static bool may_be_ignored(const checkpoint *c, const char *name)
 static ciuic_status check_tensors(checkpoint *c)
 {
     CIUIC_TRY(architecture_tensors(&c->config, check_needed, c));
+    for (size_t i = 0; i < c->quantised.count; i++)
+        if (c->quantised.tensors[i].matrix.values == NULL)
+            return ciuic_fail(
+                CIUIC_ERROR_INPUT,
+                "%s/config.json: quantization_config: tensors: \"%s\" is no matrix of a %s of %zu layers; "
+                "expected those of the architecture, without \".weight\"",
+                c->path, c->quantised.tensors[i].name, model_type_name(c->config.type), c->config.layers);
     for (size_t i = 0; i < c->count; i++) {
         const tensor *t = c->tensors[i];
         if (c->used[i] || may_be_ignored(c, t->name)) continue;
@@ -306,7 +384,8 @@ static ciuic_status open_folder(checkpoint *c)
                           c->path);
     char *config = join(c->path, "config.json");
     if (config == NULL) return ciuic_fail_memory("a file name", strlen(c->path));
-    const ciuic_status read = model_config_read(config, &c->config);
+    ciuic_status read = model_config_read(config, &c->config);
+    if (read == CIUIC_OK && c->config.quantised) read = quantized_config_read(config, &c->quantised);
     free(config);
     CIUIC_TRY(read);
     CIUIC_TRY(open_files(c));
@@ -341,6 +420,8 @@ void checkpoint_release(checkpoint *c)
 {
     if (c == NULL || atomic_fetch_sub(&c->references, 1) > 1) return;
     for (size_t i = 0; i < c->file_count; i++) safetensors_close(c->files[i]);
+    quantized_config_free(&c->quantised);
+    recipe_free(&c->recipe);
     free(c->files);
     free(c->tensors);
     free(c->used);
@@ -385,6 +466,43 @@ size_t checkpoint_parameters(const checkpoint *c)
     return c->parameters;
 }
 
+const quantized_config *checkpoint_quantized(const checkpoint *c)
+{
+    return c->config.quantised ? &c->quantised : NULL;
+}
+
+const quantized_provenance *checkpoint_provenance(const checkpoint *c)
+{
+    return c->config.quantised ? &c->quantised.provenance : NULL;
+}
+
+const quantized_tensor *checkpoint_quantized_tensor(const checkpoint *c, const char *name)
+{
+    return quantized_config_find(&c->quantised, name);
+}
+
+bool checkpoint_matrix(const checkpoint *c, const char *name, kernel_matrix *m)
+{
+    const quantized_tensor *t = quantized_config_find(&c->quantised, name);
+    if (t != NULL) *m = t->matrix;
+    return t != NULL;
+}
+
+void checkpoint_drop_pages(const checkpoint *c, const char *name)
+{
+    for (int i = 0; i < QUANTIZED_PARTS; i++) {
+        char part[QUANTIZE_UNIT_NAME + 32];
+        snprintf(part, sizeof part, "%s%s", name, quantized_part_suffix[i]);
+        const tensor *t = checkpoint_find(c, part);
+        if (t != NULL) tensor_drop_pages(t);
+    }
+}
+
+const recipe *checkpoint_recipe(const checkpoint *c)
+{
+    return &c->recipe;
+}
+
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
 /* Multiplies rows [first, first + count) by the scales of the blocks they lie in. */
@@ -406,6 +524,14 @@ static ciuic_status apply_block_scales(const checkpoint *c, const tensor *t, siz
     return CIUIC_OK;
 }
 
+/* By the portable kernel: what a code means is defined there. */
+static void decode_rows(const kernel_matrix *m, size_t first, size_t count, float *out)
+{
+    kernel_table kernels;
+    kernel_table_fill(&kernels, KERNEL_ISA_C);
+    for (size_t row = 0; row < count; row++) kernels.dequantize_row(m, first + row, out + row * m->columns);
+}
+
 ciuic_status checkpoint_read_f32(const checkpoint *c, const char *name, size_t first, size_t count, float *out)
 {
     const size_t at = position(c, name);
@@ -413,13 +539,19 @@ ciuic_status checkpoint_read_f32(const checkpoint *c, const char *name, size_t f
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: tensor \"%.200s\" asked for; it has none of that name", c->source,
                           name);
     const tensor *t = c->tensors[at];
+    const quantized_tensor *quantised = find_quantised(c, name);
     if (t->dims != 1 && t->dims != 2)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: tensor \"%.200s\" has %zu dimensions; expected 1 or 2", t->file,
                           t->name, t->dims);
+    const size_t rows = quantised != NULL ? quantised->matrix.rows : t->shape[0];
     const size_t columns = t->dims == 2 ? t->shape[1] : 1;
-    if (first > t->shape[0] || count > t->shape[0] - first)
+    if (first > rows || count > rows - first)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: tensor \"%.200s\": %zu rows from %zu on asked for; it has %zu",
-                          t->file, t->name, count, first, t->shape[0]);
+                          t->file, t->name, count, first, rows);
+    if (quantised != NULL) {
+        decode_rows(&quantised->matrix, first, count, out);
+        return CIUIC_OK;
+    }
     CIUIC_TRY(tensor_to_f32(t, first * columns, count * columns, out));
     if (t->dtype != TENSOR_F8_E4M3) return CIUIC_OK;
     if (!c->used[at])

@@ -10,7 +10,6 @@
 
 /* Sizes up to here multiply in pairs without overflow, and no model comes near. */
 enum { MAX_WIDTH = 1 << 24, MAX_LAYERS = 1 << 16, MAX_IDS = INT32_MAX };
-static const size_t max_config_bytes = 4u << 20;
 
 static const char *const type_names[MODEL_TYPES] = {
     [MODEL_LLAMA] = "llama",
@@ -184,10 +183,13 @@ static ciuic_status read_quantization(const cJSON *json, const char *where, mode
     char inner[512];
     snprintf(inner, sizeof inner, "%s: quantization_config", where);
     CIUIC_TRY(json_get_string(quantization, inner, "quant_method", &method));
-    if (strcmp(method, "fp8") != 0)
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: quant_method \"%.40s\" is not supported; expected \"fp8\" in blocks",
+    c->quantised = strcmp(method, "ciuic") == 0;
+    if (c->quantised && json_find(quantization, "weight_block_size") == NULL) return CIUIC_OK;
+    if (strcmp(method, "fp8") != 0 && !c->quantised)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: quant_method \"%.40s\" is not supported; expected \"fp8\" in blocks, or \"ciuic\"",
                           inner, method);
-    CIUIC_TRY(only_value(quantization, inner, "fmt", "e4m3"));
+    if (!c->quantised) CIUIC_TRY(only_value(quantization, inner, "fmt", "e4m3"));
     CIUIC_TRY(json_get_array(quantization, inner, "weight_block_size", &block));
     size_t sizes[2] = {0, 0};
     bool good = cJSON_GetArraySize(block) == 2;
@@ -470,7 +472,7 @@ static ciuic_status read_all(const cJSON *json, const char *path, model_config *
 ciuic_status model_config_read(const char *path, model_config *config)
 {
     cJSON *json = NULL;
-    CIUIC_TRY(json_read_file(path, max_config_bytes, &json));
+    CIUIC_TRY(json_read_file(path, CONFIG_MAX_BYTES, &json));
     model_config read = {0};
     const ciuic_status status = read_all(json, path, &read);
     cJSON_Delete(json);

@@ -59,9 +59,13 @@ typedef struct model_config {
     size_t mtp_layers; /* num_nextn_predict_layers: layers after the last that only multi-token prediction uses */
 
     size_t fp8_block_rows, fp8_block_columns; /* quantization_config.weight_block_size; 0: no FP8 */
+    bool quantised;                           /* quant_method "ciuic": quantized_config.h has the rest */
 
     bool synthetic; /* `ciuic synth` made it: random weights, whose errors say nothing of trained ones */
 } model_config;
+
+/* Of a config.json: that of a quantised checkpoint lists its matrices. */
+enum { CONFIG_MAX_BYTES = 64 << 20 };
 
 /* Reads and checks `path` (config.json): known model_type, every needed key present, of the right type and possible
  * (heads divisible by kv_heads, even rope dims, groups dividing experts, top-k within reach, ...). */

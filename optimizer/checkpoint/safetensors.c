@@ -11,12 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "optimizer/atomic_file.h"
 #include "optimizer/checkpoint/float_formats.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-enum { LENGTH_BYTES = 8, PIECE_BYTES = 8 << 20 };
+enum { LENGTH_BYTES = 8 };
 /* The limit of the format's own implementation. */
 static const size_t max_header_bytes = 100000000;
 
@@ -93,8 +92,7 @@ static ciuic_status read_sizes(const cJSON *object, const char *where, const cha
     return CIUIC_OK;
 }
 
-/* count and bytes from shape and dtype. */
-static ciuic_status measure(tensor *t, const char *where)
+ciuic_status tensor_measure(tensor *t, const char *where)
 {
     bool overflow = false, empty = false;
     size_t count = 1;
@@ -128,7 +126,7 @@ static ciuic_status read_entry(const safetensors *file, const cJSON *entry, tens
                           "F64, I64, I32, I16, I8, U8 or BOOL",
                           where, dtype);
     CIUIC_TRY(read_sizes(entry, where, "shape", TENSOR_MAX_DIMS, t->shape, &t->dims));
-    CIUIC_TRY(measure(t, where));
+    CIUIC_TRY(tensor_measure(t, where));
 
     size_t offsets[2] = {0, 0}, n = 0;
     CIUIC_TRY(read_sizes(entry, where, "data_offsets", 2, offsets, &n));
@@ -351,124 +349,15 @@ ciuic_status safetensors_require(const safetensors *file, const char *name, tens
     return CIUIC_OK;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------- */
-
-static bool add_entry(cJSON *header, const tensor *t, size_t begin, size_t end)
-{
-    cJSON *entry = cJSON_AddObjectToObject(header, t->name);
-    if (entry == NULL || cJSON_AddStringToObject(entry, "dtype", dtypes[t->dtype].name) == NULL) return false;
-    cJSON *shape = cJSON_AddArrayToObject(entry, "shape");
-    for (size_t i = 0; i < t->dims; i++)
-        if (!cJSON_AddItemToArray(shape, json_size(t->shape[i]))) return false;
-    cJSON *offsets = cJSON_AddArrayToObject(entry, "data_offsets");
-    return cJSON_AddItemToArray(offsets, json_size(begin)) && cJSON_AddItemToArray(offsets, json_size(end));
-}
-
-static int compare_widths(const void *a, const void *b)
-{
-    const tensor *x = a, *y = b;
-    const size_t wide_x = dtypes[x->dtype].bytes, wide_y = dtypes[y->dtype].bytes;
-    if (wide_x != wide_y) return wide_x > wide_y ? -1 : 1;
-    return strcmp(x->name, y->name);
-}
-
-/* Checks the tensors and puts the widest first, so that every one of them is aligned to its dtype. */
-static ciuic_status arrange(const char *path, const tensor *tensors, size_t count, tensor *arranged)
-{
-    for (size_t i = 0; i < count; i++) {
-        char where[512];
-        snprintf(where, sizeof where, "%s: tensor \"%.200s\"", path, tensors[i].name);
-        arranged[i] = tensors[i];
-        if (tensors[i].dims > TENSOR_MAX_DIMS)
-            return ciuic_fail(CIUIC_ERROR_USAGE, "%s: %zu dimensions; expected at most %d", where, tensors[i].dims,
-                              TENSOR_MAX_DIMS);
-        CIUIC_TRY(measure(&arranged[i], where));
-    }
-    qsort(arranged, count, sizeof *arranged, compare_widths);
-    return CIUIC_OK;
-}
-
-/* {"__metadata__": {"format": "pt"}, ...}: without the format, transformers refuses the file. */
-static char *print_header(const tensor *tensors, size_t count)
-{
-    cJSON *header = cJSON_CreateObject();
-    cJSON *metadata = cJSON_AddObjectToObject(header, "__metadata__");
-    bool good = metadata != NULL && cJSON_AddStringToObject(metadata, "format", "pt") != NULL;
-    size_t offset = 0;
-    for (size_t i = 0; good && i < count; i++) {
-        good = add_entry(header, &tensors[i], offset, offset + tensors[i].bytes);
-        offset += tensors[i].bytes;
-    }
-    char *text = good ? cJSON_PrintUnformatted(header) : NULL;
-    cJSON_Delete(header);
-    return text;
-}
-
-/* A piece at a time; ends early when the disk is full, which atomic_file_commit will say. */
-static ciuic_status write_tensor(FILE *stream, const tensor *t, tensor_values_fn *values, void *context, void *piece)
-{
-    const size_t width = dtypes[t->dtype].bytes, most = PIECE_BYTES / width;
-    for (size_t first = 0; first < t->count && !ferror(stream); first += most) {
-        const size_t n = t->count - first < most ? t->count - first : most;
-        CIUIC_TRY(values(context, t, first, n, piece));
-        fwrite(piece, width, n, stream);
-    }
-    return CIUIC_OK;
-}
-
-ciuic_status safetensors_write_values(const char *path, const tensor *tensors, size_t count, tensor_values_fn *values,
-                                      void *context)
-{
-    ciuic_status status = CIUIC_OK;
-    char *header = NULL;
-    void *piece = NULL;
-    atomic_file file = {0};
-    tensor *arranged = calloc(count + 1, sizeof *arranged);
-    if (arranged == NULL) return ciuic_fail_memory("the table of tensors", count * sizeof *arranged);
-    status = arrange(path, tensors, count, arranged);
-    if (status != CIUIC_OK) goto cleanup;
-    header = print_header(arranged, count);
-    piece = malloc(PIECE_BYTES);
-    if (header == NULL || piece == NULL) {
-        status = ciuic_fail_memory("writing a safetensors file", PIECE_BYTES + count * sizeof *arranged);
-        goto cleanup;
-    }
-    status = atomic_file_open(path, &file);
-    if (status != CIUIC_OK) goto cleanup;
-
-    const size_t length = strlen(header), padding = (8 - length % 8) % 8;
-    for (int i = 0; i < LENGTH_BYTES; i++) fputc((int)((uint64_t)(length + padding) >> (8 * i) & 0xff), file.stream);
-    fputs(header, file.stream);
-    fwrite("       ", 1, padding, file.stream);
-    for (size_t i = 0; status == CIUIC_OK && i < count; i++)
-        status = write_tensor(file.stream, &arranged[i], values, context, piece);
-    if (status == CIUIC_OK)
-        status = atomic_file_commit(&file); /* sees every write error above */
-    else
-        atomic_file_abort(&file);
-
-cleanup:
-    cJSON_free(header);
-    free(piece);
-    free(arranged);
-    return status;
-}
-
-/* Values that are there already. */
-static ciuic_status copy_values(void *context, const tensor *t, size_t first, size_t n, void *out)
-{
-    (void)context;
-    const size_t width = dtypes[t->dtype].bytes;
-    memcpy(out, (const unsigned char *)t->data + first * width, n * width);
-    return CIUIC_OK;
-}
-
-ciuic_status safetensors_write(const char *path, const tensor *tensors, size_t count)
-{
-    return safetensors_write_values(path, tensors, count, copy_values, NULL);
-}
-
 /* ---- values ----------------------------------------------------------------------------------------------------- */
+
+void tensor_drop_pages(const tensor *t)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)t->data + page - 1) / page * page;
+    const uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
+    if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED); /* advice: failing costs only memory */
+}
 
 ciuic_status tensor_to_f32(const tensor *t, size_t first, size_t n, float *out)
 {

@@ -1,4 +1,4 @@
-/* safetensors.h - one .safetensors file, mapped and checked; and a writer.
+/* safetensors.h - one .safetensors file, mapped and checked.
  * Format: 8 bytes little-endian header length, a JSON object name -> {dtype, shape, data_offsets}, then the data.
  * (https://github.com/huggingface/safetensors) */
 #ifndef CIUIC_SAFETENSORS_H
@@ -37,6 +37,9 @@ typedef struct tensor {
 size_t tensor_dtype_bytes(tensor_dtype dtype);
 const char *tensor_dtype_name(tensor_dtype dtype); /* as in the header: "BF16" */
 
+/* count and bytes from shape and dtype; `where` begins the error when they overflow. */
+ciuic_status tensor_measure(tensor *t, const char *where);
+
 /* Writes "[2, 3]" into text, cut to size, and returns text; for messages. */
 const char *tensor_print_shape(size_t dims, const size_t *shape, char *text, size_t size);
 
@@ -54,16 +57,9 @@ const tensor *safetensors_find(const safetensors *file, const char *name); /* NU
 ciuic_status safetensors_require(const safetensors *file, const char *name, tensor_dtype dtype, size_t dims,
                                  const size_t *shape, const tensor **found);
 
-/* Writes the tensors (name, dtype, dims, shape, data) to `path` by way of a temporary file and rename, so that the
- * file appears whole or not at all. The widest dtype comes first, so that every tensor is aligned. Names are unique. */
-ciuic_status safetensors_write(const char *path, const tensor *tensors, size_t count);
-
-/* Puts elements [first, first + n) of `t` into `out`, `n` of its dtype, little-endian. */
-typedef ciuic_status tensor_values_fn(void *context, const tensor *t, size_t first, size_t n, void *out);
-/* The same for tensors that are larger than memory: `values` is asked for one piece after the other, `data` is not looked
- * at. The first call of `values` that does not return CIUIC_OK ends it, and no file appears. */
-ciuic_status safetensors_write_values(const char *path, const tensor *tensors, size_t count, tensor_values_fn *values,
-                                      void *context);
+/* The whole pages inside the tensor, where it is mapped: they are read again when needed, and no longer count as
+ * ours. */
+void tensor_drop_pages(const tensor *t);
 
 /* Copies n elements from `first` on as float: F32, F16, BF16, F64 and F8_E4M3 (unscaled); unaligned data is fine. */
 ciuic_status tensor_to_f32(const tensor *t, size_t first, size_t n, float *out);

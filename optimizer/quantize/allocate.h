@@ -26,10 +26,10 @@ typedef struct allocation_unit {
 
 /* What the choice amounts to. */
 typedef struct allocation {
-    size_t bytes;        /* of all units, as chosen */
-    size_t least_bytes;  /* the smallest possible */
-    double kl;           /* sum of the units' */
-    double price;        /* nats that the last megabyte (10^6 bytes) bought; 0: everything has its best */
+    size_t bytes;       /* of all units, as chosen */
+    size_t least_bytes; /* the smallest possible */
+    double kl;          /* sum of the units' */
+    double price;       /* nats that the last megabyte (10^6 bytes) bought; 0: everything has its best */
 } allocation;
 
 /* Chooses for each of the n units so that the sum of kl is small and the sum of bytes, with the `fixed` bytes of what is not

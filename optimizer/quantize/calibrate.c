@@ -152,6 +152,9 @@ static ciuic_status embed(const work *w)
 ciuic_status quantize_calibrate(const quantize_request *request, quantized_set *set, quantize_log *log)
 {
     const model_config *config = checkpoint_config(request->source);
+    if (config->quantised)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: is quantised already; give its source",
+                          checkpoint_path(request->source));
     const size_t ids = request->ids->rows * request->ids->length, floats = ids * config->hidden_size;
     work w = {.request = request, .config = config, .set = set, .log = log};
     *log = (quantize_log){.layers = config->layers, .layer_error = calloc(config->layers + 1, sizeof(double))};

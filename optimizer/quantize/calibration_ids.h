@@ -13,7 +13,9 @@ typedef struct calibration_ids {
 enum {
     CALIBRATION_WINDOW = 512,    /* ids of a window, where the tensor is one stream */
     CALIBRATION_LEAST_IDS = 512, /* fewer say nothing of a matrix's inputs */
-    CALIBRATION_OVERLAP = 64     /* as many ids in a row that are in the evaluation data, too, are no accident */
+    /* As many ids in a row that are in the evaluation data, too, are no accident. Two samples of one model do share what it
+     * knows by heart, a licence's words say: runs of up to a hundred ids in the streams of datasets/. */
+    CALIBRATION_OVERLAP = 128
 };
 
 /* Reads `source`, FILE.safetensors:NAME, an I32 tensor [rows, n] or [n] (cut into windows; the rest is left out); NULL:

@@ -101,10 +101,11 @@ static ciuic_status factorise(float *l, size_t n)
     const bool good = info == 0 && factor_holds(l, diagonal, n);
     free(diagonal);
     if (good) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_INPUT,
-                      "the second moments of its inputs have no Cholesky factor (column %d of %zu); more damping or more "
-                      "calibration ids would help",
-                      (int)info, n);
+    return ciuic_fail(
+        CIUIC_ERROR_INPUT,
+        "the second moments of its inputs have no Cholesky factor (column %d of %zu); more damping or more "
+        "calibration ids would help",
+        (int)info, n);
 }
 
 static ciuic_status damp(float *h, size_t n, double damping)

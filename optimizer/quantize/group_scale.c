@@ -81,7 +81,8 @@ static inline float nearest(float value)
 
 static inline sums add_up(const search *s, float scale, float minimum, const float *weight)
 {
-    const float inverse = 1 / scale, low = (float)(s->grid.low - s->grid.zero), high = (float)(s->grid.high - s->grid.zero);
+    const float inverse = 1 / scale, low = (float)(s->grid.low - s->grid.zero),
+                high = (float)(s->grid.high - s->grid.zero);
     const float *x = s->x;
     float error = 0, w = 0, wc = 0, wcc = 0, wx = 0, wcx = 0;
 #pragma omp simd reduction(+ : error, w, wc, wcc, wx, wcx)
@@ -148,8 +149,12 @@ bool group_scale_search(kernel_format format, bool asymmetric, size_t n, const f
 {
     /* From 0.6 to 1.1 of round to nearest's: few bits gain from clipping much, and beyond 1 lie lopsided codes' gains. */
     enum { STEPS = 20 };
-    search tried = {.grid = code_grid_of(format, asymmetric), .asymmetric = asymmetric, .n = n, .x = x,
-                    .weight = weight, .best = INFINITY};
+    search tried = {.grid = code_grid_of(format, asymmetric),
+                    .asymmetric = asymmetric,
+                    .n = n,
+                    .x = x,
+                    .weight = weight,
+                    .best = INFINITY};
     if (!group_scale_rtn(format, asymmetric, n, x, s)) return false;
     tried.found = *s;
     double scale, minimum;

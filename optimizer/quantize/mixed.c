@@ -13,7 +13,8 @@ const quantize_setting mixed_settings[] = {
     {.quantised = true, .format = KERNEL_INT8, .group = 32},
 };
 const size_t mixed_setting_count = sizeof mixed_settings / sizeof mixed_settings[0];
-const size_t mixed_anchor = 2; /* int4 in groups of 32: errors large enough to measure, small enough to stay in proportion */
+const size_t mixed_anchor =
+    2; /* int4 in groups of 32: errors large enough to measure, small enough to stay in proportion */
 
 size_t mixed_fixed_bytes(const checkpoint *source, const allocation_unit *units, size_t count)
 {
@@ -34,6 +35,7 @@ ciuic_status mixed_choose(const checkpoint *source, allocation_unit *units, size
 {
     const size_t fixed = mixed_fixed_bytes(source, units, count), parameters = checkpoint_parameters(source);
     CIUIC_TRY(allocate_bits(units, count, budget, fixed, parameters, result));
-    for (size_t i = 0; i < count; i++) CIUIC_TRY(recipe_set(r, units[i].unit, units[i].choices[units[i].chosen].setting));
+    for (size_t i = 0; i < count; i++)
+        CIUIC_TRY(recipe_set(r, units[i].unit, units[i].choices[units[i].chosen].setting));
     return CIUIC_OK;
 }

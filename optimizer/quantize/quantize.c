@@ -143,6 +143,7 @@ static ciuic_status store_row(const destination *d, const float *x)
         return CIUIC_OK;
     case KERNEL_INT8:
     case KERNEL_INT4:
+    case KERNEL_INT3:
         return store_groups(d, x);
     case KERNEL_F8: /* made by those who train in it, and only read here */
     case KERNEL_FORMATS:

@@ -56,8 +56,8 @@ static ciuic_status retarget(const quantize_task *task, size_t rows, size_t colu
     float *m = calloc(rows * columns + 1, sizeof *m);
     if (m == NULL) return ciuic_fail_memory(task->tensor, rows * columns * sizeof *m);
     if (task->behind != NULL) memcpy(m, task->behind, rows * columns * sizeof *m);
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)columns, (blasint)columns, make_up, w,
-                (blasint)columns, task->drift, (blasint)columns, make_up, m, (blasint)columns);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)columns, (blasint)columns, make_up,
+                w, (blasint)columns, task->drift, (blasint)columns, make_up, m, (blasint)columns);
     const bool solved = gptq_solve(task->factor, rows, m);
     for (size_t i = 0; i < rows * columns && solved; i++) w[i] += m[i];
     free(m);

@@ -14,12 +14,12 @@ enum { BLOCK = 128 }; /* columns whose slopes are computed at once: whole groups
 
 /* A row's columns of one block. */
 typedef struct block {
-    const float *h;  /* [width] rows of `stride`: H of the block's columns among themselves */
+    const float *h; /* [width] rows of `stride`: H of the block's columns among themselves */
     size_t stride, width;
-    const float *w;  /* [width] */
-    float *slope;    /* [width]: e H */
-    float *error;    /* [width] */
-    int8_t *codes;   /* [width] */
+    const float *w; /* [width] */
+    float *slope;   /* [width]: e H */
+    float *error;   /* [width] */
+    int8_t *codes;  /* [width] */
     code_grid grid;
 } block;
 
@@ -111,7 +111,8 @@ static void better_codes(const block *b, size_t first, size_t n, float scale, fl
 }
 
 /* One row's columns [first, first + width). */
-static void refine_row(const gptq_factor *f, const refine_state *s, size_t row, size_t first, size_t width, float *slope)
+static void refine_row(const gptq_factor *f, const refine_state *s, size_t row, size_t first, size_t width,
+                       float *slope)
 {
     const size_t columns = s->m->columns, group = s->m->group > 0 ? s->m->group : columns;
     const size_t groups = kernel_row_scales(s->m);
@@ -141,8 +142,8 @@ ciuic_status refine_codes(const gptq_factor *f, const refine_state *s, int passe
     for (int pass = 0; pass < passes; pass++)
         for (size_t first = 0; first < columns; first += BLOCK) {
             const size_t width = columns - first < BLOCK ? columns - first : BLOCK;
-            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)width, (blasint)columns, 1.0F,
-                        s->error, (blasint)columns, f->h + first, (blasint)columns, 0.0F, slope, BLOCK);
+            cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)rows, (blasint)width, (blasint)columns,
+                        1.0F, s->error, (blasint)columns, f->h + first, (blasint)columns, 0.0F, slope, BLOCK);
 #pragma omp parallel for schedule(static)
             for (size_t row = 0; row < rows; row++) refine_row(f, s, row, first, width, slope + row * BLOCK);
         }

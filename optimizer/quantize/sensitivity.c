@@ -64,7 +64,8 @@ static layer_work plain_layer(const measuring *m, size_t layer)
 }
 
 /* Runs a layer on the window of `hidden` that begins at row `first`, in place, with the experts of `chosen`. */
-static ciuic_status run_in_place(const measuring *m, layer_pass *pass, float *hidden, size_t first, const routing *chosen)
+static ciuic_status run_in_place(const measuring *m, layer_pass *pass, float *hidden, size_t first,
+                                 const routing *chosen)
 {
     float *at = hidden + first * m->hidden;
     CIUIC_TRY(layer_pass_run(pass, at, m->window, INT32_MAX, chosen));
@@ -180,7 +181,8 @@ static ciuic_status judge(const measuring *m, layer_pass *plain, layer_pass *hea
         CIUIC_TRY(layer_work_run(&w, plain, m->reference, m->measured, first, INT32_MAX, &rows));
         CIUIC_TRY(layer_work_run(&w, head, c->hidden, m->measured, first, INT32_MAX, &rows));
         const int output = layer_pass_graph(plain)->output;
-        divergence_add(&d, rows, m->config->vocabulary, layer_pass_value(plain, output), layer_pass_value(head, output));
+        divergence_add(&d, rows, m->config->vocabulary, layer_pass_value(plain, output),
+                       layer_pass_value(head, output));
     }
     allocation_unit *u = &m->units[c->unit];
     const double anchor = u->choices[m->request->anchor].squared_error;
@@ -238,7 +240,8 @@ static ciuic_status push_layer(measuring *m, size_t layer, bool own)
 /* Pushes all candidates through the layers from `first` on, and judges them. */
 static ciuic_status push(measuring *m, size_t first)
 {
-    for (size_t layer = first; layer < m->config->layers; layer++) CIUIC_TRY(push_layer(m, layer, layer == m->layer.layer));
+    for (size_t layer = first; layer < m->config->layers; layer++)
+        CIUIC_TRY(push_layer(m, layer, layer == m->layer.layer));
     return CIUIC_OK;
 }
 
@@ -321,8 +324,9 @@ static ciuic_status add_unit(measuring *m, const char *unit, size_t rows, size_t
     *u = (allocation_unit){.matrices = matrices, .parameters = matrices * rows * columns};
     snprintf(u->unit, sizeof u->unit, "%s", unit);
     for (size_t i = 0; i < m->request->count; i++)
-        u->choices[i] = (allocation_choice){.setting = m->request->settings[i],
-                                            .bytes = matrices * quantize_setting_bytes(&m->request->settings[i], rows, columns)};
+        u->choices[i] =
+            (allocation_choice){.setting = m->request->settings[i],
+                                .bytes = matrices * quantize_setting_bytes(&m->request->settings[i], rows, columns)};
     char first[QUANTIZE_UNIT_NAME];
     stage_tensor_name(unit, 0, first);
     u->choices[m->request->count] = (allocation_choice){.bytes = matrices * source_bytes(m->request->source, first)};
@@ -394,11 +398,8 @@ ciuic_status sensitivity_measure(const sensitivity_request *request, allocation_
     m.plain = malloc(m.ids * m.hidden * sizeof *m.plain);
     m.reference = malloc(m.measured * m.hidden * sizeof *m.reference);
     m.scratch = quantized_set_create();
-    m.layer = (layer_work){.source = request->source,
-                           .hidden = m.plain,
-                           .ids = m.ids,
-                           .window = m.window,
-                           .threads = request->threads};
+    m.layer = (layer_work){
+        .source = request->source, .hidden = m.plain, .ids = m.ids, .window = m.window, .threads = request->threads};
     const ciuic_status status = m.plain && m.reference && m.scratch
                                     ? measure_all(&m)
                                     : ciuic_fail_memory("hidden states", m.ids * m.hidden * sizeof *m.plain);

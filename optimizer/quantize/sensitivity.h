@@ -14,8 +14,8 @@
 typedef struct sensitivity_request {
     const checkpoint *source;
     ciuic_quantizer quantizer;
-    const calibration_ids *ids; /* all of them for second moments */
-    size_t windows;             /* of them, evenly spaced, on which divergence is measured; 0: a usual number */
+    const calibration_ids *ids;       /* all of them for second moments */
+    size_t windows;                   /* of them, evenly spaced, on which divergence is measured; 0: a usual number */
     const quantize_setting *settings; /* [count] by groups, that each unit is tried with */
     size_t count;  /* less than ALLOCATION_CHOICES: leaving a unit as it is comes last of its choices */
     size_t anchor; /* index of the setting that is measured */

@@ -10,8 +10,6 @@
 
 enum { QUANTIZE_UNIT_NAME = 112 };
 
-#define KERNEL_INT3 KERNEL_INT4 /* TEMPORARY */
-
 typedef struct quantize_setting {
     bool quantised;       /* false: left as the checkpoint has it, and nothing below counts */
     kernel_format format; /* INT8, INT4, INT3, AFFINE8 or AFFINE4 */
@@ -26,6 +24,8 @@ bool quantize_setting_parse(const char *name, quantize_setting *s);
 /* Whether it quantises, by groups: INT8, INT4 or INT3, what calibration can better. */
 bool quantize_setting_by_groups(const quantize_setting *s);
 bool quantize_setting_equal(const quantize_setting *a, const quantize_setting *b);
+/* What every matrix gets where one setting serves all; nothing is quantised under NONE and MIXED. */
+quantize_setting quantize_setting_of(const ciuic_options *options);
 /* Bytes of one matrix of that shape: codes, padding, scales and minimums. Not for a setting that quantises nothing. */
 size_t quantize_setting_bytes(const quantize_setting *s, size_t rows, size_t columns);
 

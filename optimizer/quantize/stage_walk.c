@@ -25,8 +25,8 @@ ciuic_status layer_work_open(const layer_work *w, const quantized_set *set, laye
     return layer_pass_create(&from, w->layer, window_of(w), w->threads, pass);
 }
 
-ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *hidden, size_t total, size_t first, int end,
-                            size_t *rows)
+ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *hidden, size_t total, size_t first,
+                            int end, size_t *rows)
 {
     const size_t left = total - first, window = window_of(w);
     *rows = left < window ? left : window;
@@ -44,8 +44,7 @@ static ciuic_status collect_window(const layer_work *w, int end, layer_pass *pas
         const float *x = w->plain + first * checkpoint_config(w->source)->hidden_size;
         CIUIC_TRY(layer_pass_run(beside, x, *rows, end, layer_pass_routing(pass)));
     }
-    for (size_t i = 0; i < inputs->count; i++)
-        CIUIC_TRY(stage_input_collect(pass, beside, *rows, &inputs->inputs[i]));
+    for (size_t i = 0; i < inputs->count; i++) CIUIC_TRY(stage_input_collect(pass, beside, *rows, &inputs->inputs[i]));
     return CIUIC_OK;
 }
 

@@ -34,8 +34,8 @@ ciuic_status stage_walk(const layer_work *w, int stage, stage_visit_fn *visit, v
 ciuic_status layer_work_open(const layer_work *w, const quantized_set *set, layer_pass **pass);
 /* Runs operations [0, end) on the rows of one window from row `first` of `hidden` on, of `total` rows; *rows of them. The head
  * takes fewer rows at once, logits are wide. */
-ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *hidden, size_t total, size_t first, int end,
-                            size_t *rows);
+ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *hidden, size_t total, size_t first,
+                            int end, size_t *rows);
 
 /* Weights of the matrices that read inputs of the stage. */
 size_t stage_parameters(const graph *g, const layer_stages *stages, int stage);

@@ -116,7 +116,8 @@ static int find_residual(const graph *g, int i)
         residual = other;
         /* The residual of attention goes on into the next sum, where what is added is another matmul's. */
         const int producer = graph_producer(g, other);
-        if (producer != GRAPH_NONE && (g->ops[producer].kind == GRAPH_INPUT || g->ops[producer].kind == GRAPH_ADD)) break;
+        if (producer != GRAPH_NONE && (g->ops[producer].kind == GRAPH_INPUT || g->ops[producer].kind == GRAPH_ADD))
+            break;
     }
     return residual;
 }
@@ -177,8 +178,8 @@ void stage_inputs_free(stage_inputs *inputs)
 }
 
 /* to [width][columns] += (a - b)^T x over `rows` rows; strides in floats. */
-static ciuic_status add_product(size_t rows, size_t width, size_t columns, const float *a, const float *b, size_t stride,
-                                const float *x, size_t ldx, float *to)
+static ciuic_status add_product(size_t rows, size_t width, size_t columns, const float *a, const float *b,
+                                size_t stride, const float *x, size_t ldx, float *to)
 {
     float *difference = malloc((rows * width + 1) * sizeof *difference);
     if (difference == NULL) return ciuic_fail_memory("the drift of a matrix's inputs", rows * width * sizeof *a);

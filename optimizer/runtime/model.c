@@ -2,6 +2,7 @@
 #include "optimizer/runtime/model.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,57 +29,28 @@ static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *k
     return CIUIC_OK;
 }
 
-ciuic_status ciuic_options_check(const ciuic_options *options)
+/* "int4-g64", or "int4-g64 and others", of the matrices of a quantised checkpoint. */
+static const char *settings_of(const quantized_config *q, char text[SETTING_NAME + 16])
 {
-    const ciuic_quantize q = options->quantize;
-    const char *name = ciuic_quantize_name(q);
-    if (name == NULL || ciuic_memory_name(options->memory) == NULL ||
-        ciuic_quantizer_name(options->quantizer) == NULL || ciuic_activations_name(options->activations) == NULL)
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          "options: quantize, quantizer, activations or memory is no setting that exists");
-    if (options->weights_f32 && q != CIUIC_QUANTIZE_NONE)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other", name);
-    const bool groups = q == CIUIC_QUANTIZE_INT8 || q == CIUIC_QUANTIZE_INT4 || q == CIUIC_QUANTIZE_INT3;
-    const int g = options->group;
-    if (g != 0 && g != 32 && g != 64 && g != 128 && g != CIUIC_GROUP_ROW)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: groups of %d columns; expected 32, 64, 128 or whole rows", g);
-    if (!groups && (g != 0 || options->asymmetric))
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          "options: group and asymmetric are for int8, int4 and int3; quantize %s has its own", name);
-    if (!groups && q != CIUIC_QUANTIZE_MIXED && options->quantizer != CIUIC_QUANTIZER_RTN)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantizer %s is for int8, int4, int3 and mixed, not for %s",
-                          ciuic_quantizer_name(options->quantizer), name);
-    if (!groups && q != CIUIC_QUANTIZE_MIXED && options->activations == CIUIC_ACTIVATIONS_NONE)
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          "options: activations none is for int8, int4, int3 and mixed; quantize %s reads FP32 ones "
-                          "anyway",
-                          name);
-    const bool budget = options->bits != 0 || options->weight_bytes != 0;
-    if (budget != (q == CIUIC_QUANTIZE_MIXED))
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          budget ? "options: a budget of bits or bytes is for quantize mixed, not for %s"
-                                 : "options: quantize %s needs a budget, bits or weight_bytes",
-                          name);
-    if (!(options->bits >= 0 && options->bits <= 32))
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: %g bits a weight; expected 0 to 32", options->bits);
-    return CIUIC_OK;
+    char name[SETTING_NAME];
+    bool alike = true;
+    for (size_t i = 1; i < q->count && alike; i++)
+        alike = quantize_setting_equal(&q->tensors[0].setting, &q->tensors[i].setting);
+    snprintf(text, SETTING_NAME + 16, "%s%s",
+             q->count > 0 ? quantize_setting_name(&q->tensors[0].setting, name) : "no matrix",
+             alike ? "" : " and others");
+    return text;
 }
 
-/* What every matrix gets where one setting serves all. */
-static quantize_setting uniform_setting(const ciuic_options *options)
+/* What was quantised is not quantised again: errors would add up, and be measured against the wrong thing. */
+static ciuic_status check_source(const checkpoint *source, const ciuic_options *options)
 {
-    static const kernel_format formats[CIUIC_QUANTIZE_COUNT] = {
-        [CIUIC_QUANTIZE_AFFINE8] = KERNEL_AFFINE8, [CIUIC_QUANTIZE_AFFINE4] = KERNEL_AFFINE4,
-        [CIUIC_QUANTIZE_INT8] = KERNEL_INT8,       [CIUIC_QUANTIZE_INT4] = KERNEL_INT4,
-        [CIUIC_QUANTIZE_INT3] = KERNEL_INT3,
-    };
-    const ciuic_quantize q = options->quantize;
-    if (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED) return (quantize_setting){0};
-    quantize_setting s = {.quantised = true, .format = formats[q], .minimums = options->asymmetric};
-    const bool groups = q != CIUIC_QUANTIZE_AFFINE8 && q != CIUIC_QUANTIZE_AFFINE4;
-    if (groups)
-        s.group = options->group == CIUIC_GROUP_ROW ? 0 : options->group == 0 ? KERNEL_GROUP : (size_t)options->group;
-    return s;
+    char settings[SETTING_NAME + 16];
+    const quantized_config *q = checkpoint_quantized(source);
+    if (q == NULL || options->quantize == CIUIC_QUANTIZE_NONE) return CIUIC_OK;
+    return ciuic_fail(
+        CIUIC_ERROR_USAGE, "%s: is quantised already (%s, by %s); give its source, %s, or ask for quantize none",
+        checkpoint_path(source), settings_of(q, settings), q->provenance.made_by, q->provenance.source_path);
 }
 
 /* A model of that checkpoint, without weights yet; takes over the caller's reference to `source`, even on failure. */
@@ -86,7 +58,10 @@ static ciuic_status create(checkpoint *source, const ciuic_options *options, ciu
 {
     ciuic_model *model = calloc(1, sizeof *model);
     ciuic_status status = model != NULL ? ciuic_options_check(options) : ciuic_fail_memory("a model", sizeof *model);
+    if (status == CIUIC_OK) status = check_source(source, options);
     if (status == CIUIC_OK) status = choose_kernels(options, &model->kernels);
+    const quantized_provenance *made = checkpoint_provenance(source);
+    if (status == CIUIC_OK && made != NULL) status = recipe_copy(checkpoint_recipe(source), &model->recipe);
     if (status != CIUIC_OK) {
         free(model);
         checkpoint_release(source);
@@ -98,7 +73,10 @@ static ciuic_status create(checkpoint *source, const ciuic_options *options, ciu
     model->options = *options;
     model->options.isa = kernel_isa_name(model->kernels.isa);
     model->options.kernels = NULL;
-    model->recipe.otherwise = uniform_setting(options);
+    if (made == NULL) model->recipe.otherwise = quantize_setting_of(options);
+    /* Its weights may have been chosen for activations that are not rounded. */
+    if (made != NULL && made->activations == CIUIC_ACTIVATIONS_NONE)
+        model->options.activations = CIUIC_ACTIVATIONS_NONE;
     *out = model;
     return CIUIC_OK;
 }
@@ -158,7 +136,8 @@ static graph_q8_need need_by_name(const void *context, const char *name)
 {
     const ciuic_model *model = context;
     const quantize_setting s = recipe_find(&model->recipe, name);
-    return s.quantised ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
+    const bool stored = s.quantised && !model->options.weights_f32; /* what is quantised already may be widened */
+    return stored ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
 }
 
 /* Of a bound weight: its matrices have one need, since only such are fused, and the experts of a layer are one unit. */
@@ -269,10 +248,13 @@ ciuic_status model_prepare(ciuic_model *model)
             status = weight_store_create(&from, &model->options, model->kernels.interleave, &model->weights);
         for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++)
             status = make_plan(model, (graph_phase)phase);
-        if (status == CIUIC_OK)
+        if (status == CIUIC_OK) {
             model->ready = true;
-        else
+            quantized_set_free(model->made); /* the store has copies: a model would take its memory twice */
+            model->made = NULL;
+        } else {
             unload(model);
+        }
     }
     pthread_mutex_unlock(&lock);
     return status;

@@ -14,7 +14,7 @@ struct ciuic_model {
     ciuic_options options;
     kernel_table kernels;
     recipe recipe;
-    quantized_set *made; /* what calibration made; NULL when none was needed, or the store has it */
+    quantized_set *made; /* what calibration made, until the store has it; otherwise NULL */
     weight_store *weights;
     plan plans[GRAPH_PHASES];
 };

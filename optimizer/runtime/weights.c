@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "optimizer/error.h"
 #include "optimizer/memory/weight_pages.h"
@@ -143,15 +141,6 @@ static kernel_format plain_format(const ciuic_options *options, const tensor *t,
     return t->dtype == TENSOR_BF16 ? KERNEL_BF16 : KERNEL_F16;
 }
 
-/* The whole pages inside a tensor that was copied: they can be read again if ever needed, and no longer count as ours. */
-static void drop_source_pages(const tensor *t)
-{
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t first = ((uintptr_t)t->data + page - 1) / page * page;
-    const uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
-    if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED); /* advice: failing costs only memory */
-}
-
 static ciuic_status read_vector(const weight_store *store, const char *name, size_t width, float **out)
 {
     const checkpoint *c = store->source;
@@ -256,28 +245,52 @@ static ciuic_status allocate(weight_store *store, bool in_pages, bool minimums, 
     return CIUIC_OK;
 }
 
+size_t weight_interleave(kernel_format format, size_t interleave, size_t slice, ciuic_activations activations)
+{
+    const bool panels = format == KERNEL_INT8 || format == KERNEL_INT4 || format == KERNEL_INT3;
+    const bool whole = interleave > 0 && slice % interleave == 0;
+    return panels && whole && activations == CIUIC_ACTIVATIONS_INT8 ? interleave : 0;
+}
+
 /* How the kernels in use want this matrix; 0 where they take its rows as they lie. */
 static size_t wanted_interleave(const weight_store *store, const kernel_matrix *m, size_t slice)
 {
-    const bool panels = m->format == KERNEL_INT8 || m->format == KERNEL_INT4;
-    const bool whole = store->interleave > 0 && slice % store->interleave == 0;
-    return panels && whole && store->options.activations == CIUIC_ACTIVATIONS_INT8 ? store->interleave : 0;
+    return weight_interleave(m->format, store->interleave, slice, store->options.activations);
 }
 
-/* Fills the entry with a copy of `from`, rows as they lie, in panels of `interleave` rows or as they lie. */
+/* Memory of a matrix to memory of one that is stored alike. */
+static void copy_stored(const kernel_matrix *from, entry *e)
+{
+    const size_t rows = kernel_stored_rows(from), scales = rows * kernel_row_scales(from) * sizeof *e->scales;
+    memcpy(e->values, from->values, rows * kernel_row_bytes(from->format, from->columns));
+    if (from->scales != NULL) memcpy(e->scales, from->scales, scales);
+    if (from->minimums != NULL) memcpy(e->minimums, from->minimums, scales);
+}
+
+/* Fills the entry with a copy of `from`, in panels of `interleave` rows, or rows as they lie for 0. */
 static ciuic_status copy_matrix(weight_store *store, const kernel_matrix *from, size_t interleave, entry *e)
 {
     e->matrix = *from;
     e->matrix.interleave = interleave;
     CIUIC_TRY(allocate(store, true, from->minimums != NULL, e));
-    if (interleave > 0) {
+    if (interleave == from->interleave) {
+        copy_stored(from, e);
+    } else if (interleave == 0) {
+        kernel_deinterleave(from, e->values, e->scales, e->minimums);
+    } else if (from->interleave == 0) {
         kernel_interleave(from, interleave, e->values, e->scales, e->minimums);
-        return CIUIC_OK;
+    } else {
+        entry rows = {.matrix = *from}; /* as they lie, for as long as it takes */
+        memcpy(rows.name, e->name, sizeof rows.name);
+        rows.matrix.interleave = 0;
+        const ciuic_status status = allocate(store, false, from->minimums != NULL, &rows);
+        if (status == CIUIC_OK) {
+            kernel_deinterleave(from, rows.values, rows.scales, rows.minimums);
+            kernel_interleave(&rows.matrix, interleave, e->values, e->scales, e->minimums);
+        }
+        free_memory(&rows);
+        CIUIC_TRY(status);
     }
-    const size_t scales = from->rows * kernel_row_scales(from) * sizeof *e->scales;
-    memcpy(e->values, from->values, from->rows * kernel_row_bytes(from->format, from->columns));
-    if (from->scales != NULL) memcpy(e->scales, from->scales, scales);
-    if (from->minimums != NULL) memcpy(e->minimums, from->minimums, scales);
     return CIUIC_OK;
 }
 
@@ -300,7 +313,7 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice
     }
     free(fold);
     free(block);
-    drop_source_pages(t);
+    tensor_drop_pages(t);
     if (status == CIUIC_OK && interleave > 0) status = copy_matrix(store, m, interleave, e);
     if (status != CIUIC_OK || interleave > 0)
         free_memory(&rows);
@@ -316,16 +329,31 @@ static ciuic_status adopt(weight_store *store, const kernel_matrix *made, const 
     if (made->rows != w->rows[part] || made->columns != w->columns)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %zu x %zu weights were made for it; expected %zu x %zu", e->name,
                           made->rows, made->columns, w->rows[part], w->columns);
-    if (store->from.set_in_place) {
-        /* TEMPORARY */
-        kernel_table k;
-        kernel_table_fill(&k, KERNEL_ISA_C);
-        e->matrix = (kernel_matrix){.format = KERNEL_F32, .rows = made->rows, .columns = made->columns};
-        CIUIC_TRY(allocate(store, true, false, e));
-        for (size_t i = 0; i < made->rows; i++) k.dequantize_row(made, i, (float *)e->values + i * made->columns);
-    } else
+    if (store->from.set_in_place)
+        e->matrix = *made;
+    else
         CIUIC_TRY(copy_matrix(store, made, wanted_interleave(store, made, w->slice), e));
     store->heap_bytes += weight_matrix_bytes(&e->matrix);
+    return CIUIC_OK;
+}
+
+/* Takes a matrix that the checkpoint has quantised: where it is mapped, or a copy as the kernels in use want it. */
+static ciuic_status load_quantised(weight_store *store, const kernel_matrix *stored, const graph_weight *w, int part,
+                                   entry *e)
+{
+    const size_t wanted = wanted_interleave(store, stored, w->slice);
+    if (stored->rows != w->rows[part] || stored->columns != w->columns)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s.weight: %zu x %zu; expected %zu x %zu",
+                          checkpoint_path(store->source), e->name, stored->rows, stored->columns, w->rows[part],
+                          w->columns);
+    if (store->options.memory == CIUIC_MEMORY_ON && stored->interleave == wanted) {
+        e->matrix = *stored;
+        store->mapped_bytes += weight_matrix_bytes(stored);
+        return CIUIC_OK;
+    }
+    CIUIC_TRY(copy_matrix(store, stored, wanted, e));
+    store->heap_bytes += weight_matrix_bytes(&e->matrix);
+    checkpoint_drop_pages(store->source, e->name);
     return CIUIC_OK;
 }
 
@@ -374,7 +402,10 @@ static ciuic_status load_tensor(weight_store *store, entry *e, const graph_weigh
 {
     const size_t rows = w->rows[part], columns = w->columns;
     const tensor *t = find_tensor(store->source, e->name);
-    if (t == NULL || t->dims != 2 || t->shape[0] != rows || t->shape[1] != columns)
+    kernel_matrix quantised; /* its tensors' shapes are others; whoever reads its rows gets them decoded */
+    const bool decoded = checkpoint_matrix(store->source, e->name, &quantised);
+    if (t == NULL || t->dims != 2 || (decoded ? quantised.rows : t->shape[0]) != rows ||
+        (decoded ? quantised.columns : t->shape[1]) != columns)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s.weight: expected shape [%zu, %zu]",
                           checkpoint_path(store->source), e->name, rows, columns);
     bool minimums = false;
@@ -395,8 +426,12 @@ static ciuic_status load_matrix(weight_store *store, entry *e, const graph_weigh
 {
     const size_t rows = w->rows[part];
     const kernel_matrix *made = quantized_set_find(store->from.set, e->name);
+    const bool widened = e->exact || store->options.weights_f32;
+    kernel_matrix stored;
     if (made != NULL)
         CIUIC_TRY(adopt(store, made, w, part, e));
+    else if (!widened && checkpoint_matrix(store->source, e->name, &stored))
+        CIUIC_TRY(load_quantised(store, &stored, w, part, e));
     else
         CIUIC_TRY(load_tensor(store, e, w, part));
     if (!w->bias[part]) return CIUIC_OK;

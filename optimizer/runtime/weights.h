@@ -9,7 +9,8 @@
 #include "optimizer/quantize/quantized_set.h"
 #include "optimizer/quantize/setting.h"
 
-/* Where weights come from. All of it outlives the store. */
+/* Where weights come from. All of it outlives the store; a set that is not used in place only has to outlive the last
+ * binding. Matrices that the checkpoint has quantised stay so. */
 typedef struct weight_source {
     const checkpoint *checkpoint;
     const recipe *recipe;     /* how the checkpoint's matrices are quantised, round to nearest, as they are loaded */
@@ -29,6 +30,10 @@ typedef struct bound_weight {
 ciuic_status weight_store_create(const weight_source *source, const ciuic_options *options, size_t interleave,
                                  weight_store **store);
 void weight_store_free(weight_store *store); /* NULL is allowed */
+
+/* How a matrix of that format is best stored for kernels that like panels of `interleave` rows, and that multiply by
+ * such activations; `slice` as of a graph_weight. 0: rows as they lie. */
+size_t weight_interleave(kernel_format format, size_t interleave, size_t slice, ciuic_activations activations);
 
 /* Loads what `w` names, unless it is there already, and binds it. */
 ciuic_status weight_store_bind(weight_store *store, const graph_weight *w, bound_weight *bound);

@@ -10,6 +10,7 @@
 
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/checkpoint/float_formats.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 #include "optimizer/tests/temporary_folder.h"

@@ -52,6 +52,12 @@ static double decode(const kernel_matrix *w, size_t row, size_t k)
         const int code = k % 32 < 16 ? byte & 15 : byte >> 4;
         return (code - 8) * (double)float_from_f16(w->scales[row * groups + k / 32]);
     }
+    case KERNEL_INT3: {
+        const unsigned char *block = bytes + (row * groups + k / 32) * 12;
+        const int low = block[k % 8] >> k % 32 / 8 * 2 & 3;
+        const int high = block[8 + k % 4] >> (k % 8 / 4 * 4 + k % 32 / 8) & 1;
+        return (4 * high + low - 4) * (double)float_from_f16(w->scales[row * groups + k / 32]);
+    }
     case KERNEL_AFFINE8:
         return bytes[row * w->columns + k] * (double)w->scale + (double)w->minimum;
     case KERNEL_AFFINE4: {
@@ -72,7 +78,7 @@ static double decode(const kernel_matrix *w, size_t row, size_t k)
  * INT8: half a step while |x| <= 127.5 scale. The stored scale differs from |extreme| / 127 by its own rounding r
  *   (2^-11 of it, or 2^-25 where that is more), so |x| may exceed 127 scale by 127 r; then the code is clamped.
  * INT4: half a step for codes -8..7; values of the sign opposite to the extreme reach +8 and are clamped to 7, one step
- *   off; as with INT8, 8 r on top. */
+ *   off; as with INT8, 8 r on top. INT3: likewise with codes -4..3, 4 r on top. */
 static double bound(const kernel_matrix *w, double x, double extreme, double scale)
 {
     const double r = fmax(fabs(scale) * 0x1p-11, 0x1p-25);
@@ -91,6 +97,9 @@ static double bound(const kernel_matrix *w, double x, double extreme, double sca
         return fmax(fabs(scale) / 2, 127 * r) * (1 + 0x1p-20);
     case KERNEL_INT4:
         return (x * extreme < 0 && fabs(x) > 7.5 * fabs(scale) ? fabs(scale) + 8 * r : fmax(fabs(scale) / 2, 8 * r)) *
+               (1 + 0x1p-20);
+    case KERNEL_INT3:
+        return (x * extreme < 0 && fabs(x) > 3.5 * fabs(scale) ? fabs(scale) + 4 * r : fmax(fabs(scale) / 2, 4 * r)) *
                (1 + 0x1p-20);
     case KERNEL_F8:
     case KERNEL_FORMATS:
@@ -255,11 +264,31 @@ static void codes_worked_out_by_hand(void)
           "codes %02x %02x %02x %02x %02x %02x", s.values[0], s.values[1], s.values[2], s.values[3], s.values[15],
           s.values[16]);
     CHECK(decode(&w, 0, 0) == -2 && decode(&w, 0, 32) == 4, "the extreme is not hit exactly");
+
+    w = prepare(&s, KERNEL_INT3, 1, 33);
+    memset(x, 0, sizeof x);
+    x[0] = -1;     /* the extreme: scale 0.25, code 0 */
+    x[1] = 1;      /* +4 steps: clamped to 3, code 7 */
+    x[4] = 0.125f; /* half a step: to even, 0, code 4 */
+    x[9] = -0.25f; /* second bits of byte 1: code 3 */
+    x[31] = 0.5f;  /* last bits of byte 7: code 6 */
+    x[32] = 2;     /* positive extreme: scale -0.5, code 0 */
+    CHECK(quantize(&w, &s, x) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(float_from_f16(s.scales[0]) == 0.25f && float_from_f16(s.scales[1]) == -0.5f, "scales %g %g",
+          (double)float_from_f16(s.scales[0]), (double)float_from_f16(s.scales[1]));
+    CHECK(s.values[0] == 0 && s.values[1] == (3 << 2 | 3) && s.values[4] == 0 && s.values[7] == 2 << 6 &&
+              s.values[12] == 0,
+          "low bits %02x %02x %02x %02x %02x", s.values[0], s.values[1], s.values[4], s.values[7], s.values[12]);
+    CHECK(s.values[8] == 0xfe && s.values[9] == 0xfd && s.values[10] == 0xff && s.values[11] == 0xff &&
+              s.values[20] == 0xfe && s.values[21] == 0xff,
+          "high bits %02x %02x %02x %02x %02x %02x", s.values[8], s.values[9], s.values[10], s.values[11], s.values[20],
+          s.values[21]);
+    CHECK(decode(&w, 0, 0) == -1 && decode(&w, 0, 32) == 2, "the extreme is not hit exactly");
 }
 
-/* An extreme that BF16 can hold has 8 significant bits, so extreme / 8 is exact in binary16 down to its subnormals, and
- * INT4 reproduces it exactly, whichever sign it has. */
-static void int4_hits_every_bf16_extreme(void)
+/* An extreme that BF16 can hold has 8 significant bits, so an eighth or a quarter of it is exact in binary16 down to
+ * its subnormals, and codes reproduce it exactly, whichever sign it has. */
+static void hit_every_bf16_extreme(kernel_format format)
 {
     storage s;
     unsigned long long state = test_seed();
@@ -272,10 +301,16 @@ static void int4_hits_every_bf16_extreme(void)
         const size_t at = random_next(&state) % 32;
         for (size_t k = 0; k < 32; k++) x[k] = 0.99f * extreme * uniform(&state);
         x[at] = random_next(&state) % 2 ? extreme : -extreme;
-        kernel_matrix w = prepare(&s, KERNEL_INT4, 1, 32);
+        kernel_matrix w = prepare(&s, format, 1, 32);
         if (quantize(&w, &s, x) != CIUIC_OK || decode(&w, 0, at) != (double)x[at]) wrong++;
     }
-    CHECK(wrong == 0, "%zu of 2000 extremes are not hit exactly", wrong);
+    CHECK(wrong == 0, "%zu of 2000 extremes are not hit exactly by %s", wrong, kernel_format_name(format));
+}
+
+static void codes_hit_every_bf16_extreme(void)
+{
+    hit_every_bf16_extreme(KERNEL_INT4);
+    hit_every_bf16_extreme(KERNEL_INT3);
 }
 
 static void bad_weights_are_named(void)
@@ -302,6 +337,9 @@ static void bad_weights_are_named(void)
         {KERNEL_INT4, -INFINITY, "weight [3][34] is -inf; expected a finite value for int4"},
         {KERNEL_INT4, 5e5f, NULL},
         {KERNEL_INT4, -5.3e5f, "expected a magnitude below 8 * 65520"},
+        {KERNEL_INT3, NAN, "weight [3][34] is nan; expected a finite value for int3"},
+        {KERNEL_INT3, 2.6e5f, NULL},
+        {KERNEL_INT3, -2.7e5f, "expected a magnitude below 4 * 65520"},
     };
     static storage s;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -351,7 +389,7 @@ static const test_case cases[] = {
     {"constant and zero tensors", constant_and_zero_tensors},
     {"affine is the formula", affine_is_the_formula},
     {"codes worked out by hand", codes_worked_out_by_hand},
-    {"INT4 hits every BF16 extreme", int4_hits_every_bf16_extreme},
+    {"codes hit every BF16 extreme", codes_hit_every_bf16_extreme},
     {"bad weights are named", bad_weights_are_named},
     {"rows may come in pieces", rows_may_come_in_pieces},
 };

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "optimizer/checkpoint/safetensors.h"
+#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/tests/runner.h"
 #include "optimizer/tests/temporary_folder.h"
 
