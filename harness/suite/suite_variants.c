@@ -80,7 +80,7 @@ static ciuic_status combine(suite *s, const char *where, const axis *axes, size_
     if (s->product == NULL) return ciuic_fail_memory("the variants", total * sizeof *s->product);
     for (size_t i = 0; i < total; i++) {
         ciuic_options *o = &s->product[s->product_count];
-        char name[VARIANT_NAME_SIZE], place[WHERE_MAX + VARIANT_NAME_SIZE];
+        char name[VARIANT_NAME_SIZE], place[WHERE_MAX + VARIANT_NAME_SIZE + 2];
         size_t each = total, rest = i;
         for (size_t a = 0; a < n; a++) {
             if (axes[a].count == 0) continue;

@@ -89,7 +89,7 @@ static cJSON *request_to(const char *what)
 
 static void step(const block *k, const char *doing, const char *name)
 {
-    char what[VARIANT_NAME_SIZE + 64];
+    char what[VARIANT_NAME_SIZE + 96];
     snprintf(what, sizeof what, "%s %s", doing, name);
     progress_step(k->bench->progress, what, bench_elapsed_s(k->bench));
 }
