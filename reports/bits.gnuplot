@@ -13,7 +13,7 @@ set grid xtics ytics linecolor rgb faint linewidth 0.5 dashtype solid
 set ytics scale 0.5
 set lmargin at screen 72.0 / 860
 set rmargin at screen 842.0 / 860
-set key at screen 72.0 / 860, screen 1 - 4.0 / height left top Left reverse horizontal textcolor rgb ink samplen 1 width -2
+set key at screen 72.0 / 860, screen 1 - 4.0 / height left top Left reverse horizontal textcolor rgb ink samplen 1 width 1
 axis(panel, i) = word(axes, 4 * panel + i) + 0
 legend = "filled: FP32 activations; ring: int8 activations; dashed: lower hull"
 set multiplot
@@ -22,6 +22,12 @@ do for [p = 0 : panels - 1] {
     set bmargin at screen 1 - (416.0 + 440 * p) / height
     set xrange [axis(p, 1) : axis(p, 2)]
     set yrange [axis(p, 3) : axis(p, 4)]
+    set ytics autofreq
+    if (axis(p, 4) / axis(p, 3) < 100) { # powers of ten alone would be one label, or none
+        do for [e = -9 : 2] {
+            set ytics add (sprintf("%.0e", 2 * 10.0 ** e) 2 * 10.0 ** e, sprintf("%.0e", 5 * 10.0 ** e) 5 * 10.0 ** e)
+        }
+    }
     if (p > 0) { unset key }
     plot file using ($1 == p && $2 == 4 ? $3 : NaN):4 with lines linecolor rgb faint linewidth 1 dashtype 2 notitle, \
          for [m = 0 : methods - 1] file using ($1 == p && $2 == 0 && $7 == m ? $3 : NaN):4:5:6 with yerrorbars \
