@@ -136,9 +136,14 @@ static ciuic_status resolve_bytes(const char *command, const char *typed, size_t
                       command, typed);
 }
 
+ciuic_quantizer usual_quantizer(ciuic_quantize quantize)
+{
+    return quantize == CIUIC_QUANTIZE_MIXED ? CIUIC_QUANTIZER_GPTQ : CIUIC_QUANTIZER_RTN;
+}
+
 static ciuic_status resolve_quantizing(const char *command, const stage_flags *flags, ciuic_options *o)
 {
-    if (o->quantize == CIUIC_QUANTIZE_MIXED) o->quantizer = CIUIC_QUANTIZER_GPTQ;
+    o->quantizer = usual_quantizer(o->quantize);
     if (flags->quantizer != NULL && !ciuic_quantizer_parse(flags->quantizer, &o->quantizer))
         return wrong_choice(command, "--quantizer", flags->quantizer, quantizer_name_of);
     if (flags->activations != NULL && !ciuic_activations_parse(flags->activations, &o->activations))
@@ -191,14 +196,15 @@ ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, 
 /* "int4-g64-asym-gptq-a32": what is as usual goes without saying. */
 static void weights_name(const ciuic_options *o, char *name, size_t size)
 {
-    char group[16] = "", bits[24] = "";
+    char group[16] = "", bits[24] = "", bytes[32] = "";
     if (o->group == CIUIC_GROUP_ROW)
         snprintf(group, sizeof group, "-row");
     else if (o->group != 0 && o->group != KERNEL_GROUP)
         snprintf(group, sizeof group, "-g%d", o->group);
     if (o->bits > 0) snprintf(bits, sizeof bits, "%.4g", o->bits);
-    snprintf(name, size, "%s%s%s%s%s%s%s", ciuic_quantize_name(o->quantize), bits, group, o->asymmetric ? "-asym" : "",
-             o->quantizer != CIUIC_QUANTIZER_RTN ? "-" : "",
+    if (o->weight_bytes > 0) snprintf(bytes, sizeof bytes, "%s%zuB", bits[0] != '\0' ? "-" : "", o->weight_bytes);
+    snprintf(name, size, "%s%s%s%s%s%s%s%s", ciuic_quantize_name(o->quantize), bits, bytes, group,
+             o->asymmetric ? "-asym" : "", o->quantizer != CIUIC_QUANTIZER_RTN ? "-" : "",
              o->quantizer != CIUIC_QUANTIZER_RTN ? ciuic_quantizer_name(o->quantizer) : "",
              o->activations == CIUIC_ACTIVATIONS_NONE ? "-a32" : "");
 }

@@ -62,8 +62,11 @@ enum { STAGE_THREADS_MAX = 1024 };
  * CIUIC_ERROR_UNSUPPORTED, any other mistake CIUIC_ERROR_USAGE. "best" becomes the rung's own name. */
 ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, ciuic_options *options);
 
+/* How codes are found where nobody said: mixed by gptq, all else by rtn. */
+ciuic_quantizer usual_quantizer(ciuic_quantize quantize);
+
 /* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights); what is not as usual is said:
- * "int4-g64-asym-gptq-a32+avx512" (a32: activations in FP32), "mixed4.8-gptq+graph". */
+ * "int4-g64-asym-gptq-a32+avx512" (a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes). */
 enum { VARIANT_NAME_SIZE = 96 };
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE]);
 

@@ -2,7 +2,7 @@
 set terminal svg size 860, 70 + 21 * rows dynamic noenhanced font "sans-serif,13"
 set logscale x
 set xlabel "mean absolute error of the logits (logarithmic; zero is drawn at the left edge)"
-set lmargin 30
+set lmargin longest > 34 ? longest : 30
 set rmargin 9
 set format x "%.0e"
 set arrow 2 from 0.01, graph 0 to 0.01, graph 1 nohead linecolor rgb red linewidth 1 dashtype 2

@@ -2,7 +2,7 @@
 # weights, cache, activations, workspace), peak of the process, text.
 set terminal svg size 860, 90 + 21 * rows dynamic noenhanced font "sans-serif,13"
 set xlabel "MB (1,000,000 bytes)"
-set lmargin 30
+set lmargin longest > 34 ? longest : 30
 set rmargin 4
 set style fill solid 1 noborder
 stats file using 8 nooutput name "peak"

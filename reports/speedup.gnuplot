@@ -3,7 +3,7 @@
 set terminal svg size 860, 70 + 21 * rows dynamic noenhanced font "sans-serif,13"
 set logscale x
 set xlabel "times as fast as tuned (logarithmic; bars: 95% interval)"
-set lmargin 30
+set lmargin longest > 34 ? longest : 30
 set rmargin 9
 set arrow 1 from 1, graph 0 to 1, graph 1 nohead linecolor rgb ink linewidth 1
 set arrow 2 from 3, graph 0 to 3, graph 1 nohead linecolor rgb red linewidth 1 dashtype 2

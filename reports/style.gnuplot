@@ -1,7 +1,9 @@
-# What all plots share. The program runs this first, having set `rows`, the number of rows of each .dat file.
+# What all plots share. The program runs this first, having set `rows`, the number of rows of each .dat file, and `longest`, the letters
+# of the longest label.
 # #010101 stands for the colour of the page's text: the program writes currentColor in its place, so that a plot can be
 # read on a light and on a dark page alike. The other colours have at least 3:1 contrast with both.
 if (!exists("rows")) rows = 10
+if (!exists("longest")) longest = 30
 ink = "#010101"
 faint = "#8a8f98"
 blue = "#3b82c4"

@@ -89,7 +89,7 @@ static ciuic_status judge_ratios(const result_set *r, const result_case *c)
 static ciuic_status judge_noise(const result_set *r, result_block *block, size_t position, cJSON *floors)
 {
     const result_group *group = block->group != NO_GROUP ? &r->groups[block->group] : NULL;
-    if (group == NULL || group->tuned == NULL) return CIUIC_OK;
+    if (group == NULL || group->tuned == NULL || !results_timed(r->root)) return CIUIC_OK;
     char twin[512];
     paired_logs pairs = {.noise_floor = NAN};
     snprintf(twin, sizeof twin, "%.480s#again", group->tuned->id);

@@ -71,6 +71,8 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     CIUIC_TRY(json_get_string(variant, where, "kernels", &c.kernels));
     if (strcmp(c.quantize, "fp16") == 0) c.quantize = "none";
     c.twin = is_twin(c.id);
+    c.weights = case_variant_name(&c);
+    c.weights_length = strcspn(c.weights, "+");
     c.baseline = c.twin ? NULL : text_or(variant, "baseline", NULL);
     CIUIC_TRY(find_group(r, &c, where, &c.group));
     result_case *stored = &r->cases[r->case_count++];
@@ -143,16 +145,28 @@ const result_case *group_baseline(const result_group *group, const char *name)
     return NULL;
 }
 
-const result_case *find_variant(const result_set *r, size_t group, const char *quantize, bool graph, const char *memory,
-                                const char *kernels)
+bool same_weights(const result_case *a, const result_case *b)
 {
+    return strcmp(a->quantize, b->quantize) == 0 && a->weights_length == b->weights_length &&
+           strncmp(a->weights, b->weights, a->weights_length) == 0;
+}
+
+bool results_timed(const cJSON *root)
+{
+    return !cJSON_IsFalse(json_find(root, "timed"));
+}
+
+const result_case *find_variant(const result_set *r, const result_case *like, bool quantize, bool graph,
+                                const char *memory, const char *kernels)
+{
+    const size_t group = like->group;
     for (size_t i = 0; i < r->case_count; i++) {
         const result_case *c = &r->cases[i];
         if (c->group != group || c->twin || c->graph != graph) continue;
         const result_group *of = &r->groups[group];
         if (c == of->openblas || c == of->onednn) continue; /* a library's matmuls: not a point of the lattice */
-        if (strcmp(c->quantize, quantize) == 0 && strcmp(c->memory, memory) == 0 && strcmp(c->kernels, kernels) == 0)
-            return c;
+        if (quantize ? !same_weights(c, like) : strcmp(c->quantize, "none") != 0) continue;
+        if (strcmp(c->memory, memory) == 0 && strcmp(c->kernels, kernels) == 0) return c;
     }
     return NULL;
 }

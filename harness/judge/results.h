@@ -18,6 +18,8 @@ typedef struct result_case {
     const char *status;                      /* "ok", "failed", "skipped" */
     const char *reason;                      /* one line; "" when ok */
     const char *quantize, *memory, *kernels; /* quantize "none" is the checkpoint's own weights */
+    const char *weights;                     /* how they are quantised: "int4-g64-gptq" of "int4-g64-gptq+graph+c" */
+    size_t weights_length;                   /* `weights` is that many characters of the id */
     const char *baseline;                    /* "naive", "tuned", "openblas", "onednn" or NULL */
     bool graph;
     bool twin;    /* the A/A twin of `tuned`: nothing but a measure of noise */
@@ -60,9 +62,13 @@ void results_free(result_set *r);
 bool case_ok(const result_case *c); /* false for NULL */
 /* The baseline called `name` of a group; NULL when the group has none or the name is none. */
 const result_case *group_baseline(const result_group *group, const char *name);
-/* The case with exactly these settings, or NULL. */
-const result_case *find_variant(const result_set *r, size_t group, const char *quantize, bool graph, const char *memory,
-                                const char *kernels);
+/* The case of the group of `like` with these settings, its weights quantised as those of `like`, or not at all; or NULL. */
+const result_case *find_variant(const result_set *r, const result_case *like, bool quantize, bool graph,
+                                const char *memory, const char *kernels);
+/* Whether the weights are quantised in the same way: quantize alone does not tell int4-g64-gptq from int4. */
+bool same_weights(const result_case *a, const result_case *b);
+/* Whether times were asked for; false: the suite is about errors and bytes. */
+bool results_timed(const cJSON *root);
 /* All four stages on, kernels being the rung that `tuned` uses. */
 bool is_all_on(const result_set *r, const result_case *c);
 

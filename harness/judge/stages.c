@@ -78,8 +78,7 @@ static const result_case *neighbour(const result_set *r, const result_case *on, 
 {
     const bool quantize = (which == STAGE_QUANTIZE) == alone, graph = (which == STAGE_GRAPH) == alone;
     const bool memory = (which == STAGE_MEMORY) == alone, kernels = (which == STAGE_KERNELS) == alone;
-    return find_variant(r, on->group, quantize ? on->quantize : "none", graph, memory ? on->memory : "off",
-                        kernels ? on->kernels : "c");
+    return find_variant(r, on, quantize, graph, memory ? on->memory : "off", kernels ? on->kernels : "c");
 }
 
 /* ---- why a stage does not pay ----------------------------------------------------------------------------------- */
@@ -341,7 +340,7 @@ ciuic_status stages_make(const result_set *r, cJSON **stages)
     if (array == NULL) return ciuic_fail_memory("stages", sizeof *array);
     ciuic_status status = CIUIC_OK;
     for (size_t i = 0; i < r->case_count && status == CIUIC_OK; i++) {
-        if (!is_all_on(r, &r->cases[i])) continue;
+        if (!results_timed(r->root) || !is_all_on(r, &r->cases[i])) continue; /* what a stage earns is time */
         for (int which = 0; which < STAGE_COUNT && status == CIUIC_OK; which++)
             status = add_stage(r, &r->cases[i], (stage)which, array);
     }

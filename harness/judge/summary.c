@@ -250,6 +250,10 @@ static void stages_sentence(const result_set *r, char *text)
 {
     size_t all = 0, faster = 0, unknown = 0;
     const cJSON *stages = json_find(r->root, "stages");
+    if (!results_timed(r->root)) {
+        snprintf(text, TEXT, "Nothing was timed: this suite is about errors and bytes.");
+        return;
+    }
     for (const cJSON *entry = stages->child; entry != NULL; entry = entry->next) {
         if (json_find(entry, "last") == NULL) continue; /* the neighbour is not part of the suite */
         all++;

@@ -47,7 +47,7 @@ static double cache_bytes(const cJSON *loaded, const suite_workload *w)
 }
 
 case_ceiling ceiling_of_case(const cJSON *loaded, const cJSON *machine, const suite_workload *w,
-                             ciuic_quantize quantize, int threads, double bandwidth)
+                             const ciuic_options *options, int threads, double bandwidth)
 {
     case_ceiling c = {.tokens_per_s = NAN, .bandwidth = bandwidth, .buffer_bytes = ceiling_buffer_bytes(loaded)};
     const double weights = number(loaded, "decode_bytes");
@@ -62,8 +62,9 @@ case_ceiling ceiling_of_case(const cJSON *loaded, const cJSON *machine, const su
     const double bf16 = best_peak(machine, "peak_bf16_ops_per_s", threads);
     if (cJSON_IsTrue(json_find(loaded, "bfloat16")) && bf16 > c.peak) c.peak = bf16;
     const double dot = best_peak(machine, "peak_int8_ops_per_s", threads);
-    const bool integers = quantize >= CIUIC_QUANTIZE_INT8 && quantize < CIUIC_QUANTIZE_COUNT;
-    if (integers && dot > c.peak) c.peak = dot;
+    const ciuic_quantize q = options->quantize;
+    const bool groups = q >= CIUIC_QUANTIZE_INT8 && q <= CIUIC_QUANTIZE_MIXED;
+    if (groups && options->activations == CIUIC_ACTIVATIONS_INT8 && dot > c.peak) c.peak = dot;
     const double memory_s = c.bytes_per_token / bandwidth, compute_s = c.flops_per_token / c.peak;
     if (!(memory_s > 0) || !(compute_s > 0) || isinf(compute_s)) return c;
     c.memory_bound = memory_s >= compute_s;

@@ -32,6 +32,6 @@ typedef struct case_ceiling {
 
 /* `machine` is the machine record with its peaks; bandwidth in bytes per second, NaN when unknown. */
 case_ceiling ceiling_of_case(const cJSON *loaded, const cJSON *machine, const suite_workload *w,
-                             ciuic_quantize quantize, int threads, double bandwidth);
+                             const ciuic_options *options, int threads, double bandwidth);
 
 #endif

@@ -25,6 +25,8 @@ EMBED(stages, "reports/stages.gnuplot")
 EMBED(memory, "reports/memory.gnuplot")
 EMBED(error, "reports/error.gnuplot")
 EMBED(tradeoff, "reports/tradeoff.gnuplot")
+EMBED(bits, "reports/bits.gnuplot")
+EMBED(sensitivity, "reports/sensitivity.gnuplot")
 
 embedded_file embedded_template(void)
 {
@@ -46,11 +48,9 @@ embedded_file embedded_plot(const char *name)
     static const struct {
         const char *name;
         embedded_file (*file)(void);
-    } plots[] = {{"speedup", speedup_file},
-                 {"stages", stages_file},
-                 {"memory", memory_file},
-                 {"error", error_file},
-                 {"tradeoff", tradeoff_file}};
+    } plots[] = {
+        {"speedup", speedup_file},   {"stages", stages_file}, {"memory", memory_file},          {"error", error_file},
+        {"tradeoff", tradeoff_file}, {"bits", bits_file},     {"sensitivity", sensitivity_file}};
     for (size_t i = 0; i < sizeof plots / sizeof plots[0]; i++)
         if (strcmp(plots[i].name, name) == 0) return plots[i].file();
     return (embedded_file){NULL, 0};

@@ -13,7 +13,7 @@ typedef struct embedded_file {
 embedded_file embedded_template(void); /* reports/report.html.in */
 embedded_file embedded_schema(void);   /* reports/results.schema.json */
 embedded_file embedded_style(void);    /* reports/style.gnuplot */
-/* "speedup", "stages", "memory", "error", "tradeoff": reports/<name>.gnuplot; {NULL, 0} for another name. */
+/* "speedup", "stages", "memory", "error", "tradeoff", "bits", "sensitivity": reports/<name>.gnuplot; {NULL, 0} for another name. */
 embedded_file embedded_plot(const char *name);
 
 #endif

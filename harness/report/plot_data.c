@@ -1,22 +1,16 @@
-/* plot_data.c - what is plotted. Labels come from files: all but plain letters, digits and a few marks become '?',
- * so that no label can end a field, open a string or be taken for a command. */
+/* plot_data.c - what is plotted. Labels come from files, and go through draw_label. */
 #include "harness/report/plot_data.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/report/draw.h"
 #include "optimizer/json.h"
 
 static void put_label(FILE *out, const char *text)
 {
-    size_t length = 0;
-    for (const char *c = text; *c != '\0' && length < 60; c++, length++) {
-        const bool plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-                           strchr(" +-.,:=()/_", *c) != NULL;
-        fputc(plain ? *c : '?', out);
-    }
-    if (length == 0) fputc('-', out);
+    draw_label(out, text, 60);
 }
 
 /* A field and its tab; "?" is what the scripts call missing. */

@@ -7,23 +7,22 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "harness/report/embedded.h"
-#include "harness/report/gnuplot.h"
+#include "harness/report/bits_plot.h"
+#include "harness/report/draw.h"
 #include "harness/report/plot_data.h"
-#include "harness/report/svg.h"
-#include "optimizer/atomic_file.h"
 #include "optimizer/error.h"
 
 static const struct {
     const char *kind;
     plot_data_fn *data;
     const char *title;
+    bool of_time; /* not drawn where nothing was timed */
 } kinds[] = {
-    {"speedup", plot_data_speedup, "Speed of every variant against tuned"},
-    {"stages", plot_data_stages, "What each stage earns, alone and last"},
-    {"memory", plot_data_memory, "Memory by kind"},
-    {"error", plot_data_error, "Error by variant"},
-    {"tradeoff", plot_data_tradeoff, "Speed against error"},
+    {"speedup", plot_data_speedup, "Speed of every variant against tuned", true},
+    {"stages", plot_data_stages, "What each stage earns, alone and last", true},
+    {"memory", plot_data_memory, "Memory by kind", false},
+    {"error", plot_data_error, "Error by variant", false},
+    {"tradeoff", plot_data_tradeoff, "Speed against error", true},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -39,57 +38,22 @@ static void make_slug(const result_set *r, size_t group, const char *kind, char 
     snprintf(slug, size, "%s-%zu-%s%zu", kind, group + 1, phase, g->tokens);
 }
 
-/* The setting of variables, the shared style and the plot's own script. */
-static ciuic_status make_script(const char *kind, const char *slug, size_t rows, char **script, size_t *length)
+/* The longest label, which is the second field of every row: the left margin holds it. */
+static size_t longest_label(const char *data)
 {
-    const embedded_file style = embedded_style(), own = embedded_plot(kind);
-    FILE *out = open_memstream(script, length);
-    if (out == NULL) return ciuic_fail_memory("a gnuplot script", own.bytes);
-    fprintf(out, "rows = %zu\nfile = '%s.dat'\n", rows, slug);
-    fwrite(style.text, 1, style.bytes, out);
-    fwrite(own.text, 1, own.bytes, out);
-    return fclose(out) == 0 ? CIUIC_OK : ciuic_fail_memory("a gnuplot script", own.bytes);
-}
-
-static ciuic_status write_file(const char *folder, const char *slug, const char *extension, const char *text,
-                               size_t bytes)
-{
-    char *path = NULL;
-    if (asprintf(&path, "%s/%s.%s", folder, slug, extension) < 0) return ciuic_fail_memory("a path", strlen(folder));
-    const ciuic_status status = atomic_file_write(path, text, bytes);
-    free(path);
-    return status;
-}
-
-/* Draws and stores; what gnuplot cannot do is noted in `problem`, not failed. */
-static ciuic_status draw(const char *folder, const char *slug, const char *title, const char *kind, size_t rows,
-                         plot *p, char *problem, size_t problem_size)
-{
-    char *script = NULL, *raw = NULL, *standalone = NULL;
-    size_t length = 0;
-    ciuic_status status = make_script(kind, slug, rows, &script, &length);
-    if (status != CIUIC_OK) goto cleanup;
-    if (gnuplot_run(folder, script, length, &raw) != CIUIC_OK) {
-        snprintf(problem, problem_size, "%s", ciuic_last_error());
-        goto cleanup;
+    size_t longest = 0;
+    for (const char *line = data; line != NULL && *line != '\0'; line = strchr(line, '\n'), line += line != NULL) {
+        const char *label = line + strcspn(line, "\t\n");
+        if (*label != '\t') continue;
+        const size_t length = strcspn(label + 1, "\t\n");
+        if (length > longest) longest = length;
     }
-    p->svg = svg_finish(raw, slug, title, false);
-    standalone = svg_finish(raw, slug, title, true);
-    if (p->svg == NULL || standalone == NULL)
-        snprintf(problem, problem_size, "gnuplot wrote something that is not SVG");
-    else
-        status = write_file(folder, slug, "svg", standalone, strlen(standalone));
-
-cleanup:
-    free(script);
-    free(raw);
-    free(standalone);
-    return status;
+    return longest;
 }
 
 static ciuic_status make_plot(const result_set *r, size_t group, size_t kind, const char *folder, plot_set *set)
 {
-    char slug[64], label[128], title[256];
+    char slug[64], label[128], title[256], variables[96];
     char *data = NULL;
     size_t bytes = 0;
     FILE *out = open_memstream(&data, &bytes);
@@ -107,11 +71,32 @@ static ciuic_status make_plot(const result_set *r, size_t group, size_t kind, co
         plot *p = &set->plots[set->count++];
         *p = (plot){.kind = kinds[kind].kind, .group = group};
         snprintf(p->file, sizeof p->file, "plots/%s.svg", slug);
-        status = write_file(folder, slug, "dat", data, bytes);
-        if (status == CIUIC_OK)
-            status = draw(folder, slug, title, kinds[kind].kind, rows, p, set->problem, sizeof set->problem);
+        snprintf(variables, sizeof variables, "rows = %zu\nlongest = %zu\n", rows, longest_label(data));
+        const drawing d = {kinds[kind].kind, folder, slug, title, variables};
+        status = draw_plot(&d, data, bytes, &p->svg, set->problem);
     }
     free(data);
+    return status;
+}
+
+/* One plot for all groups: what a bit buys is a question about a format, not about a workload. */
+static ciuic_status make_bits_plot(const result_set *r, const char *folder, plot_set *set)
+{
+    char *data = NULL, *variables = NULL;
+    size_t bytes = 0, variables_bytes = 0, panels = 0;
+    FILE *rows = open_memstream(&data, &bytes), *settings = open_memstream(&variables, &variables_bytes);
+    ciuic_status status = rows != NULL && settings != NULL ? bits_plot_data(r, rows, settings, &panels)
+                                                           : ciuic_fail_memory("plot data", 0);
+    const bool closed = (rows == NULL || fclose(rows) == 0) && (settings == NULL || fclose(settings) == 0);
+    if (status == CIUIC_OK && !closed) status = ciuic_fail_memory("plot data", bytes);
+    if (status == CIUIC_OK && panels > 0) {
+        plot *p = &set->plots[set->count++];
+        *p = (plot){.kind = "bits", .file = "plots/bits.svg"};
+        const drawing d = {"bits", folder, "bits", "Bits per weight against KL", variables};
+        status = draw_plot(&d, data, bytes, &p->svg, set->problem);
+    }
+    free(data);
+    free(variables);
     return status;
 }
 
@@ -122,7 +107,7 @@ ciuic_status plots_make(const result_set *r, const char *directory, plot_set *se
     char *folder = NULL;
     if (asprintf(&folder, "%s/plots", directory) < 0) return ciuic_fail_memory("a path", strlen(directory));
     ciuic_status status = CIUIC_OK;
-    set->plots = calloc(r->group_count * KINDS, sizeof *set->plots);
+    set->plots = calloc(r->group_count * KINDS + 1, sizeof *set->plots);
     if (set->plots == NULL)
         status = ciuic_fail_memory("plots", r->group_count * KINDS * sizeof *set->plots);
     else if (mkdir(folder, 0777) != 0 && errno != EEXIST)
@@ -130,7 +115,8 @@ ciuic_status plots_make(const result_set *r, const char *directory, plot_set *se
                             strerror(errno));
     for (size_t group = 0; group < r->group_count && status == CIUIC_OK; group++)
         for (size_t kind = 0; kind < KINDS && status == CIUIC_OK; kind++)
-            status = make_plot(r, group, kind, folder, set);
+            if (results_timed(r->root) || !kinds[kind].of_time) status = make_plot(r, group, kind, folder, set);
+    if (status == CIUIC_OK) status = make_bits_plot(r, folder, set);
     free(folder);
     return status;
 }

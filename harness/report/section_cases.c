@@ -90,6 +90,10 @@ static void put_speed_group(page *p, const report_view *v, size_t group)
 void section_speed(page *p, const report_view *v)
 {
     page_section(p, "speed", "Speed of every variant");
+    if (!results_timed(v->r->root)) {
+        page_text(p, "Nothing was timed: this suite is about errors and bytes, so there is no speed to show.");
+        return;
+    }
     page_text(
         p, "Ratios are medians of ratios taken within one round. The ceiling is what the bytes read and the "
            "operations done for each token allow, at the bandwidth measured over a buffer as large as what is read "

@@ -167,6 +167,16 @@ void section_method(page *p, const report_view *v)
 {
     page_section(p, "method", "How these numbers were made");
     page_list_begin(p);
+    if (!results_timed(v->r->root)) {
+        page_item(p, "Nothing was timed: each variant was loaded in a process of its own, one after the other, and its "
+                     "logits compared with the reference's over the same positions of the same texts.");
+        page_item(p, "Where codes were found by calibration, that ran on other texts than those that errors are "
+                     "measured on; a process's peak of memory includes it.");
+        page_item(p, "\xc2\xb1 is one standard error, as if positions were independent; neighbouring ones are not "
+                     "quite. Bytes are counted, not sampled.");
+        page_list_end(p);
+        return;
+    }
     page_item(
         p,
         "Every variant ran in a process of its own. The processes of one workload were alive together, asked one at "

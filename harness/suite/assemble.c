@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "harness/measure/case_ceiling.h"
+#include "harness/variant_json.h"
 #include "harness/version.h"
 #include "optimizer/json.h"
 
@@ -75,14 +76,15 @@ static void add_variant(cJSON *item, const bench_variant *v)
     cJSON *variant = cJSON_AddObjectToObject(item, "variant");
     const char *baseline = suite_baseline_name(v->baseline);
     cJSON_AddStringToObject(variant, "name", v->name);
-    cJSON_AddStringToObject(variant, "quantize", ciuic_quantize_name(v->quantize));
-    cJSON_AddBoolToObject(variant, "graph", v->graph);
-    cJSON_AddStringToObject(variant, "memory", ciuic_memory_name(v->memory));
+    cJSON_AddStringToObject(variant, "quantize", ciuic_quantize_name(v->options.quantize));
+    cJSON_AddBoolToObject(variant, "graph", v->options.graph);
+    cJSON_AddStringToObject(variant, "memory", ciuic_memory_name(v->options.memory));
     cJSON_AddStringToObject(variant, "kernels", kernel_isa_name(v->isa));
     if (baseline != NULL)
         cJSON_AddStringToObject(variant, "baseline", baseline);
     else
         cJSON_AddNullToObject(variant, "baseline");
+    variant_json_add(variant, &v->options);
 }
 
 /* One index, or a baseline's several. */
@@ -104,20 +106,21 @@ static void add_blocks(cJSON *item, const case_key *key, bool baseline)
 typedef enum outputs {
     OUTPUTS_MATCH,
     OUTPUTS_DIFFER,
-    OUTPUTS_UNKNOWN, /* nothing was scored */
+    OUTPUTS_UNKNOWN, /* nothing was scored, or nothing timed */
 } outputs;
 
 static outputs compare_outputs(const case_key *key)
 {
     const char *scored = key->record->cases[key->index].output;
-    bool match = true;
+    bool match = true, timed = false;
     case_slots at = {.key = *key};
     for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
         if (s->samples == 0) continue;
+        timed = true;
         match = match && !s->other_output && (scored[0] == '\0' || strcmp(s->output, scored) == 0);
     }
     if (!match) return OUTPUTS_DIFFER;
-    return scored[0] == '\0' ? OUTPUTS_UNKNOWN : OUTPUTS_MATCH;
+    return scored[0] == '\0' || !timed ? OUTPUTS_UNKNOWN : OUTPUTS_MATCH;
 }
 
 /* The reason why a case has no result, with *status "failed" or "skipped"; NULL when it has one. A baseline counts as
@@ -136,6 +139,11 @@ static const char *missing_reason(const case_key *key, const char **status)
         return "wrong output: the logits while it was timed were not those that its error was measured on";
     }
     if (samples > 0) return NULL;
+    const case_record *scored = &key->record->cases[key->index];
+    if (key->record->suite->rounds == 0 && failed == NULL) {
+        if (scored->accuracy != NULL) return NULL;
+        failed = scored->accuracy_failed; /* all that such a case was for */
+    }
     *status = failed != NULL ? "failed" : "skipped";
     return failed != NULL ? failed : "not measured: the bench was stopped before";
 }
@@ -185,7 +193,7 @@ static void add_ceiling(cJSON *item, const bench_record *r, const bench_case *c,
 {
     const size_t buffer = ceiling_buffer_bytes(loaded);
     const case_ceiling ceiling =
-        ceiling_of_case(loaded, r->machine, &r->suite->workloads[c->workload], c->variant.quantize, c->threads,
+        ceiling_of_case(loaded, r->machine, &r->suite->workloads[c->workload], &c->variant.options, c->threads,
                         record_bandwidth(r, c->threads, buffer));
     json_add_double(item, "ceiling_tokens_per_s", ceiling.tokens_per_s);
     cJSON *object = cJSON_AddObjectToObject(item, "ceiling");
@@ -206,11 +214,12 @@ static void add_measurements(cJSON *item, const case_key *key)
         if (loaded == NULL) loaded = s->loaded;
         if (counters == NULL && s->finished != NULL) counters = json_find(s->finished, "counters");
     }
-    add_samples(item, key);
+    const bool timed = key->record->suite->rounds > 0;
+    if (timed) add_samples(item, key);
     copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
     if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
-    add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);
+    if (timed) add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);
     if (counters != NULL) {
         cJSON_AddItemToObject(item, "counters", cJSON_Duplicate(counters, 1));
         return;
@@ -254,7 +263,7 @@ static void add_cases(cJSON *results, const bench_record *r)
     for (size_t i = 0; i < r->matrix->case_count; i++) {
         case_key key = {.record = r, .index = i};
         cJSON_AddItemToArray(cases, case_item(&key));
-        if (r->matrix->cases[i].variant.baseline != BASELINE_TUNED) continue;
+        if (r->suite->rounds == 0 || r->matrix->cases[i].variant.baseline != BASELINE_TUNED) continue;
         key.again = true;
         cJSON_AddItemToArray(cases, case_item(&key));
     }
@@ -326,6 +335,7 @@ static void add_header(cJSON *results, const bench_record *r, bool complete)
     cJSON_AddStringToObject(results, "description", r->suite->description);
     copy_members(results, r->run, from_run, sizeof from_run / sizeof from_run[0]);
     cJSON_AddBoolToObject(results, "complete", complete);
+    cJSON_AddBoolToObject(results, "timed", r->suite->rounds > 0);
     cJSON_AddStringToObject(results, "finished", now);
     json_add_double(results, "elapsed_s", r->elapsed_s);
     cJSON_AddItemToObject(results, "resumed", cJSON_Duplicate(r->resumed, 1));

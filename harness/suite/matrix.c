@@ -33,24 +33,28 @@ static void name_variant(bench_variant *v)
         snprintf(v->name, sizeof v->name, "%s", suite_baseline_name(v->baseline));
         return;
     }
-    snprintf(v->name, sizeof v->name, "%s%s%s+%s",
-             v->quantize == CIUIC_QUANTIZE_NONE ? "fp16" : ciuic_quantize_name(v->quantize), v->graph ? "+graph" : "",
-             v->memory != CIUIC_MEMORY_OFF ? "+memory" : "", kernel_isa_name(v->isa));
+    variant_name(&v->options, v->name);
 }
 
 static bool same_settings(const bench_variant *a, const bench_variant *b)
 {
-    return a->quantize == b->quantize && a->graph == b->graph && a->memory == b->memory && a->isa == b->isa;
+    const ciuic_options *x = &a->options, *y = &b->options;
+    const int usual = KERNEL_GROUP, group_x = x->group == 0 ? usual : x->group,
+              group_y = y->group == 0 ? usual : y->group;
+    return x->quantize == y->quantize && x->quantizer == y->quantizer && group_x == group_y &&
+           x->asymmetric == y->asymmetric && x->activations == y->activations && x->bits == y->bits &&
+           x->weight_bytes == y->weight_bytes && x->graph == y->graph && x->memory == y->memory && a->isa == b->isa;
 }
 
 static bench_variant baseline_variant(suite_baseline baseline)
 {
-    bench_variant v = {.quantize = CIUIC_QUANTIZE_NONE, .isa = KERNEL_ISA_C, .baseline = baseline};
+    bench_variant v = {.isa = KERNEL_ISA_C, .baseline = baseline};
     if (baseline != BASELINE_NAIVE) {
-        v.graph = true;
-        v.memory = CIUIC_MEMORY_ON;
+        v.options.graph = true;
+        v.options.memory = CIUIC_MEMORY_ON;
         v.isa = kernel_isa_best();
     }
+    v.options.isa = kernel_isa_name(v.isa);
     name_variant(&v);
     return v;
 }
@@ -61,16 +65,20 @@ typedef struct variant_list {
 } variant_list;
 
 /* Adds settings unless they are there already: under another name ("best"), or as a baseline. */
-static ciuic_status add_variant(variant_list *list, ciuic_quantize quantize, bool graph, ciuic_memory memory,
-                                const char *kernels)
+static ciuic_status add_variant(variant_list *list, const ciuic_options *options, const char *kernels)
 {
-    bench_variant v = {.quantize = quantize, .graph = graph, .memory = memory, .baseline = BASELINE_NONE};
+    bench_variant v = {.options = *options, .baseline = BASELINE_NONE};
     if (!kernel_isa_parse(kernels, &v.isa))
         return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels are called \"%s\"; 'ciuic doctor' lists what there is",
                           kernels);
     for (size_t i = 0; i < list->count; i++)
         if (!is_library(&list->items[i]) && same_settings(&list->items[i], &v)) return CIUIC_OK;
+    v.options.isa = kernel_isa_name(v.isa);
     name_variant(&v);
+    for (size_t i = 0; i < list->count; i++) /* 4.80001 and 4.8 bits are written alike */
+        if (strcmp(list->items[i].name, v.name) == 0)
+            return ciuic_fail(CIUIC_ERROR_INPUT, "two variants that differ are both called \"%s\"; leave one out",
+                              v.name);
     list->items[list->count++] = v;
     return CIUIC_OK;
 }
@@ -80,21 +88,14 @@ static ciuic_status list_variants(const suite *s, const matrix_filter *filter, v
 {
     const size_t kernels_count = filter->kernels_count > 0 ? filter->kernels_count : s->kernels_count;
     const char *const *kernels = filter->kernels_count > 0 ? filter->kernels : s->kernels;
-    const size_t most =
-        BASELINE_COUNT + s->quantize_count * s->graph_count * s->memory_count * kernels_count + s->extra_count;
+    const size_t most = BASELINE_COUNT + s->product_count * kernels_count + s->extra_count;
     list->items = calloc(most, sizeof *list->items);
     if (list->items == NULL) return ciuic_fail_memory("the variants", most * sizeof *list->items);
     for (int b = 0; b < BASELINE_COUNT; b++)
         if (s->baselines[b]) list->items[list->count++] = baseline_variant((suite_baseline)b);
-    for (size_t q = 0; q < s->quantize_count; q++)
-        for (size_t g = 0; g < s->graph_count; g++)
-            for (size_t m = 0; m < s->memory_count; m++)
-                for (size_t k = 0; k < kernels_count; k++)
-                    CIUIC_TRY(add_variant(list, s->quantize[q], s->graph[g], s->memory[m], kernels[k]));
-    for (size_t i = 0; i < s->extra_count; i++) {
-        const suite_variant *e = &s->extra[i];
-        CIUIC_TRY(add_variant(list, e->quantize, e->graph, e->memory, e->kernels));
-    }
+    for (size_t i = 0; i < s->product_count; i++)
+        for (size_t k = 0; k < kernels_count; k++) CIUIC_TRY(add_variant(list, &s->product[i], kernels[k]));
+    for (size_t i = 0; i < s->extra_count; i++) CIUIC_TRY(add_variant(list, &s->extra[i].options, s->extra[i].kernels));
     return CIUIC_OK;
 }
 
@@ -142,14 +143,15 @@ static ciuic_status new_block(bench_matrix *m, size_t workload, int threads, siz
     return CIUIC_OK;
 }
 
-/* Every block holds all baselines of its workload, and the tuned one twice. */
-static void add_baselines(const bench_matrix *m, bench_block *b, size_t first, size_t end)
+/* Every block holds all baselines of its workload, and the tuned one twice: ratios and noise are of one block. */
+static void add_baselines(const bench_matrix *m, bench_block *b, size_t first, size_t end, bool timed)
 {
     for (size_t i = first; i < end; i++) {
         const bench_case *c = &m->cases[i];
         if (c->variant.baseline == BASELINE_NONE || c->skip[0] != '\0') continue;
         b->slots[b->slot_count++].index = i;
-        if (c->variant.baseline == BASELINE_TUNED) b->slots[b->slot_count++] = (bench_slot){.index = i, .again = true};
+        if (timed && c->variant.baseline == BASELINE_TUNED)
+            b->slots[b->slot_count++] = (bench_slot){.index = i, .again = true};
     }
 }
 
@@ -158,9 +160,22 @@ static size_t group_size(const bench_matrix *m, size_t first, size_t end, ciuic_
     size_t n = 0;
     for (size_t i = first; i < end; i++) {
         const bench_case *c = &m->cases[i];
-        if (c->variant.baseline == BASELINE_NONE && c->variant.quantize == quantize && c->skip[0] == '\0') n++;
+        if (c->variant.baseline == BASELINE_NONE && c->variant.options.quantize == quantize && c->skip[0] == '\0') n++;
     }
     return n;
+}
+
+/* Nothing is timed: one block holds everything, one worker alive at a time. */
+static ciuic_status place_untimed(bench_matrix *m, size_t first, size_t end)
+{
+    bench_block *block = NULL;
+    if (first == end || m->cases[first].threads > machine_threads()) return CIUIC_OK;
+    CIUIC_TRY(new_block(m, m->cases[first].workload, m->cases[first].threads, end - first, &block));
+    add_baselines(m, block, first, end, false);
+    for (size_t i = first; i < end; i++)
+        if (m->cases[i].variant.baseline == BASELINE_NONE && m->cases[i].skip[0] == '\0')
+            block->slots[block->slot_count++].index = i;
+    return CIUIC_OK;
 }
 
 /* Puts the variants of one `quantize` into the first block of this workload (from `first_block` on) that has room for
@@ -174,10 +189,11 @@ static ciuic_status place_group(bench_matrix *m, size_t first_block, size_t firs
         if (m->blocks[b].slot_count + group <= limit) block = &m->blocks[b];
     for (size_t i = first; i < end; i++) {
         const bench_case *c = &m->cases[i];
-        if (c->variant.baseline != BASELINE_NONE || c->variant.quantize != quantize || c->skip[0] != '\0') continue;
+        if (c->variant.baseline != BASELINE_NONE || c->variant.options.quantize != quantize || c->skip[0] != '\0')
+            continue;
         if (block == NULL || block->slot_count == limit) {
             CIUIC_TRY(new_block(m, c->workload, c->threads, limit, &block));
-            add_baselines(m, block, first, end);
+            add_baselines(m, block, first, end, true);
         }
         block->slots[block->slot_count++].index = i;
     }
@@ -194,7 +210,7 @@ static ciuic_status place_cases(bench_matrix *m, size_t first, size_t end, size_
     if (m->block_count > first_block) return CIUIC_OK;
     bench_block *block = NULL; /* baselines only */
     CIUIC_TRY(new_block(m, m->cases[first].workload, m->cases[first].threads, limit, &block));
-    add_baselines(m, block, first, end);
+    add_baselines(m, block, first, end, true);
     return CIUIC_OK;
 }
 
@@ -230,7 +246,9 @@ static ciuic_status add_cases(bench_matrix *m, const suite *s, const matrix_filt
     }
     if (found == 0) m->case_count = first; /* nothing to compare the baselines with */
     *matched += found;
-    return found == 0 ? CIUIC_OK : place_cases(m, first, m->case_count, s->worker_limit);
+    if (found == 0) return CIUIC_OK;
+    return s->rounds == 0 ? place_untimed(m, first, m->case_count)
+                          : place_cases(m, first, m->case_count, s->worker_limit);
 }
 
 static ciuic_status digest(bench_matrix *m)

@@ -6,16 +6,15 @@
 #ifndef CIUIC_MATRIX_H
 #define CIUIC_MATRIX_H
 
+#include "harness/stage_flags.h"
 #include "harness/suite/suite.h"
 #include "kernels/kernels.h"
 
-enum { CASE_ID_MAX = 192, SLOT_ID_MAX = CASE_ID_MAX + 8, VARIANT_NAME_MAX = 64, CASE_REASON_MAX = 96 };
+enum { CASE_ID_MAX = 256, SLOT_ID_MAX = CASE_ID_MAX + 8, CASE_REASON_MAX = 96 };
 
 typedef struct bench_variant {
-    char name[VARIANT_NAME_MAX]; /* "int4+graph+memory+avx512"; "openblas", "onednn" */
-    ciuic_quantize quantize;
-    bool graph;
-    ciuic_memory memory;
+    char name[VARIANT_NAME_SIZE]; /* as variant_name spells it; "openblas", "onednn" */
+    ciuic_options options;        /* options.isa is the name of `isa` */
     kernel_isa isa;
     suite_baseline baseline; /* which baseline these settings are; BASELINE_NONE */
 } bench_variant;
@@ -37,7 +36,7 @@ typedef struct bench_slot {
 typedef struct bench_block {
     size_t workload;
     int threads;
-    bench_slot *slots; /* baselines first */
+    bench_slot *slots; /* baselines first; all cases of a workload where nothing is timed, and no twin */
     size_t slot_count;
 } bench_block;
 

@@ -10,6 +10,7 @@
 
 #include "harness/commands.h"
 #include "harness/suite/suite_lists.h"
+#include "harness/suite/suite_variants.h"
 #include "kernels/kernels.h"
 #include "optimizer/checkpoint/config.h"
 #include "optimizer/error.h"
@@ -219,79 +220,6 @@ static ciuic_status read_workloads(suite *s)
     return CIUIC_OK;
 }
 
-/* ---- variants --------------------------------------------------------------------------------------------------- */
-
-static const char *const switch_names[] = {"off", "on"};
-
-static ciuic_status read_product(suite *s, const cJSON *variants)
-{
-    static const char *const keys[] = {"quantize", "graph", "memory", "kernels"};
-    const char *const *quantize_names = suite_quantize_names(), *const *kernel_names = suite_kernel_names();
-    char where[WHERE_MAX];
-    snprintf(where, sizeof where, "%s: variants.product", s->file);
-    size_t chosen[SUITE_LIST_MAX];
-    const cJSON *product = NULL;
-    if (json_find(variants, "product") == NULL) return CIUIC_OK;
-    CIUIC_TRY(json_get_object(variants, where, "product", &product));
-    CIUIC_TRY(json_only_keys(product, where, keys, COUNT(keys)));
-    CIUIC_TRY(
-        suite_choices(product, where, "quantize", quantize_names, CIUIC_QUANTIZE_COUNT, chosen, &s->quantize_count));
-    for (size_t i = 0; i < s->quantize_count; i++) s->quantize[i] = (ciuic_quantize)chosen[i];
-    CIUIC_TRY(suite_choices(product, where, "graph", switch_names, COUNT(switch_names), chosen, &s->graph_count));
-    for (size_t i = 0; i < s->graph_count; i++) s->graph[i] = chosen[i] != 0;
-    CIUIC_TRY(
-        suite_choices(product, where, "memory", suite_memory_names(), CIUIC_MEMORY_COUNT, chosen, &s->memory_count));
-    for (size_t i = 0; i < s->memory_count; i++) s->memory[i] = (ciuic_memory)chosen[i];
-    CIUIC_TRY(suite_choices(product, where, "kernels", kernel_names, SUITE_KERNEL_NAMES, chosen, &s->kernels_count));
-    for (size_t i = 0; i < s->kernels_count; i++) s->kernels[i] = kernel_names[chosen[i]];
-    return CIUIC_OK;
-}
-
-static ciuic_status read_extra(suite *s, size_t index, const cJSON *item)
-{
-    static const char *const keys[] = {"quantize", "graph", "memory", "kernels"};
-    char where[WHERE_MAX];
-    snprintf(where, sizeof where, "%s: variants.extra[%zu]", s->file, index);
-    if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", where);
-    CIUIC_TRY(json_only_keys(item, where, keys, COUNT(keys)));
-    const char *text = NULL;
-    size_t chosen = 0;
-    suite_variant *v = &s->extra[index];
-    CIUIC_TRY(json_get_string(item, where, "quantize", &text));
-    CIUIC_TRY(suite_one_of(where, "quantize", text, suite_quantize_names(), CIUIC_QUANTIZE_COUNT, &chosen));
-    v->quantize = (ciuic_quantize)chosen;
-    CIUIC_TRY(json_get_string(item, where, "graph", &text));
-    CIUIC_TRY(suite_one_of(where, "graph", text, switch_names, COUNT(switch_names), &chosen));
-    v->graph = chosen != 0;
-    CIUIC_TRY(json_get_string(item, where, "memory", &text));
-    CIUIC_TRY(suite_one_of(where, "memory", text, suite_memory_names(), CIUIC_MEMORY_COUNT, &chosen));
-    v->memory = (ciuic_memory)chosen;
-    CIUIC_TRY(json_get_string(item, where, "kernels", &text));
-    CIUIC_TRY(suite_one_of(where, "kernels", text, suite_kernel_names(), SUITE_KERNEL_NAMES, &chosen));
-    v->kernels = suite_kernel_names()[chosen];
-    s->extra_count = index + 1;
-    return CIUIC_OK;
-}
-
-static ciuic_status read_variants(suite *s)
-{
-    static const char *const keys[] = {"product", "extra"};
-    char where[WHERE_MAX];
-    snprintf(where, sizeof where, "%s: variants", s->file);
-    const cJSON *variants = NULL, *list = NULL, *item = NULL;
-    CIUIC_TRY(json_get_object(s->json, s->file, "variants", &variants));
-    CIUIC_TRY(json_only_keys(variants, where, keys, COUNT(keys)));
-    CIUIC_TRY(read_product(s, variants));
-    if (json_find(variants, "extra") != NULL) {
-        CIUIC_TRY(suite_list(variants, where, "extra", 0, SUITE_LIST_MAX, &list));
-        size_t index = 0;
-        cJSON_ArrayForEach(item, list) CIUIC_TRY(read_extra(s, index++, item));
-    }
-    if (s->quantize_count == 0 && s->extra_count == 0)
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: no variant; expected \"product\", \"extra\" or both", where);
-    return CIUIC_OK;
-}
-
 /* ---- the rest --------------------------------------------------------------------------------------------------- */
 
 static ciuic_status read_baselines(suite *s)
@@ -370,10 +298,12 @@ static ciuic_status read_accuracy(suite *s)
 
 static ciuic_status read_effort(suite *s)
 {
-    CIUIC_TRY(json_get_size(s->json, s->file, "rounds", 1, 100000, &s->rounds));
+    CIUIC_TRY(json_get_size(s->json, s->file, "rounds", 0, 100000, &s->rounds));
     /* A 95% interval of a median takes 6 rounds, one over a pair of ratios 7, and one may be lost. */
     const size_t least = 8;
     s->min_rounds = s->rounds < least ? s->rounds : least;
+    if (json_find(s->json, "min_rounds") != NULL && s->rounds == 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: min_rounds: expected none, because rounds is 0", s->file);
     if (json_find(s->json, "min_rounds") != NULL)
         CIUIC_TRY(json_get_size(s->json, s->file, "min_rounds", 1, s->rounds, &s->min_rounds));
     CIUIC_TRY(json_get_double(s->json, s->file, "min_time_s", 0, 60, &s->min_time_s));
@@ -409,7 +339,7 @@ static ciuic_status read_all(suite *s)
     CIUIC_TRY(read_name(s));
     CIUIC_TRY(read_checkpoints(s));
     CIUIC_TRY(read_workloads(s));
-    CIUIC_TRY(read_variants(s));
+    CIUIC_TRY(suite_read_variants(s));
     CIUIC_TRY(read_baselines(s));
     CIUIC_TRY(read_threads(s));
     CIUIC_TRY(read_effort(s));
@@ -442,6 +372,7 @@ void suite_free(suite *s)
 {
     if (s == NULL) return;
     for (size_t i = 0; i < s->checkpoint_count; i++) free(s->checkpoints[i].path);
+    free(s->product);
     cJSON_Delete(s->json);
     free(s->claims);
     free(s->file);

@@ -10,7 +10,7 @@
 #include "harness/sha256.h"
 #include "optimizer/ciuic.h"
 
-enum { SUITE_LIST_MAX = 16, SUITE_NAME_MAX = 63 };
+enum { SUITE_LIST_MAX = 16, SUITE_EXTRA_MAX = 64, SUITE_NAME_MAX = 63 };
 
 typedef enum suite_phase { PHASE_PREFILL, PHASE_DECODE } suite_phase;
 
@@ -39,11 +39,9 @@ typedef struct suite_workload {
     size_t depth;  /* decode: positions already there */
 } suite_workload;
 
-/* A setting of the four stages as written; `kernels` is a rung's name or "best". */
+/* A setting of the four stages as written; `kernels` is a rung's name or "best", and options.isa is not set yet. */
 typedef struct suite_variant {
-    ciuic_quantize quantize;
-    bool graph;
-    ciuic_memory memory;
+    ciuic_options options;
     const char *kernels;
 } suite_variant;
 
@@ -57,21 +55,16 @@ typedef struct suite {
     size_t checkpoint_count;
     suite_workload workloads[SUITE_LIST_MAX];
     size_t workload_count;
-    /* variants.product: every combination of these lists */
-    ciuic_quantize quantize[CIUIC_QUANTIZE_COUNT];
-    size_t quantize_count;
-    bool graph[2];
-    size_t graph_count;
-    ciuic_memory memory[CIUIC_MEMORY_COUNT];
-    size_t memory_count;
-    const char *kernels[SUITE_LIST_MAX];
+    ciuic_options *product; /* variants.product: every combination of its lists but `kernels`, quantize outermost */
+    size_t product_count;
+    const char *kernels[SUITE_LIST_MAX]; /* each of those with each of these */
     size_t kernels_count;
-    suite_variant extra[SUITE_LIST_MAX]; /* variants.extra: besides the product */
+    suite_variant extra[SUITE_EXTRA_MAX]; /* variants.extra: besides the product */
     size_t extra_count;
     bool baselines[BASELINE_COUNT];
     size_t threads[SUITE_LIST_MAX]; /* 0: all cores this process may use */
     size_t thread_count;
-    size_t rounds;                            /* at most; fewer when the time budget is short */
+    size_t rounds; /* at most; fewer when the time budget is short. 0: nothing is timed, only errors and bytes count */
     size_t min_rounds;                        /* at least, whatever the time budget says */
     double min_time_s;                        /* a repetition repeats its workload until it lasts about this long */
     size_t accuracy_windows, accuracy_tokens; /* compared with the reference besides the timed workload itself */

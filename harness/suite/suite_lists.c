@@ -30,6 +30,20 @@ const char *const *suite_memory_names(void)
     return names;
 }
 
+const char *const *suite_quantizer_names(void)
+{
+    static const char *names[CIUIC_QUANTIZER_COUNT];
+    for (int i = 0; i < CIUIC_QUANTIZER_COUNT; i++) names[i] = ciuic_quantizer_name((ciuic_quantizer)i);
+    return names;
+}
+
+const char *const *suite_activations_names(void)
+{
+    static const char *names[CIUIC_ACTIVATIONS_COUNT];
+    for (int i = 0; i < CIUIC_ACTIVATIONS_COUNT; i++) names[i] = ciuic_activations_name((ciuic_activations)i);
+    return names;
+}
+
 ciuic_status suite_one_of(const char *where, const char *key, const char *text, const char *const *names, size_t n,
                           size_t *index)
 {
@@ -60,6 +74,20 @@ ciuic_status suite_list(const cJSON *object, const char *where, const char *key,
     return CIUIC_OK;
 }
 
+/* Numbers and booleans, where they are names. */
+static bool spelt_as_one_of(const cJSON *item, const char *const *names, size_t n, size_t *index)
+{
+    char text[32] = "";
+    if (cJSON_IsBool(item)) snprintf(text, sizeof text, "%s", cJSON_IsTrue(item) ? "true" : "false");
+    if (json_is_number(item)) snprintf(text, sizeof text, "%.15g", item->valuedouble);
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *index = i;
+            return true;
+        }
+    return false;
+}
+
 ciuic_status suite_choices(const cJSON *object, const char *where, const char *key, const char *const *names, size_t n,
                            size_t *chosen, size_t *count)
 {
@@ -68,10 +96,12 @@ ciuic_status suite_choices(const cJSON *object, const char *where, const char *k
     CIUIC_TRY(suite_list(object, where, key, 1, n, &list));
     cJSON_ArrayForEach(item, list)
     {
-        if (!cJSON_IsString(item))
-            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s[%zu]: expected a string", where, key, *count);
         size_t index = 0;
-        CIUIC_TRY(suite_one_of(where, key, item->valuestring, names, n, &index));
+        if (cJSON_IsString(item))
+            CIUIC_TRY(suite_one_of(where, key, item->valuestring, names, n, &index));
+        else if (!spelt_as_one_of(item, names, n, &index))
+            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s[%zu]: expected a string such as \"%s\"", where, key, *count,
+                              names[n - 1]);
         for (size_t i = 0; i < *count; i++)
             if (chosen[i] == index)
                 return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s: \"%s\" is given twice", where, key, names[index]);

@@ -486,7 +486,48 @@ static void a_signal_from_outside_loses_nothing(void)
     }
 }
 
+/* No rounds: errors and bytes of every case, no time of any, and a worker that dies costs its own case only. */
+static void without_rounds_there_are_errors_and_bytes(void)
+{
+    char *folder = temporary_folder(), *out = join(folder, "out");
+    char *path = write_suite(folder, "untimed.json", "\"rounds\": 3,\n  \"min_rounds\": 3", "\"rounds\": 0");
+    bench_options o = small_bench(path, out);
+    o.fault_only = "int8+graph+memory";
+    o.fault = "sigkill@accuracy";
+    CHECK(run_quietly(&o) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = read_results(out);
+    CHECK(schema_check_results(results, path) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(cJSON_IsFalse(json_find(results, "timed")), "it does not say that nothing was timed");
+    CHECK(count_cases(results, "ok") == 4 && count_cases(results, "failed") == 1, "%zu ok", count_cases(results, "ok"));
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, json_find(results, "cases"))
+    {
+        const char *id = text(item, "id");
+        CHECK(strstr(id, "#again") == NULL && json_find(item, "latency_s") == NULL, "%s was timed", id);
+        CHECK(json_find(item, "outputs_match") == NULL, "%s: nothing was timed that could match", id);
+        if (strstr(id, "int8+graph+memory") != NULL) {
+            CHECK(strstr(text(item, "reason"), "signal 9") != NULL, "%s: %s", id, text(item, "reason"));
+            continue;
+        }
+        const cJSON *kl = json_find(json_find(item, "accuracy"), "kl"), *bits = json_find(item, "bits_per_weight");
+        CHECK(cJSON_IsNumber(kl) && cJSON_IsNumber(bits) && json_find(item, "ceiling") == NULL, "%s: no error", id);
+    }
+    const cJSON *int8 = json_find(find_case(results, "/int8+graph+c"), "variant");
+    CHECK(strcmp(text(int8, "quantizer"), "rtn") == 0 && strcmp(text(int8, "activations"), "int8") == 0,
+          "no quantizer");
+    const cJSON *group = json_find(int8, "group");
+    CHECK(cJSON_IsNumber(group) && group->valuedouble == 32, "no group");
+    cJSON_Delete(results);
+    char command[512];
+    snprintf(command, sizeof command, "rm -r %s", out);
+    CHECK(system(command) == 0, "%s", command);
+    free(out);
+    free(path);
+    remove_folder(folder);
+}
+
 static const test_case cases[] = {
+    {"without_rounds_there_are_errors_and_bytes", without_rounds_there_are_errors_and_bytes},
     {"a_bench_leaves_results_that_fit_the_schema", a_bench_leaves_results_that_fit_the_schema},
     {"a_worker_that_fails_costs_one_case", a_worker_that_fails_costs_one_case},
     {"no_measurement_at_all_is_a_failure", no_measurement_at_all_is_a_failure},

@@ -176,22 +176,23 @@ static void ceilings_are_what_bytes_and_operations_allow(void)
                             "\"peak_int8_ops_per_s\":{\"avx2\":{\"1\":1e11,\"2\":2e11}}}");
     const suite_workload decode = {.phase = PHASE_DECODE, .tokens = 50, .depth = 100};
     const suite_workload prefill = {.phase = PHASE_PREFILL, .tokens = 50};
-    case_ceiling c = ceiling_of_case(loaded, machine, &decode, CIUIC_QUANTIZE_NONE, 2, 1e10);
+    case_ceiling c =
+        ceiling_of_case(loaded, machine, &decode, &(const ciuic_options){.quantize = CIUIC_QUANTIZE_NONE}, 2, 1e10);
     CHECK(c.memory_bound && fabs(c.bytes_per_token - 1025100) < 1e-6, "%g bytes", c.bytes_per_token);
     CHECK(fabs(c.tokens_per_s - 1e10 / 1025100) < 1e-6, "%g tokens/s", c.tokens_per_s);
-    c = ceiling_of_case(loaded, machine, &prefill, CIUIC_QUANTIZE_NONE, 2, 1e10);
+    c = ceiling_of_case(loaded, machine, &prefill, &(const ciuic_options){.quantize = CIUIC_QUANTIZE_NONE}, 2, 1e10);
     CHECK(!c.memory_bound && fabs(c.flops_per_token - 3020000) < 1e-6, "%g operations", c.flops_per_token);
     CHECK(fabs(c.tokens_per_s - 1e11 / 3020000) < 1e-6, "%g tokens/s", c.tokens_per_s);
     cJSON *bf16 = parsed("{\"decode_bytes\":1000000,\"decode_flops\":4000000,\"head_flops\":1000000,"
                          "\"kv_cache\":30000,\"bfloat16\":true}");
-    c = ceiling_of_case(bf16, machine, &prefill, CIUIC_QUANTIZE_NONE, 2, 1e10);
+    c = ceiling_of_case(bf16, machine, &prefill, &(const ciuic_options){.quantize = CIUIC_QUANTIZE_NONE}, 2, 1e10);
     CHECK(fabs(c.peak - 1.5e11) < 1, "bfloat16 has the peak %g", c.peak);
     cJSON_Delete(bf16);
-    c = ceiling_of_case(loaded, machine, &prefill, CIUIC_QUANTIZE_INT4, 2, 1e10);
+    c = ceiling_of_case(loaded, machine, &prefill, &(const ciuic_options){.quantize = CIUIC_QUANTIZE_INT4}, 2, 1e10);
     CHECK(fabs(c.peak - 2e11) < 1, "int4 has the peak %g", c.peak);
-    c = ceiling_of_case(loaded, machine, &prefill, CIUIC_QUANTIZE_AFFINE4, 2, 1e10);
+    c = ceiling_of_case(loaded, machine, &prefill, &(const ciuic_options){.quantize = CIUIC_QUANTIZE_AFFINE4}, 2, 1e10);
     CHECK(fabs(c.peak - 1e11) < 1, "affine4 has the peak %g", c.peak);
-    c = ceiling_of_case(loaded, machine, &decode, CIUIC_QUANTIZE_NONE, 2, NAN);
+    c = ceiling_of_case(loaded, machine, &decode, &(const ciuic_options){.quantize = CIUIC_QUANTIZE_NONE}, 2, NAN);
     CHECK(isnan(c.tokens_per_s), "a ceiling without bandwidth: %g", c.tokens_per_s);
     CHECK(ceiling_buffer_bytes(loaded) == 786432, "a buffer of %zu bytes", ceiling_buffer_bytes(loaded));
     cJSON_Delete(loaded);

@@ -494,21 +494,24 @@ static void an_svg_becomes_part_of_a_page(void)
     CU_ASSERT_PTR_NULL(svg_finish("no plot", "s", "t", false));
 }
 
+static void check_embedded(const char *path, embedded_file file)
+{
+    char *text = read_text(path);
+    CHECK(text != NULL && strlen(text) == file.bytes && strcmp(text, file.text) == 0,
+          "%s is not what the program carries; it was changed since it was built", path);
+    free(text);
+}
+
 static void embedded_files_are_the_files(void)
 {
-    const struct {
-        const char *path;
-        embedded_file file;
-    } table[] = {
-        {"reports/report.html.in", embedded_template()},     {"reports/results.schema.json", embedded_schema()},
-        {"reports/style.gnuplot", embedded_style()},         {"reports/speedup.gnuplot", embedded_plot("speedup")},
-        {"reports/stages.gnuplot", embedded_plot("stages")}, {"reports/memory.gnuplot", embedded_plot("memory")},
-        {"reports/error.gnuplot", embedded_plot("error")},   {"reports/tradeoff.gnuplot", embedded_plot("tradeoff")}};
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        char *text = read_text(table[i].path);
-        CHECK(text != NULL && strlen(text) == table[i].file.bytes && strcmp(text, table[i].file.text) == 0,
-              "%s is not what the program carries; it was changed since it was built", table[i].path);
-        free(text);
+    static const char *const plots[] = {"speedup", "stages", "memory", "error", "tradeoff", "bits", "sensitivity"};
+    check_embedded("reports/report.html.in", embedded_template());
+    check_embedded("reports/results.schema.json", embedded_schema());
+    check_embedded("reports/style.gnuplot", embedded_style());
+    for (size_t i = 0; i < sizeof plots / sizeof plots[0]; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "reports/%s.gnuplot", plots[i]);
+        check_embedded(path, embedded_plot(plots[i]));
     }
     CU_ASSERT_PTR_NULL(embedded_plot("none").text);
 }

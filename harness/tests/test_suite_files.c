@@ -69,7 +69,8 @@ static const struct {
     {"\"threads\": [1]", "\"threads\": [0]", {"threads[0]", "from 1 to 1024"}},
     {"\"threads\": [1]", "\"threads\": [1, 1]", {"threads[1]", "given twice"}},
     {"\"threads\": [1]", "\"threads\": [\"most\"]", {"threads[0]", "\"all\""}},
-    {"\"rounds\": 3", "\"rounds\": 0", {"rounds", NULL}},
+    {"\"rounds\": 3", "\"rounds\": 0", {"min_rounds: expected none", "rounds is 0"}},
+    {"\"rounds\": 3", "\"rounds\": -1", {"rounds", NULL}},
     {"\"min_rounds\": 3", "\"min_rounds\": 4", {"min_rounds", NULL}},
     {"\"min_time_s\": 0", "\"min_time_s\": -1", {"min_time_s", NULL}},
     {"\"min_time_s\": 0", "\"min_time_s\": 1e999", {"min_time_s", NULL}},
@@ -83,6 +84,146 @@ static const struct {
     {"}\n  ],", "}\n  ,", {"not valid JSON", NULL}},
     {"  ],\n  \"variants\"", "  ] \"variants\"", {":10:", "not valid JSON"}},
 };
+
+/* An entry of variants.extra besides graph, memory and kernels, and what it is called; NULL: refused, with these words. */
+static const struct {
+    const char *settings, *name, *says;
+} quantisings[] = {
+    {"\"quantize\": \"int4\", \"group\": 64, \"asymmetric\": true, \"quantizer\": \"gptq\", \"activations\": \"none\"",
+     "int4-g64-asym-gptq-a32+graph+c", NULL},
+    {"\"quantize\": \"int3\", \"group\": 128, \"quantizer\": \"clip\"", "int3-g128-clip+graph+c", NULL},
+    {"\"quantize\": \"int8\", \"group\": \"row\", \"asymmetric\": false", "int8-row+graph+c", NULL},
+    {"\"quantize\": \"int4\", \"quantizer\": \"awq\"", "int4-awq+graph+c", NULL},
+    {"\"quantize\": \"int4\", \"group\": 32, \"quantizer\": \"rtn\"", "int4+graph+c", NULL},
+    {"\"quantize\": \"mixed\", \"bits\": 4.8", "mixed4.8-gptq+graph+c", NULL},
+    {"\"quantize\": \"mixed\", \"memory_limit_bytes\": 4500000", "mixed4500000B-gptq+graph+c", NULL},
+    {"\"quantize\": \"mixed\", \"bits\": 5, \"memory_limit_bytes\": 4500000, \"quantizer\": \"rtn\"",
+     "mixed5-4500000B+graph+c", NULL},
+    {"\"quantize\": \"int4\", \"group\": 48", NULL, "group: found 48, expected 32, 64, 128 or \"row\""},
+    {"\"quantize\": \"int4\", \"group\": \"col\"", NULL, "group: found \"col\", expected"},
+    {"\"quantize\": \"int4\", \"group\": [32]", NULL, "group: found [32], expected"},
+    {"\"quantize\": \"int4\", \"quantizer\": \"gtpq\"", NULL, "quantizer: found \"gtpq\""},
+    {"\"quantize\": \"int4\", \"asymmetric\": 1", NULL, "asymmetric"},
+    {"\"quantize\": \"int4\", \"activations\": \"fp16\"", NULL, "activations: found \"fp16\""},
+    {"\"quantize\": \"int4\", \"quantiser\": \"rtn\"", NULL, "did you mean \"quantizer\""},
+    {"\"quantize\": \"affine8\", \"group\": 64", NULL, "quantize affine8 has its own"},
+    {"\"quantize\": \"affine4\", \"quantizer\": \"gptq\"", NULL, "quantizer gptq is for"},
+    {"\"quantize\": \"affine4\", \"activations\": \"none\"", NULL, "quantize affine4 reads FP32 ones"},
+    {"\"quantize\": \"none\", \"asymmetric\": true", NULL, "quantize none has its own"},
+    {"\"quantize\": \"mixed\"", NULL, "needs a budget"},
+    {"\"quantize\": \"mixed\", \"bits\": 0.5", NULL, "bits"},
+    {"\"quantize\": \"mixed\", \"bits\": 5, \"group\": 64", NULL, "quantize mixed has its own"},
+    {"\"quantize\": \"int4\", \"bits\": 4.8", NULL, "a budget of bits or bytes is for quantize mixed"},
+};
+
+static bool has_case(const suite *s, const char *name)
+{
+    bench_matrix *m = NULL;
+    const matrix_filter all = {0};
+    bool found = false;
+    CHECK(matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
+    for (size_t i = 0; m != NULL && i < m->case_count; i++)
+        found = found || strcmp(strrchr(m->cases[i].id, '/') + 1, name) == 0;
+    matrix_free(m);
+    return found;
+}
+
+/* What the schema says of an entry cannot be less than what the program says, save for contradictions. */
+static void ways_of_quantising_are_read_and_named(void)
+{
+    char *folder = temporary_folder();
+    cJSON *schema = NULL;
+    CHECK(json_read_file("suites/suite.schema.json", 1 << 20, &schema) == CIUIC_OK, "%s", ciuic_last_error());
+    for (size_t i = 0; i < sizeof quantisings / sizeof quantisings[0]; i++) {
+        char entry[512];
+        snprintf(entry, sizeof entry, "\"extra\": [{%s, \"graph\": \"on\", \"memory\": \"off\", \"kernels\": \"c\"}]",
+                 quantisings[i].settings);
+        char *path = write_suite(folder, "one.json", "\"extra\": []", entry);
+        suite *s = NULL;
+        cJSON *json = NULL;
+        const ciuic_status status = suite_read(path, &s);
+        const char *says = quantisings[i].says;
+        if (says == NULL) {
+            CHECK(status == CIUIC_OK, "row %zu: %s", i, ciuic_last_error());
+            CHECK(s != NULL && has_case(s, quantisings[i].name), "row %zu: no case %s", i, quantisings[i].name);
+            CHECK(json_read_file(path, 1 << 20, &json) == CIUIC_OK && schema_check(json, schema, path) == CIUIC_OK,
+                  "row %zu: %s", i, ciuic_last_error());
+        } else {
+            CHECK(status == CIUIC_ERROR_INPUT && s == NULL, "row %zu: status %d", i, (int)status);
+            CHECK(strstr(ciuic_last_error(), "one.json: variants.extra[0]") != NULL &&
+                      strstr(ciuic_last_error(), says) != NULL,
+                  "row %zu: '%s' is not in: %s", i, says, ciuic_last_error());
+        }
+        cJSON_Delete(json);
+        suite_free(s);
+        free(path);
+    }
+    cJSON_Delete(schema);
+    remove_folder(folder);
+}
+
+/* A product over ways of quantising is every combination, and none that contradicts itself. */
+static void a_product_of_ways_of_quantising(void)
+{
+    char *folder = temporary_folder();
+    char *path = write_suite(folder, "product.json", "\"quantize\": [\"int8\"]",
+                             "\"quantize\": [\"int8\", \"int4\"], \"quantizer\": [\"rtn\", \"gptq\"], \"group\": [32, "
+                             "\"row\"], \"asymmetric\": [false, true], \"activations\": [\"none\"]");
+    suite *s = NULL;
+    CHECK(suite_read(path, &s) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(s != NULL && s->product_count == 2 * 2 * 2 * 2 * 2, "%zu combinations", s != NULL ? s->product_count : 0);
+    CHECK(s != NULL && has_case(s, "int4-row-asym-gptq-a32+graph+memory+c"), "a combination is missing");
+    suite_free(s);
+    free(path);
+    path = write_suite(folder, "product.json", "\"quantize\": [\"int8\"]",
+                       "\"quantize\": [\"int8\", \"affine8\"], \"quantizer\": [\"gptq\"]");
+    s = NULL;
+    CHECK(suite_read(path, &s) == CIUIC_ERROR_INPUT, "a contradiction was read");
+    CHECK(strstr(ciuic_last_error(), "product.json: variants.product: affine8-gptq: quantizer gptq is for") != NULL,
+          "%s", ciuic_last_error());
+    suite_free(s);
+    free(path);
+    remove_folder(folder);
+}
+
+/* Ids are all that tells results apart. Settings that differ and are written alike are refused. */
+static void names_tell_variants_apart(void)
+{
+    char *folder = temporary_folder();
+    char *path =
+        write_suite(folder, "twice.json", "\"extra\": []",
+                    "\"extra\": [{\"quantize\": \"mixed\", \"bits\": 4.8, \"graph\": \"on\", \"memory\": \"on\", "
+                    "\"kernels\": \"c\"}, {\"quantize\": \"mixed\", \"bits\": 4.80001, \"graph\": \"on\", "
+                    "\"memory\": \"on\", \"kernels\": \"c\"}]");
+    suite *s = NULL;
+    bench_matrix *m = NULL;
+    const matrix_filter all = {0};
+    CHECK(suite_read(path, &s) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(matrix_expand(s, &all, &m) == CIUIC_ERROR_INPUT && m == NULL, "two variants have one name");
+    CHECK(strstr(ciuic_last_error(), "mixed4.8-gptq+graph+memory+c") != NULL, "%s", ciuic_last_error());
+    suite_free(s);
+    free(path);
+    remove_folder(folder);
+}
+
+static void the_accuracy_suite_is_one_untimed_block_a_checkpoint(void)
+{
+    suite *s = NULL;
+    bench_matrix *m = NULL;
+    const matrix_filter all = {0};
+    CHECK(suite_read("suites/accuracy.json", &s) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(matrix_expand(s, &all, &m) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(s->rounds == 0 && m->block_count == 2, "%zu rounds, %zu blocks", s->rounds, m->block_count);
+    CHECK(m->case_count == 2 * (s->extra_count + 1), "%zu cases of %zu variants", m->case_count, s->extra_count);
+    for (size_t i = 0; i < m->case_count; i++)
+        for (size_t j = 0; j < i; j++)
+            CHECK(strcmp(m->cases[i].id, m->cases[j].id) != 0, "%s is there twice", m->cases[i].id);
+    for (size_t b = 0; b < m->block_count; b++)
+        for (size_t k = 0; k < m->blocks[b].slot_count; k++)
+            CHECK(!m->blocks[b].slots[k].again, "block %zu has a twin, and nothing is timed", b);
+    matrix_free(m);
+    suite_free(s);
+}
 
 static void bad_suites_are_refused_by_place(void)
 {
@@ -110,8 +251,12 @@ static void every_suite_fits_the_schema(void)
 {
     char *folder = temporary_folder(), *small = write_suite(folder, "small.json", NULL, NULL);
     char *misspelt = write_suite(folder, "bad.json", "\"seed\": 7", "\"sede\": 7");
-    const char *const files[] = {"suites/quick.json", "suites/r1-distill-qwen-1.5b.json",
-                                 "suites/deepseek-v2-lite-4-layers.json", small, misspelt};
+    const char *const files[] = {"suites/quick.json",
+                                 "suites/accuracy.json",
+                                 "suites/r1-distill-qwen-1.5b.json",
+                                 "suites/deepseek-v2-lite-4-layers.json",
+                                 small,
+                                 misspelt};
     cJSON *schema = NULL;
     CHECK(json_read_file("suites/suite.schema.json", 1 << 20, &schema) == CIUIC_OK, "%s", ciuic_last_error());
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
@@ -254,7 +399,7 @@ static void the_quick_suite_has_its_variants(void)
     for (size_t b = 0; b < m->block_count; b++) {
         size_t int4 = 0;
         for (size_t k = 0; k < m->blocks[b].slot_count; k++)
-            int4 += m->cases[m->blocks[b].slots[k].index].variant.quantize == CIUIC_QUANTIZE_INT4;
+            int4 += m->cases[m->blocks[b].slots[k].index].variant.options.quantize == CIUIC_QUANTIZE_INT4;
         CHECK(int4 == 0 || int4 == (variants == 28 ? 8 : 4), "block %zu has %zu of int4", b, int4);
     }
     matrix_free(m);
@@ -325,6 +470,10 @@ static void what_this_machine_lacks_is_skipped_with_its_reason(void)
 
 static const test_case cases[] = {
     {"bad_suites_are_refused_by_place", bad_suites_are_refused_by_place},
+    {"ways_of_quantising_are_read_and_named", ways_of_quantising_are_read_and_named},
+    {"a_product_of_ways_of_quantising", a_product_of_ways_of_quantising},
+    {"names_tell_variants_apart", names_tell_variants_apart},
+    {"the_accuracy_suite_is_one_untimed_block_a_checkpoint", the_accuracy_suite_is_one_untimed_block_a_checkpoint},
     {"every_suite_fits_the_schema", every_suite_fits_the_schema},
     {"suites_of_real_shapes_say_how_to_make_them", suites_of_real_shapes_say_how_to_make_them},
     {"a_suite_becomes_cases_with_ids", a_suite_becomes_cases_with_ids},

@@ -91,6 +91,55 @@ static void a_worker_loads_measures_and_finishes(void)
     worker_stop(w);
 }
 
+static void count_progress(void *context, const char *what, size_t done, size_t total)
+{
+    size_t *heard = context;
+    *heard += strcmp(what, "dawdling") == 0 && total == 12 && done == *heard;
+}
+
+/* A worker that says that it is at work is waited for as long as it says so; the one that is silent is not. */
+static void progress_renews_the_time_for_an_answer(void)
+{
+    char reason[WORKER_REASON_MAX];
+    for (int silent = 0; silent < 2; silent++) {
+        worker_process *w = NULL;
+        cJSON *answer = NULL;
+        size_t heard = 0;
+        CHECK(worker_start(silent ? "hang@measure" : "slow@measure", &w) == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK(ask(w, load_request("affine8", 1, 0), 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+        cJSON_Delete(answer);
+        worker_on_progress(w, count_progress, &heard);
+        /* Each line comes after 0.05 s, the measurement before them takes milliseconds: 0.5 s hold on a loaded machine. */
+        const worker_outcome outcome = ask(w, simple_request("measure"), 0.5, &answer, reason);
+        CHECK(outcome == (silent ? WORKER_FAILED : WORKER_ANSWERED), "silent %d: %s", silent, reason);
+        CHECK(heard == (silent ? 0 : 12), "silent %d: %zu lines heard", silent, heard);
+        cJSON_Delete(answer);
+        worker_stop(w);
+    }
+}
+
+/* What a suite says of quantising reaches the worker, and contradictions end there, too. */
+static void a_worker_quantises_as_it_is_told(void)
+{
+    worker_process *w = NULL;
+    cJSON *answer = NULL, *request = load_request("int4", 1, 0);
+    char reason[WORKER_REASON_MAX];
+    json_add_size(request, "group", 64);
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(ask(w, request, 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+    const double bits = number(answer, "bits_per_weight"); /* 4 and 16 / 64, and norms and routers in FP32 */
+    CHECK(bits > 4.25 && bits < 4.45, "%g bits a weight", bits);
+    cJSON_Delete(answer);
+    worker_stop(w);
+    request = load_request("affine8", 1, 0);
+    cJSON_AddStringToObject(request, "quantizer", "gptq");
+    CHECK(worker_start(NULL, &w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(ask(w, request, 120, &answer, reason) == WORKER_FAILED, "affine8 by gptq was loaded");
+    CHECK(strstr(reason, "load: quantizer gptq is for") != NULL, "%s", reason);
+    cJSON_Delete(answer);
+    worker_stop(w);
+}
+
 /* The environment that a process was started with: "NAME=value" strings, each ended by NUL; ends with an empty one. */
 static char *environment_of(pid_t pid)
 {
@@ -352,6 +401,8 @@ static void a_worker_dies_with_its_parent(void)
 
 static const test_case cases[] = {
     {"a_worker_loads_measures_and_finishes", a_worker_loads_measures_and_finishes},
+    {"progress_renews_the_time_for_an_answer", progress_renews_the_time_for_an_answer},
+    {"a_worker_quantises_as_it_is_told", a_worker_quantises_as_it_is_told},
     {"a_callers_thread_settings_do_not_reach_a_worker", a_callers_thread_settings_do_not_reach_a_worker},
     {"an_error_is_told_in_the_programs_own_words", an_error_is_told_in_the_programs_own_words},
     {"a_death_is_told_in_plain_words", a_death_is_told_in_plain_words},

@@ -12,6 +12,7 @@
 #include "harness/measure/case_ceiling.h"
 #include "harness/measure/machine.h"
 #include "harness/suite/schedule.h"
+#include "harness/variant_json.h"
 #include "harness/worker/process.h"
 #include "kernels/ceiling.h"
 #include "optimizer/error.h"
@@ -28,6 +29,7 @@ typedef struct block {
     worker_process **workers; /* [slot_count], NULL where none lives */
     double *trial_s;          /* [slot_count], seconds of one iteration, NaN before the trial */
     double share_end;         /* when the next block should begin, in seconds of work */
+    size_t loading;           /* slot whose worker was started last */
     char *reference;          /* path of the file of the reference's logits */
     bool reference_asked;     /* for this block: the file is there now, or `reference_failed` says why not */
     char reference_failed[WORKER_REASON_MAX];
@@ -87,7 +89,7 @@ static cJSON *request_to(const char *what)
 
 static void step(const block *k, const char *doing, const char *name)
 {
-    char what[VARIANT_NAME_MAX + 32];
+    char what[VARIANT_NAME_SIZE + 96];
     snprintf(what, sizeof what, "%s %s", doing, name);
     progress_step(k->bench->progress, what, bench_elapsed_s(k->bench));
 }
@@ -107,9 +109,10 @@ static cJSON *load_request(const bench *b, const bench_block *plan, const bench_
     json_add_size(r, "windows", s->accuracy_windows);
     json_add_size(r, "window_tokens", s->accuracy_tokens);
     json_add_size(r, "seed", s->seed);
-    cJSON_AddStringToObject(r, "quantize", ciuic_quantize_name(v->quantize));
-    cJSON_AddBoolToObject(r, "graph", v->graph);
-    cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->memory));
+    cJSON_AddStringToObject(r, "quantize", ciuic_quantize_name(v->options.quantize));
+    variant_json_add(r, &v->options);
+    cJSON_AddBoolToObject(r, "graph", v->options.graph);
+    cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->options.memory));
     cJSON_AddStringToObject(r, "isa", kernel_isa_name(v->isa));
     const bool library = v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
     cJSON_AddStringToObject(r, "matmul", library ? suite_baseline_name(v->baseline) : "own");
@@ -120,13 +123,25 @@ static cJSON *load_request(const bench *b, const bench_block *plan, const bench_
     return r;
 }
 
+/* Of the worker that is loading: calibration takes minutes. */
+static void show_progress(void *context, const char *what, size_t done, size_t total)
+{
+    const block *k = context;
+    char doing[96];
+    snprintf(doing, sizeof doing, "%.40s %zu/%zu,", what, done, total);
+    step(k, doing, case_of(k, k->loading)->variant.name);
+}
+
 static ciuic_status start_worker(block *k, size_t slot)
 {
     const bench_options *o = k->bench->options;
     char id[SLOT_ID_MAX];
     matrix_slot_id(k->bench->matrix, &k->plan->slots[slot], id);
     const bool faulty = o->fault_only != NULL && strstr(id, o->fault_only) != NULL;
-    return worker_start(faulty ? o->fault : NULL, &k->workers[slot]);
+    CIUIC_TRY(worker_start(faulty ? o->fault : NULL, &k->workers[slot]));
+    k->loading = slot;
+    worker_on_progress(k->workers[slot], show_progress, k);
+    return CIUIC_OK;
 }
 
 static ciuic_status load_slot(block *k, size_t slot)
@@ -146,7 +161,7 @@ static ciuic_status load_slot(block *k, size_t slot)
 /* A process of its own computes the reference's logits once; they are mapped by every worker of the workload. */
 static ciuic_status write_reference(block *k, char reason[WORKER_REASON_MAX])
 {
-    const bench_variant off = {.quantize = CIUIC_QUANTIZE_NONE, .isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
+    const bench_variant off = {.isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
     worker_process *w = NULL;
     cJSON *answer = NULL, *load = load_request(k->bench, k->plan, &off), *write = request_to("reference");
     ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
@@ -444,8 +459,25 @@ static ciuic_status start_slots(block *k)
     return CIUIC_OK;
 }
 
+/* Nothing is timed: errors and bytes need no neighbours, so that each worker is gone before the next one comes. */
+static ciuic_status run_untimed(block *k)
+{
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        if (command_interrupted()) return interrupted();
+        if (!wanted(k, i)) continue;
+        CIUIC_TRY(load_slot(k, i));
+        if (unverified(k, i)) CIUIC_TRY(verify_slot(k, i));
+        CIUIC_TRY(finish_slots(k));
+    }
+    cJSON *entry = bench_entry("done");
+    json_add_size(entry, "block", k->index);
+    json_add_double(entry, "stolen_s", 0);
+    return bench_note(k->bench, entry);
+}
+
 static ciuic_status run_all(block *k)
 {
+    if (k->bench->suite->rounds == 0) return run_untimed(k);
     const double stolen_before = machine_stolen_s();
     CIUIC_TRY(start_slots(k));
     CIUIC_TRY(try_slots(k));

@@ -27,6 +27,8 @@ struct worker_process {
     int messages; /* memory file that is its stdout and stderr: what a dying library says last */
     char *line;   /* bytes received, not yet a whole line */
     size_t received;
+    worker_progress_fn *progress; /* NULL: nobody listens */
+    void *progress_context;
 };
 
 /* ---- starting --------------------------------------------------------------------------------------------------- */
@@ -248,6 +250,30 @@ static size_t receive_line(worker_process *w, double deadline, const char *durin
     }
 }
 
+static void drop_line(worker_process *w, size_t length)
+{
+    memmove(w->line, w->line + length, w->received - length);
+    w->received -= length;
+}
+
+/* Whether the line says how far the worker is, and no more; it is then passed on and dropped. */
+static bool take_progress(worker_process *w, size_t length)
+{
+    static const char start[] = "{\"progress\":";
+    cJSON *parsed = NULL;
+    if (length < sizeof start || strncmp(w->line, start, sizeof start - 1) != 0) return false;
+    if (json_parse(w->line, length - 1, "progress", &parsed) != CIUIC_OK) return false;
+    const cJSON *what = json_find(parsed, "progress"), *done = json_find(parsed, "done"),
+                *total = json_find(parsed, "total");
+    const bool taken = cJSON_IsString(what) && cJSON_IsNumber(done) && cJSON_IsNumber(total) &&
+                       done->valuedouble >= 0 && total->valuedouble >= 0 && total->valuedouble < 0x1p53;
+    if (taken && w->progress != NULL)
+        w->progress(w->progress_context, what->valuestring, (size_t)done->valuedouble, (size_t)total->valuedouble);
+    cJSON_Delete(parsed);
+    if (taken) drop_line(w, length);
+    return taken;
+}
+
 /* The line as an answer; anything else is junk, and a worker that sends junk is not believed again. */
 static worker_outcome read_answer(worker_process *w, size_t length, const char *during, cJSON **answer,
                                   char reason[WORKER_REASON_MAX])
@@ -274,8 +300,7 @@ static worker_outcome read_answer(worker_process *w, size_t length, const char *
         fail_with(w, reason, during, what);
     }
     cJSON_Delete(parsed);
-    memmove(w->line, w->line + length, w->received - length);
-    w->received -= length;
+    drop_line(w, length);
     return outcome;
 }
 
@@ -293,8 +318,17 @@ worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeou
         reap(w, during, reason);
         return WORKER_FAILED;
     }
-    const size_t length = receive_line(w, now_s() + timeout_s, during, &outcome, reason);
+    size_t length;
+    do {
+        length = receive_line(w, now_s() + timeout_s, during, &outcome, reason);
+    } while (length > 0 && take_progress(w, length));
     return length > 0 ? read_answer(w, length, during, answer, reason) : outcome;
+}
+
+void worker_on_progress(worker_process *w, worker_progress_fn *progress, void *context)
+{
+    w->progress = progress;
+    w->progress_context = context;
 }
 
 bool worker_alive(const worker_process *w)

@@ -3,13 +3,17 @@
  * Protocol: one JSON object a line over a socket that is the worker's standard input. The parent asks, the worker
  * answers, one at a time:
  *
- *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize, graph, memory, isa, matmul,
- *    threads, memory_limit, counters}        -> sizes, load_s, output_sha256 of the workload's first run
+ *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize and what variant_json.h adds,
+ *    graph, memory, isa, matmul, threads, memory_limit, counters}
+ *                                            -> sizes, load_s, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored
  *   {"do":"measure", "iterations":k}         -> seconds, cpu_seconds, output_sha256
  *   {"do":"finish"}                          -> peak_rss (until "accuracy", which is not the workload's), counters; then
  *                                               the worker exits
+ *
+ * Before it answers, a worker that quantises says {"progress":"quantising","done":3,"total":12} now and then: the time it has
+ * for its answer begins anew with each such line.
  *
  * An answer is {"ok":true, ...} or {"ok":false,"error":"one line"}; an answer to anything but `finish` comes only when
  * the worker's threads have stopped spinning, so that an idle worker does not disturb the one being timed; when they do
@@ -42,6 +46,9 @@ ciuic_status worker_start(const char *fault, worker_process **out);
 /* Sends `request` and waits at most timeout_s for the answer, which the caller owns. */
 worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeout_s, cJSON **answer,
                           char reason[WORKER_REASON_MAX]);
+/* What is called with every line of progress while worker_ask waits; none at first. */
+typedef void worker_progress_fn(void *context, const char *what, size_t done, size_t total);
+void worker_on_progress(worker_process *w, worker_progress_fn *progress, void *context);
 bool worker_alive(const worker_process *w);
 pid_t worker_pid(const worker_process *w);
 /* Kills the process if it still lives, and frees. NULL is allowed. */

@@ -2,7 +2,8 @@
  *
  * The protocol is described in process.h. `--fault KIND@COMMAND[:N]` makes the N-th answer to COMMAND go wrong, so that
  * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, nan (for
- * a time), busy (a thread that never sleeps), wrong (logits, while they are timed). */
+ * a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
+ * tells how far it is). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +24,7 @@
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory.h"
+#include "harness/variant_json.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
 #include "harness/worker/process.h"
@@ -74,7 +76,7 @@ static ciuic_status read_variant(const cJSON *request, load_request *r)
     r->onednn = strcmp(matmul, "onednn") == 0;
     if (!ciuic_quantize_parse(quantize, &r->options.quantize) || !ciuic_memory_parse(memory, &r->options.memory))
         return ciuic_fail(CIUIC_ERROR_USAGE, "load: unknown setting \"%s\" or \"%s\"", quantize, memory);
-    return CIUIC_OK;
+    return variant_json_read(request, where, &r->options);
 }
 
 static ciuic_status read_counters(const cJSON *request, counter_support *support)
@@ -134,6 +136,39 @@ static ciuic_status limit_memory(size_t bytes)
                       strerror(errno));
 }
 
+static double now_s(clockid_t clock)
+{
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void send_text(const char *text, size_t length)
+{
+    while (length > 0) {
+        const ssize_t n = send(STDIN_FILENO, text, length, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return; /* the parent is gone; the next read says so */
+        text += n;
+        length -= (size_t)n;
+    }
+}
+
+/* The context is when the parent last heard of it: a line every half second shows that quantising goes on, and keeps the
+ * parent from giving it up. What has no decimal fraction needs no printer of JSON. */
+static ciuic_status say_progress(void *context, const char *what, size_t done, size_t total)
+{
+    double *said_s = context;
+    char line[160];
+    const double now = now_s(CLOCK_MONOTONIC);
+    if (now - *said_s < 0.5) return CIUIC_OK;
+    *said_s = now;
+    const int length =
+        snprintf(line, sizeof line, "{\"progress\":\"%.60s\",\"done\":%zu,\"total\":%zu}\n", what, done, total);
+    if (length > 0 && length < (int)sizeof line) send_text(line, (size_t)length);
+    return CIUIC_OK;
+}
+
 static ciuic_status load_model(worker *w, const load_request *r)
 {
     kernel_table table;
@@ -149,17 +184,14 @@ static ciuic_status load_model(worker *w, const load_request *r)
         options.kernels = &table;
         options.weights_f32 = r->openblas;
     }
+    double said_s = 0;
+    options.threads = r->spec.threads;
+    options.progress = say_progress;
+    options.progress_context = &said_s;
     CIUIC_TRY(ciuic_model_load(r->spec.checkpoint, &reference));
     const ciuic_status status = ciuic_optimize(reference, &options, &w->model, NULL);
     ciuic_model_free(reference);
     return status;
-}
-
-static double now_s(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 static bool add_sizes(const worker *w, cJSON *answer)
@@ -335,17 +367,6 @@ static ciuic_status settle(void)
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "its threads did not come to rest within %g s", patience_s);
 }
 
-static void send_text(const char *text, size_t length)
-{
-    while (length > 0) {
-        const ssize_t n = send(STDIN_FILENO, text, length, MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) return; /* the parent is gone; the next read says so */
-        text += n;
-        length -= (size_t)n;
-    }
-}
-
 static void send_answer(const cJSON *answer)
 {
     static const char none[] = "{\"ok\":false,\"error\":\"out of memory for an answer\"}\n";
@@ -379,6 +400,12 @@ static void maybe_fail(fault *f, const char *command)
     }
     if (strcmp(f->kind, "abort") == 0) abort();
     if (strcmp(f->kind, "exit") == 0) _exit(7);
+    const struct timespec pause_for = {.tv_nsec = 50000000};
+    for (size_t i = 0; i < 12 && strcmp(f->kind, "slow") == 0; i++) {
+        double long_ago = -1;
+        nanosleep(&pause_for, NULL);
+        (void)say_progress(&long_ago, "dawdling", i, 12);
+    }
     pthread_t thread;
     if (strcmp(f->kind, "busy") == 0) pthread_create(&thread, NULL, never_sleep, NULL);
     if (strcmp(f->kind, "junk") == 0) send_text(junk, sizeof junk - 1);

@@ -97,6 +97,12 @@ ciuic_status ciuic_options_check(const ciuic_options *options)
     if (!groups && q != CIUIC_QUANTIZE_MIXED && options->quantizer != CIUIC_QUANTIZER_RTN)
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantizer %s is for int8, int4, int3 and mixed, not for %s",
                           ciuic_quantizer_name(options->quantizer), name);
+    /* Of quantize none it may be said: the checkpoint's own weights may be quantised. */
+    if (!groups && q != CIUIC_QUANTIZE_MIXED && q != CIUIC_QUANTIZE_NONE &&
+        options->activations == CIUIC_ACTIVATIONS_NONE)
+        return ciuic_fail(
+            CIUIC_ERROR_USAGE,
+            "options: activations none is for int8, int4, int3 and mixed; quantize %s reads FP32 ones anyway", name);
     const bool budget = options->bits != 0 || options->weight_bytes != 0;
     if (budget != (q == CIUIC_QUANTIZE_MIXED))
         return ciuic_fail(CIUIC_ERROR_USAGE,
