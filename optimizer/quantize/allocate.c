@@ -76,6 +76,7 @@ ciuic_status allocate_bits(allocation_unit *units, size_t n, size_t budget, size
         bytes = bytes_of(units, n);
         result->price = value * 1e6;
     }
+    if (!best_upgrade(units, n, SIZE_MAX, &unit, &to, &value)) result->price = 0; /* nothing is left to buy */
     for (size_t i = 0; i < n; i++) {
         take_what_is_free(&units[i]);
         result->kl += units[i].choices[units[i].chosen].kl;

@@ -21,12 +21,13 @@ const char *quantize_setting_name(const quantize_setting *s, char name[SETTING_N
     return name;
 }
 
-/* Whether `text` begins with `word`, up to its end or a '-'; moves it past both. */
+/* Whether `text` begins with `word`, up to its end or a '-'; moves it past both, but not past a '-' that nothing follows. */
 static bool take(const char **text, const char *word)
 {
     const size_t length = strlen(word);
     if (strncmp(*text, word, length) != 0 || ((*text)[length] != '\0' && (*text)[length] != '-')) return false;
-    *text += length + ((*text)[length] == '-');
+    *text += length;
+    *text += (*text)[0] == '-' && (*text)[1] != '\0';
     return true;
 }
 
