@@ -21,7 +21,7 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
                            "Writes a quantised checkpoint, after holding it against the source on ids that\n"
                            "calibration has not seen. Above the limit nothing is written, and the exit\n"
                            "status is 1. The source is never touched; DIR appears whole or not at all.\n"
-                           "eval, bench and generate take DIR like any checkpoint, without quantising again.\n"
+                           "eval, inspect and bench take DIR like any checkpoint; nothing is quantised again.\n"
                            "\n"
                            "  -o, --output DIR   the folder to make\n"
                            "  --max-error E      the limit; without a setting or a budget, the cheapest\n"
@@ -29,7 +29,6 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
                            "  --metric M         what E is about: mean_abs_error (of the logits; default),\n"
                            "                     kl or nll_rise (nats)\n"
                            "  --explain          print why each tensor got its bits; without -o that is all\n"
-                           "  --plot DIR         leave sensitivity.svg there, with --explain\n"
                            "  --verify F:NAME    ids to verify on; default: eval_ids in the checkpoint's\n"
                            "                     own streams.safetensors\n"
                            "  --windows N        windows to verify on (16)\n"
@@ -47,7 +46,7 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
 enum { WINDOWS_DEFAULT = 16, WORST_SHOWN = 5 };
 
 typedef struct optimize_arguments {
-    const char *source, *output, *max_error, *metric, *verify, *plot;
+    const char *source, *output, *max_error, *metric, *verify;
     stage_flags stages;
     ciuic_options options; /* how to quantise */
     double limit;          /* 0: none */
@@ -462,7 +461,6 @@ int cmd_optimize(int argc, char **argv)
         {.name = "--max-error", .kind = OPTION_TEXT, .value = (void *)&a.max_error},
         {.name = "--metric", .kind = OPTION_TEXT, .value = (void *)&a.metric},
         {.name = "--explain", .kind = OPTION_SWITCH, .value = &a.explain},
-        {.name = "--plot", .kind = OPTION_TEXT, .value = (void *)&a.plot},
         {.name = "--verify", .kind = OPTION_TEXT, .value = (void *)&a.verify},
         {.name = "--windows", .kind = OPTION_SIZE, .value = &a.windows, .min = 1, .max = (size_t)1 << 30},
         {.name = "--quantize", .kind = OPTION_TEXT, .value = (void *)&a.stages.quantize},
