@@ -21,7 +21,7 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
                            "Writes a quantised checkpoint, after holding it against the source on ids that\n"
                            "calibration has not seen. Above the limit nothing is written, and the exit\n"
                            "status is 1. The source is never touched; DIR appears whole or not at all.\n"
-                           "eval, bench and generate take DIR like any checkpoint, without quantising again.\n"
+                           "eval, inspect and bench take DIR like any checkpoint, and quantise nothing.\n"
                            "\n"
                            "  -o, --output DIR   the folder to make\n"
                            "  --max-error E      the limit; without a setting or a budget, the cheapest\n"
@@ -29,7 +29,6 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
                            "  --metric M         what E is about: mean_abs_error (of the logits; default),\n"
                            "                     kl or nll_rise (nats)\n"
                            "  --explain          print why each tensor got its bits; without -o that is all\n"
-                           "  --plot DIR         leave sensitivity.svg there, with --explain\n"
                            "  --verify F:NAME    ids to verify on; default: eval_ids in the checkpoint's\n"
                            "                     own streams.safetensors\n"
                            "  --windows N        windows to verify on (16)\n"
@@ -47,7 +46,7 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
 enum { WINDOWS_DEFAULT = 16, WORST_SHOWN = 5 };
 
 typedef struct optimize_arguments {
-    const char *source, *output, *max_error, *metric, *verify, *plot;
+    const char *source, *output, *max_error, *metric, *verify;
     stage_flags stages;
     ciuic_options options; /* how to quantise */
     double limit;          /* 0: none */
@@ -143,6 +142,11 @@ static ciuic_status set_up(optimizing *o)
     if (checkpoint_provenance(o->source) != NULL)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: is quantised already, by %s; give its source, %s", a->source,
                           checkpoint_provenance(o->source)->made_by, checkpoint_provenance(o->source)->source_path);
+    if (a->output != NULL) CIUIC_TRY(folder_writer_check(o->source, a->output));
+    if (a->options.quantize == CIUIC_QUANTIZE_MIXED && !a->tuned) {
+        o->budget = mixed_budget(o->source, a->options.bits, a->options.weight_bytes);
+        CIUIC_TRY(mixed_check_budget(o->source, o->budget));
+    }
     CIUIC_TRY(ciuic_model_load(a->source, &o->reference));
     ciuic_model_describe(o->reference, &info);
     if (needs_calibration(a)) CIUIC_TRY(calibration_ids_read(o->source, a->options.calibration, &o->ids));
@@ -210,7 +214,6 @@ static ciuic_status choose_recipe(optimizing *o)
     }
     CIUIC_TRY(measure_units(o, a->options.quantizer, mixed_settings, mixed_setting_count, mixed_anchor));
     if (a->tuned) return CIUIC_OK;
-    o->budget = mixed_budget(o->source, a->options.bits, a->options.weight_bytes);
     return mixed_choose(o->source, o->units, o->unit_count, o->budget, &o->allocation, &o->recipe);
 }
 
@@ -450,8 +453,9 @@ static ciuic_status resolve(optimize_arguments *a)
     if (a->output == NULL && !(a->explain && mixed))
         return ciuic_fail(CIUIC_ERROR_USAGE, "optimize: -o is missing; without it, --explain of mixed precision is all "
                                              "there is to do");
-    if (!a->tuned) return ciuic_options_check(&a->options);
-    return CIUIC_OK;
+    ciuic_options checked = a->options;
+    if (a->tuned) checked.bits = 32; /* any budget: the one that is found stands in for it */
+    return ciuic_options_check(&checked);
 }
 
 int cmd_optimize(int argc, char **argv)
@@ -462,7 +466,6 @@ int cmd_optimize(int argc, char **argv)
         {.name = "--max-error", .kind = OPTION_TEXT, .value = (void *)&a.max_error},
         {.name = "--metric", .kind = OPTION_TEXT, .value = (void *)&a.metric},
         {.name = "--explain", .kind = OPTION_SWITCH, .value = &a.explain},
-        {.name = "--plot", .kind = OPTION_TEXT, .value = (void *)&a.plot},
         {.name = "--verify", .kind = OPTION_TEXT, .value = (void *)&a.verify},
         {.name = "--windows", .kind = OPTION_SIZE, .value = &a.windows, .min = 1, .max = (size_t)1 << 30},
         {.name = "--quantize", .kind = OPTION_TEXT, .value = (void *)&a.stages.quantize},

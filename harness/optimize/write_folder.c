@@ -54,12 +54,21 @@ static bool lies_within(const char *path, const char *folder)
     return strncmp(inner, outer, length) == 0 && (inner[length] == '\0' || inner[length] == '/');
 }
 
-static ciuic_status check_place(const char *path, const folder_request *request)
+static ciuic_status check_place(const char *path, const checkpoint *source, const char *output)
 {
-    const char *source = checkpoint_path(request->source);
-    if (!lies_within(path, source)) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: lies in the checkpoint %s; expected a place outside it", request->output,
-                      source);
+    if (!lies_within(path, checkpoint_path(source))) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: lies in the checkpoint %s; expected a place outside it", output,
+                      checkpoint_path(source));
+}
+
+ciuic_status folder_writer_check(const checkpoint *source, const char *output)
+{
+    atomic_folder folder = {0};
+    CIUIC_TRY(check_place(output, source, output));
+    CIUIC_TRY(atomic_folder_open(output, &folder));
+    const ciuic_status status = check_place(folder.temporary, source, output);
+    atomic_folder_abort(&folder);
+    return status;
 }
 
 /* Better said now than after hours of calibration. Headers and config.json are less than a hundredth of a model. */
@@ -348,10 +357,10 @@ static ciuic_status begin(folder_writer *w)
     if (checkpoint_provenance(r->source) != NULL)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: is quantised already; give its source, %s",
                           checkpoint_path(r->source), checkpoint_provenance(r->source)->source_path);
-    CIUIC_TRY(check_place(r->output, r));
+    CIUIC_TRY(check_place(r->output, r->source, r->output));
     CIUIC_TRY(folder_plan_create(r->source, r->recipe, r->interleave, r->provenance.activations, &w->plan));
     CIUIC_TRY(atomic_folder_open(r->output, &w->folder));
-    CIUIC_TRY(check_place(w->folder.temporary, r)); /* ".." behind parents that were missing */
+    CIUIC_TRY(check_place(w->folder.temporary, r->source, r->output)); /* ".." behind parents that were missing */
     CIUIC_TRY(check_space(w));
     const size_t shard_bytes = r->shard_bytes > 0 ? r->shard_bytes : usual_shard_bytes;
     CIUIC_TRY(shards_writer_open(w->folder.temporary, w->plan.tensors, w->plan.tensor_count, shard_bytes, &w->files));

@@ -38,6 +38,9 @@ typedef struct folder_result {
 
 typedef struct folder_writer folder_writer;
 
+/* Whether `output` can be made: as folder_writer_open would find out, but before hours of work. Leaves nothing. */
+ciuic_status folder_writer_check(const checkpoint *source, const char *output);
+
 /* Plans every tensor and begins the files, in a temporary folder beside `output`. CIUIC_ERROR_USAGE: the source is
  * quantised, or holds `output`; CIUIC_ERROR_INPUT: `output` is there; CIUIC_ERROR_UNSUPPORTED: the disk is too
  * small, or the kernels have no such groups. */

@@ -37,7 +37,7 @@ static void wrong_usage_is_refused(void)
         {{"evla"}, 2, "did you mean 'eval'?"},
         {{"inspekt", "x"}, 2, "did you mean 'inspect'?"},
         {{"zzzzzzzz"}, 2, "'zzzzzzzz' is no command"},
-        {{"optimize", CHECKPOINT}, 2, "planned but not built yet"},
+        {{"optimize"}, 2, "an argument is missing"},
         {{"gate"}, 2, "planned but not built yet"},
         {{"eval"}, 2, "an argument is missing"},
         {{"inspect"}, 2, "an argument is missing"},
@@ -53,7 +53,7 @@ static void wrong_usage_is_refused(void)
         {{"eval", CHECKPOINT, "--window", "12x"}, 2, "expected a whole number from 1"},
         {{"eval", CHECKPOINT, "--window", "-3"}, 2, "expected a whole number from 1"},
         {{"eval", CHECKPOINT, "--threads", "99999999999999999999999"}, 2, "expected a whole number from 1"},
-        {{"eval", CHECKPOINT, "--quantize", "int5"}, 2, "expected none, affine8, affine4, int8 or int4"},
+        {{"eval", CHECKPOINT, "--quantize", "int5"}, 2, "expected none, affine8, affine4, int8, int4, int3 or mixed"},
         {{"eval", CHECKPOINT, "--graph", "maybe"}, 2, "expected off or on"},
         {{"eval", CHECKPOINT, "--memory", "aggressive"}, 2, "expected off or on"},
         {{"eval", CHECKPOINT, "--isa", "sse9"}, 2, "expected c, neon, avx2, avx512, amx or best"},
@@ -208,7 +208,8 @@ static void help_is_true_and_fits(void)
 static void manual_promises_nothing_else(void)
 {
     char *manual = plain_manual();
-    static const char *const commands[] = {"--help", "doctor", "inspect", "eval", "bench", "report", "synth"};
+    static const char *const commands[] = {"--help",   "doctor", "inspect", "eval",
+                                           "optimize", "bench",  "report",  "synth"};
     char *text = NULL;
     size_t size = 0;
     FILE *all = open_memstream(&text, &size);

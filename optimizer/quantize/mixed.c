@@ -1,6 +1,8 @@
 /* mixed.c - see mixed.h. */
 #include "optimizer/quantize/mixed.h"
 
+#include <stdlib.h>
+
 #include "optimizer/error.h"
 
 const quantize_setting mixed_settings[] = {
@@ -31,6 +33,19 @@ size_t mixed_budget(const checkpoint *source, double bits, size_t bytes)
     const double by_bits = bits * (double)checkpoint_parameters(source) / 8;
     if (bits == 0 || (bytes != 0 && (double)bytes < by_bits)) return bytes;
     return (size_t)by_bits;
+}
+
+ciuic_status mixed_check_budget(const checkpoint *source, size_t budget)
+{
+    const sensitivity_request request = {.source = source, .settings = mixed_settings, .count = mixed_setting_count};
+    allocation_unit *units = NULL;
+    size_t count = 0;
+    allocation smallest;
+    CIUIC_TRY(sensitivity_units(&request, &units, &count));
+    const size_t fixed = mixed_fixed_bytes(source, units, count);
+    const ciuic_status status = allocate_bits(units, count, budget, fixed, checkpoint_parameters(source), &smallest);
+    free(units);
+    return status;
 }
 
 ciuic_status mixed_choose(const checkpoint *source, allocation_unit *units, size_t count, size_t budget,

@@ -363,6 +363,19 @@ static ciuic_status list_units(measuring *m)
     return CIUIC_OK;
 }
 
+ciuic_status sensitivity_units(const sensitivity_request *request, allocation_unit **units, size_t *count)
+{
+    measuring m = {.request = request, .config = checkpoint_config(request->source)};
+    const ciuic_status status = list_units(&m);
+    if (status != CIUIC_OK) {
+        free(m.units);
+        return status;
+    }
+    *units = m.units;
+    *count = m.count;
+    return CIUIC_OK;
+}
+
 /* ---- all of it -------------------------------------------------------------------------------------------------- */
 
 static ciuic_status measure_all(measuring *m)

@@ -24,6 +24,10 @@ typedef struct sensitivity_request {
     void *progress_context;
 } sensitivity_request;
 
+/* Lists the units that can be quantised with the bytes of their choices, as `source`, `settings` and `count` say; their
+ * losses are 0. Nothing is run. *units is to be freed. */
+ciuic_status sensitivity_units(const sensitivity_request *request, allocation_unit **units, size_t *count);
+
 /* Measures every unit that can be quantised. *units is to be freed. */
 ciuic_status sensitivity_measure(const sensitivity_request *request, allocation_unit **units, size_t *count);
 

@@ -205,8 +205,9 @@ static ciuic_status choose_mixed(ciuic_model *model, const calibration_ids *ids)
     allocation_unit *units = NULL;
     size_t count = 0;
     allocation result;
-    CIUIC_TRY(sensitivity_measure(&request, &units, &count));
     const size_t budget = mixed_budget(model->source, o->bits, o->weight_bytes);
+    CIUIC_TRY(mixed_check_budget(model->source, budget));
+    CIUIC_TRY(sensitivity_measure(&request, &units, &count));
     const ciuic_status status = mixed_choose(model->source, units, count, budget, &result, &model->recipe);
     free(units);
     return status;
