@@ -171,8 +171,9 @@ static ciuic_status load_reference(evaluation *e)
     CIUIC_TRY(find_source(a->checkpoint, a->reference, &path));
     e->elsewhere = path != NULL && !same_file(path, a->checkpoint);
     if (path == NULL)
-        fprintf(stderr, "ciuic: eval: %s: what it was made from is not there; give it with --reference to learn how far it "
-                        "is from that\n",
+        fprintf(stderr,
+                "ciuic: eval: %s: what it was made from is not there; give it with --reference to learn how far it "
+                "is from that\n",
                 a->checkpoint);
     ciuic_status status = CIUIC_OK;
     if (path != NULL && (e->elsewhere || !variant_is_reference(&a->variant)))

@@ -39,7 +39,8 @@ enum { STAGE_THREADS_MAX = 1024 };
 /* The lines of a command's --help that describe them. */
 #define STAGE_FLAG_HELP                                                                                                \
     "stage flags (all stages are off unless set):\n"                                                                   \
-    "  --quantize Q     none, affine8, affine4, int8, int4, int3 or mixed\n"                                           \
+    "  --quantize Q     none, affine8, affine4, int8, int6, int5, int4, int3,\n"                                       \
+    "                   or mixed\n"                                                                                    \
     "  --graph G        off or on\n"                                                                                   \
     "  --memory M       off or on\n"                                                                                   \
     "  --isa K          c, avx2, avx512, or best: the highest that runs here\n"                                        \
@@ -49,9 +50,9 @@ enum { STAGE_THREADS_MAX = 1024 };
     "how to quantise:\n"                                                                                               \
     "  --quantizer A    rtn (round to nearest), clip, awq or gptq; all but rtn\n"                                      \
     "                   calibrate; mixed takes gptq unless told otherwise\n"                                           \
-    "  --group N        int8, int4, int3: columns that share a scale: 32 (default),\n"                                 \
+    "  --group N        int8 to int3: columns that share a scale: 32 (default),\n"                                     \
     "                   64, 128 or row\n"                                                                              \
-    "  --asymmetric     int8, int4, int3: a minimum beside every scale\n"                                              \
+    "  --asymmetric     int8 to int3: a minimum beside every scale\n"                                                  \
     "  --activations A  int8 (default): rounded as they come; none: left in FP32\n"                                    \
     "  --bits B         mixed: most bits a weight, over all weights and scales\n"                                      \
     "  --memory-limit S mixed: most bytes of all weights, such as 900MiB\n"                                            \

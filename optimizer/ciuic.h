@@ -40,9 +40,9 @@ typedef enum ciuic_quantize {
     CIUIC_QUANTIZE_AFFINE8, /* the article's formula: per tensor, minimum to maximum in 255 steps */
     CIUIC_QUANTIZE_AFFINE4, /* the same in 15 steps */
     CIUIC_QUANTIZE_INT8,    /* in groups with an FP16 scale each, as `group` says */
-    CIUIC_QUANTIZE_INT4,
     CIUIC_QUANTIZE_INT6,
     CIUIC_QUANTIZE_INT5,
+    CIUIC_QUANTIZE_INT4,
     CIUIC_QUANTIZE_INT3,  /* for the curve of bits against error */
     CIUIC_QUANTIZE_MIXED, /* a setting for each matrix, chosen by measured sensitivity under `bits` or `weight_bytes` */
     CIUIC_QUANTIZE_COUNT

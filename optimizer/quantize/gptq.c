@@ -96,11 +96,10 @@ static ciuic_status factorise(float *l, size_t n)
     const bool good = dense_cholesky(l, n) && factor_holds(l, diagonal, n);
     free(diagonal);
     if (good) return CIUIC_OK;
-    return ciuic_fail(
-        CIUIC_ERROR_INPUT,
-        "the second moments of its inputs have no Cholesky factor (%zu columns); more damping or more "
-        "calibration ids would help",
-        n);
+    return ciuic_fail(CIUIC_ERROR_INPUT,
+                      "the second moments of its inputs have no Cholesky factor (%zu columns); more damping or more "
+                      "calibration ids would help",
+                      n);
 }
 
 static ciuic_status damp(float *h, size_t n, double damping)

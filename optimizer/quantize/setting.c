@@ -33,7 +33,7 @@ static bool take(const char **text, const char *word)
 
 bool quantize_setting_parse(const char *name, quantize_setting *s)
 {
-    static const kernel_format formats[] = {KERNEL_INT8, KERNEL_INT6, KERNEL_INT5,    KERNEL_INT4,
+    static const kernel_format formats[] = {KERNEL_INT8, KERNEL_INT6,    KERNEL_INT5,   KERNEL_INT4,
                                             KERNEL_INT3, KERNEL_AFFINE8, KERNEL_AFFINE4};
     static const struct {
         const char *word;

@@ -5,9 +5,9 @@
 #include "optimizer/quantize/setting.h"
 
 static const char *const quantize_names[CIUIC_QUANTIZE_COUNT] = {
-    [CIUIC_QUANTIZE_NONE] = "none",   [CIUIC_QUANTIZE_AFFINE8] = "affine8", [CIUIC_QUANTIZE_AFFINE4] = "affine4",
-    [CIUIC_QUANTIZE_INT8] = "int8",   [CIUIC_QUANTIZE_INT4] = "int4",       [CIUIC_QUANTIZE_INT3] = "int3", [CIUIC_QUANTIZE_INT5] = "int5", [CIUIC_QUANTIZE_INT6] = "int6",
-    [CIUIC_QUANTIZE_MIXED] = "mixed",
+    [CIUIC_QUANTIZE_NONE] = "none", [CIUIC_QUANTIZE_AFFINE8] = "affine8", [CIUIC_QUANTIZE_AFFINE4] = "affine4",
+    [CIUIC_QUANTIZE_INT8] = "int8", [CIUIC_QUANTIZE_INT4] = "int4",       [CIUIC_QUANTIZE_INT3] = "int3",
+    [CIUIC_QUANTIZE_INT5] = "int5", [CIUIC_QUANTIZE_INT6] = "int6",       [CIUIC_QUANTIZE_MIXED] = "mixed",
 };
 static const char *const quantizer_names[CIUIC_QUANTIZER_COUNT] = {
     [CIUIC_QUANTIZER_RTN] = "rtn",
@@ -119,7 +119,8 @@ quantize_setting quantize_setting_of(const ciuic_options *options)
     static const kernel_format formats[CIUIC_QUANTIZE_COUNT] = {
         [CIUIC_QUANTIZE_AFFINE8] = KERNEL_AFFINE8, [CIUIC_QUANTIZE_AFFINE4] = KERNEL_AFFINE4,
         [CIUIC_QUANTIZE_INT8] = KERNEL_INT8,       [CIUIC_QUANTIZE_INT4] = KERNEL_INT4,
-        [CIUIC_QUANTIZE_INT3] = KERNEL_INT3, [CIUIC_QUANTIZE_INT5] = KERNEL_INT5, [CIUIC_QUANTIZE_INT6] = KERNEL_INT6,
+        [CIUIC_QUANTIZE_INT3] = KERNEL_INT3,       [CIUIC_QUANTIZE_INT5] = KERNEL_INT5,
+        [CIUIC_QUANTIZE_INT6] = KERNEL_INT6,
     };
     const ciuic_quantize q = options->quantize;
     if (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED) return (quantize_setting){0};

@@ -236,14 +236,16 @@ static void affine_is_the_formula(void)
     w.scale = 4.0f / 255;
     w.minimum = -1;
     /* (0.5 + 1) / (4/255) = 95.6, (-0.25 + 1) / (4/255) = 47.8 */
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s",
+          ciuic_last_error());
     CHECK(s.values[0] == 0 && s.values[1] == 96 && s.values[2] == 255 && s.values[3] == 48, "codes %d %d %d %d",
           s.values[0], s.values[1], s.values[2], s.values[3]);
     w = prepare(&s, KERNEL_AFFINE4, 1, 3);
     w.scale = 4.0f / 15;
     w.minimum = -1;
     /* (0.5 + 1) / (4/15) = 5.6; the last byte's upper half is 0 */
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, NULL, NULL}, 0, 1, values) == CIUIC_OK, "%s",
+          ciuic_last_error());
     CHECK(s.values[0] == (6 << 4 | 0) && s.values[1] == 15, "codes %02x %02x", s.values[0], s.values[1]);
 }
 
@@ -412,9 +414,12 @@ static void bad_weights_are_named(void)
                   "\"%s\" lacks \"%s\"", ciuic_last_error(), table[i].message);
     }
     kernel_matrix w = prepare(&s, KERNEL_INT8, 5, 40);
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 4, 2, NULL) == CIUIC_ERROR_USAGE, "a row beyond the end");
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 6, SIZE_MAX, NULL) == CIUIC_ERROR_USAGE, "overflow");
-    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 5, 0, NULL) == CIUIC_OK, "no rows at the end");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 4, 2, NULL) == CIUIC_ERROR_USAGE,
+          "a row beyond the end");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 6, SIZE_MAX, NULL) == CIUIC_ERROR_USAGE,
+          "overflow");
+    CHECK(quantize_rows(&w, (quantized_memory){s.values, s.scales, NULL}, 5, 0, NULL) == CIUIC_OK,
+          "no rows at the end");
 }
 
 /* Rows one by one and out of order are the rows all at once. */
@@ -432,8 +437,9 @@ static void rows_may_come_in_pieces(void)
         b.scale = a.scale;
         b.minimum = a.minimum;
         for (size_t row = MAX_ROWS; row-- > 0;)
-            CHECK(quantize_rows(&b, (quantized_memory){pieces.values, pieces.scales, NULL}, row, 1, rows + row * 45) == CIUIC_OK, "%s",
-                  ciuic_last_error());
+            CHECK(quantize_rows(&b, (quantized_memory){pieces.values, pieces.scales, NULL}, row, 1, rows + row * 45) ==
+                      CIUIC_OK,
+                  "%s", ciuic_last_error());
         CHECK(memcmp(&whole, &pieces, sizeof whole) == 0, "%s differs in pieces", kernel_format_name(a.format));
     }
 }

@@ -154,7 +154,7 @@ static const struct {
     {{{CONFIG, "tensors", NULL, "[]"}}, "config.json", "key \"tensors\" is an array; expected an object"},
     /* entries */
     {{{LIST, KV_B, NULL, "\"int4\""}}, "config.json", "tensors: \"" KV_B "\": is no object"},
-    {{{ENTRY, KV_B, "setting", "\"int5\""}}, "config.json", "setting \"int5\" is not known"},
+    {{{ENTRY, KV_B, "setting", "\"int7\""}}, "config.json", "setting \"int7\" is not known"},
     {{{ENTRY, KV_B, "setting", "\"int4-g96\""}}, "config.json", "\"" KV_B "\": setting \"int4-g96\" is not known"},
     {{{ENTRY, KV_B, "setting", "\"none\""}}, "config.json", "setting \"none\" is not known"},
     {{{ENTRY, KV_B, "setting", NULL}}, "config.json", "key \"setting\" is missing"},
