@@ -55,7 +55,7 @@ static const struct {
     {"\"phase\": \"decode\", \"tokens\": 4, \"depth\": 8",
      "\"phase\": \"prefill\", \"tokens\": 8",
      {"workloads[1]", "the same as workloads[0]"}},
-    {"[\"int8\"]", "[\"int8\", \"int5\"]", {"quantize", "found \"int5\""}},
+    {"[\"int8\"]", "[\"int8\", \"int7\"]", {"quantize", "found \"int7\""}},
     {"[\"int8\"]", "[\"int8\", \"int8\"]", {"quantize", "given twice"}},
     {"[\"int8\"]", "[]", {"quantize", "found 0 entries"}},
     {"\"graph\": [\"on\"]", "\"graph\": [true]", {"graph[0]", "expected a string"}},

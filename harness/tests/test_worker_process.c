@@ -190,7 +190,7 @@ static void an_error_is_told_in_the_programs_own_words(void)
         const char *key, *value, *says;
     } rows[] = {
         {"checkpoint", "datasets/none", "datasets/none"},
-        {"quantize", "int5", "int5"},
+        {"quantize", "int7", "int7"},
         {"isa", "sse9", "sse9"},
         {"do", "dance", "dance"},
         {"do", "finish", "nothing is loaded"},

@@ -69,8 +69,8 @@ static ciuic_status prepare(layer_pass *p, const weight_source *from, size_t lay
 
 ciuic_status layer_pass_create(const weight_source *from, size_t layer, size_t window, int threads, layer_pass **out)
 {
-    /* Nothing is left to calibrate there, and its matrices are not for activations in FP32. */
-    if (checkpoint_config(from->checkpoint)->quantised)
+    /* Nothing is left to calibrate there; whoever looks at its errors brings its matrices in a set. */
+    if (checkpoint_config(from->checkpoint)->quantised && from->set == NULL)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: is quantised already; give its source",
                           checkpoint_path(from->checkpoint));
     layer_pass *p = calloc(1, sizeof *p);

@@ -52,7 +52,7 @@ static void every_setting_survives_its_name(void)
 static void junk_is_no_setting(void)
 {
     static const char *const junk[] = {
-        "",          "-",           "int",          "int5",           "INT4",
+        "",          "-",           "int",          "int7",           "INT4",
         "int4-",     "int4--g64",   "int4-g",       "int4-g16",       "int4-g640",
         "int4-64",   "int4 g64",    "int4-asym-",   "int4-asym-g64",  "int4-g64-row",
         "int4-rows", "affine8-row", "affine4-asym", "none-row",       "int4-g64-asym-asym",
