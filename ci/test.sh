@@ -9,12 +9,17 @@ status=0
 passed=0
 failed=0
 
-# run LOG COMMAND...
-run() {
+# keep LOG COMMAND...: its output and, in LOG.status, its exit status: that of a pipe would be tee's.
+keep() {
     log=$build/$1.log
     shift
-    # The status by way of a file: that of the pipe would be tee's, and waiting for the end would show nothing meanwhile.
     { code=0; "$@" || code=$?; echo "$code" >"$log.status"; } 2>&1 | tee "$log"
+}
+
+# count LOG COMMAND...: adds up the closing line of what was kept.
+count() {
+    log=$build/$1.log
+    shift
     code=$(cat "$log.status")
     # "N passed, N failed", the last line of each.
     counts=$(sed -n '$s/^\([0-9][0-9]*\) passed, \([0-9][0-9]*\) failed.*$/\1 \2/p' "$log")
@@ -31,16 +36,23 @@ run() {
 
 for program in check-kernels test-optimizer test-harness; do
     printf '== %s\n' "$program"
-    run "$program" "$build/$program"
+    keep "$program" "$build/$program"
+    count "$program" "$build/$program"
 done
 
 # A CPU with every extension, then one with none: what an old machine runs may not use them by accident.
 if [ "$(uname -m)" = aarch64 ]; then
     : # check-kernels has run the neon rung itself
 elif [ -n "$cross" ]; then
+    # Side by side: each is one thread, and takes minutes.
+    for cpu in max cortex-a72; do
+        keep "check-kernels-$cpu" qemu-aarch64 -cpu "$cpu" "$cross" --isa neon >/dev/null &
+    done
+    wait
     for cpu in max cortex-a72; do
         printf '== check-kernels for aarch64, qemu-aarch64 -cpu %s\n' "$cpu"
-        run "check-kernels-$cpu" qemu-aarch64 -cpu "$cpu" "$cross" --isa neon
+        cat "$build/check-kernels-$cpu.log"
+        count "check-kernels-$cpu" "qemu-aarch64 -cpu $cpu $cross"
     done
 else
     echo '== check-kernels for aarch64: skipped, as it is with SANITIZE=1 or without aarch64-linux-gnu-gcc and qemu-aarch64'
