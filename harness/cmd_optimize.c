@@ -9,6 +9,7 @@
 #include "harness/commands.h"
 #include "harness/optimize/explain.h"
 #include "harness/optimize/tune.h"
+#include "harness/report/sensitivity_plot.h"
 #include "harness/sha256.h"
 #include "harness/stage_flags.h"
 #include "harness/suite/checkpoint_digest.h"
@@ -29,6 +30,7 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
                            "  --metric M         what E is about: mean_abs_error (of the logits; default),\n"
                            "                     kl or nll_rise (nats)\n"
                            "  --explain          print why each tensor got its bits; without -o that is all\n"
+                           "  --plot DIR         leave sensitivity.svg and .dat in that folder; mixed only\n"
                            "  --verify F:NAME    ids to verify on; default: eval_ids in the checkpoint's\n"
                            "                     own streams.safetensors\n"
                            "  --windows N        windows to verify on (16)\n"
@@ -47,7 +49,7 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
 enum { WINDOWS_DEFAULT = 16, WORST_SHOWN = 5 };
 
 typedef struct optimize_arguments {
-    const char *source, *output, *max_error, *metric, *verify;
+    const char *source, *output, *max_error, *metric, *verify, *plot;
     stage_flags stages;
     ciuic_options options; /* how to quantise */
     double limit;          /* 0: none */
@@ -370,9 +372,23 @@ static void print_result(const optimizing *o)
     print_pooled(&o->made.log);
 }
 
+static ciuic_status plot(const optimizing *o)
+{
+    if (o->a->plot == NULL) return CIUIC_OK;
+    const explanation e = explanation_of(o);
+    cJSON *json = explain_json(&e);
+    char problem[DRAW_PROBLEM];
+    if (json == NULL) return ciuic_fail_memory("the plot", o->unit_count);
+    const ciuic_status status = sensitivity_plot(json, o->a->plot, problem);
+    cJSON_Delete(json);
+    if (status == CIUIC_OK && problem[0] != '\0') fprintf(stderr, "ciuic: optimize: no plot: %s\n", problem);
+    return status;
+}
+
 static ciuic_status tell(optimizing *o)
 {
     clear_progress(o);
+    CIUIC_TRY(plot(o));
     if (o->a->json) {
         cJSON *object = cJSON_CreateObject();
         return command_print_json(object, object != NULL && fill_json(object, o));
@@ -454,6 +470,12 @@ static ciuic_status resolve(optimize_arguments *a)
     if (a->output == NULL && !(a->explain && mixed))
         return ciuic_fail(CIUIC_ERROR_USAGE, "optimize: -o is missing; without it, --explain of mixed precision is all "
                                              "there is to do");
+    if (a->plot != NULL && !mixed)
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "optimize: --plot shows what mixed precision measured; expected --quantize mixed");
+    if (a->plot != NULL && access(a->plot, W_OK) != 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "optimize: --plot '%s': cannot be written to; expected a folder that is there", a->plot);
     ciuic_options checked = a->options;
     if (a->tuned) checked.bits = 32; /* any budget: the one that is found stands in for it */
     return ciuic_options_check(&checked);
@@ -467,6 +489,7 @@ int cmd_optimize(int argc, char **argv)
         {.name = "--max-error", .kind = OPTION_TEXT, .value = (void *)&a.max_error},
         {.name = "--metric", .kind = OPTION_TEXT, .value = (void *)&a.metric},
         {.name = "--explain", .kind = OPTION_SWITCH, .value = &a.explain},
+        {.name = "--plot", .kind = OPTION_TEXT, .value = (void *)&a.plot},
         {.name = "--verify", .kind = OPTION_TEXT, .value = (void *)&a.verify},
         {.name = "--windows", .kind = OPTION_SIZE, .value = &a.windows, .min = 1, .max = (size_t)1 << 30},
         {.name = "--quantize", .kind = OPTION_TEXT, .value = (void *)&a.stages.quantize},
