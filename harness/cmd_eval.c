@@ -149,7 +149,7 @@ static ciuic_status check_writable(const char *path)
 static ciuic_status check_calibration(const evaluation *e)
 {
     const eval_arguments *a = e->arguments;
-    if (a->variant.quantizer == CIUIC_QUANTIZER_RTN && a->variant.quantize != CIUIC_QUANTIZE_MIXED) return CIUIC_OK;
+    if (!ciuic_options_calibrate(&a->variant)) return CIUIC_OK;
     checkpoint *source = NULL;
     calibration_ids ids = {0};
     CIUIC_TRY(checkpoint_open(a->checkpoint, &source));

@@ -9,6 +9,7 @@
 #include "harness/commands.h"
 #include "harness/optimize/explain.h"
 #include "harness/optimize/tune.h"
+#include "harness/progress_line.h"
 #include "harness/report/sensitivity_plot.h"
 #include "harness/sha256.h"
 #include "harness/stage_flags.h"
@@ -74,10 +75,8 @@ typedef struct optimizing {
     size_t step_count;
     sha256_hex source_digest, ids_digest;
     char made_by[64];
-    double began_s, shown_s;
-    const char *shown; /* what progress was last told of */
-    double shown_began_s;
-    bool terminal;
+    progress_line *progress;
+    double began_s;
 } optimizing;
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
@@ -89,40 +88,7 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* A line rewritten in place, with the time that is left of what is being done; stops upon Ctrl-C. */
-static ciuic_status show_progress(void *context, const char *what, size_t done, size_t total)
-{
-    optimizing *o = context;
-    if (command_interrupted())
-        return ciuic_fail(CIUIC_ERROR_INTERRUPTED, "optimize: interrupted while %s; nothing was left at %s", what,
-                          o->a->output != NULL ? o->a->output : "the output");
-    const double now = now_s();
-    if (o->shown == NULL || strcmp(o->shown, what) != 0) {
-        o->shown = what;
-        o->shown_began_s = now;
-        o->shown_s = 0;
-    }
-    if (!o->terminal || now - o->shown_s < 0.25 || total == 0) return CIUIC_OK;
-    o->shown_s = now;
-    const double share = (double)done / (double)total;
-    fprintf(stderr, "\r\033[Koptimize: %s, %.0f%%", what, 100 * share);
-    if (share > 0.02) fprintf(stderr, ", %.0f s left", (now - o->shown_began_s) * (1 - share) / share);
-    fflush(stderr);
-    return CIUIC_OK;
-}
-
-static void clear_progress(const optimizing *o)
-{
-    if (o->terminal && o->shown != NULL) fputs("\r\033[K", stderr);
-}
-
 /* ---- setting up ------------------------------------------------------------------------------------------------- */
-
-static bool needs_calibration(const optimize_arguments *a)
-{
-    const ciuic_quantize q = a->options.quantize;
-    return q == CIUIC_QUANTIZE_MIXED || (a->options.quantizer != CIUIC_QUANTIZER_RTN);
-}
 
 static ciuic_status read_windows(optimizing *o, const ciuic_model_info *info)
 {
@@ -131,7 +97,7 @@ static ciuic_status read_windows(optimizing *o, const ciuic_model_info *info)
         return ciuic_fail_memory("a path", strlen(o->a->source));
     const char *from = o->a->verify != NULL ? o->a->verify : path;
     ciuic_status status = token_windows_read(from, 0, info->vocabulary, info->max_context, &o->windows);
-    if (status == CIUIC_OK && needs_calibration(o->a))
+    if (status == CIUIC_OK && ciuic_options_calibrate(&o->a->options))
         status = calibration_ids_check_apart(&o->ids, o->windows.ids, o->windows.rows, o->windows.row_length, from);
     free(path);
     return status;
@@ -152,10 +118,12 @@ static ciuic_status set_up(optimizing *o)
     }
     CIUIC_TRY(ciuic_model_load(a->source, &o->reference));
     ciuic_model_describe(o->reference, &info);
-    if (needs_calibration(a)) CIUIC_TRY(calibration_ids_read(o->source, a->options.calibration, &o->ids));
+    if (ciuic_options_calibrate(&a->options))
+        CIUIC_TRY(calibration_ids_read(o->source, a->options.calibration, &o->ids));
     CIUIC_TRY(read_windows(o, &info));
     snprintf(o->made_by, sizeof o->made_by, "ciuic %s (%s)", program_version(), program_git());
-    if (needs_calibration(a)) o->ids_digest = sha256_data(o->ids.ids, o->ids.rows * o->ids.length * sizeof *o->ids.ids);
+    if (ciuic_options_calibrate(&a->options))
+        o->ids_digest = sha256_data(o->ids.ids, o->ids.rows * o->ids.length * sizeof *o->ids.ids);
     return checkpoint_digest(o->source, &o->source_digest);
 }
 
@@ -171,8 +139,8 @@ static ciuic_status measure_units(optimizing *o, ciuic_quantizer quantizer, cons
                                          .count = count,
                                          .anchor = anchor,
                                          .threads = (int)o->a->stages.threads,
-                                         .progress = show_progress,
-                                         .progress_context = o};
+                                         .progress = progress_line_tell,
+                                         .progress_context = o->progress};
     return sensitivity_measure(&request, &o->units, &o->unit_count);
 }
 
@@ -195,11 +163,11 @@ static attempt_request attempt_of(optimizing *o)
                          .run = run,
                          .interleave = kernels.interleave,
                          .threads = (int)a->stages.threads,
-                         .progress = show_progress,
-                         .progress_context = o};
+                         .progress = progress_line_tell,
+                         .progress_context = o->progress};
     r.provenance = (quantized_provenance){
         .made_by = o->made_by, .activations = a->options.activations, .source_sha256 = o->source_digest.text};
-    if (needs_calibration(a)) {
+    if (ciuic_options_calibrate(&a->options)) {
         r.ids = &o->ids;
         r.provenance.calibration_ids = o->ids.source;
         r.provenance.calibration_sha256 = o->ids_digest.text;
@@ -248,9 +216,9 @@ static int by_loss(const void *a, const void *b)
 static ciuic_status tell_worst(optimizing *o)
 {
     const quantize_setting setting = o->recipe.otherwise;
-    if (o->units == NULL && needs_calibration(o->a))
+    if (o->units == NULL && ciuic_options_calibrate(&o->a->options))
         CIUIC_TRY(measure_units(o, o->a->options.quantizer, &setting, 1, 0));
-    clear_progress(o);
+    progress_line_end(o->progress);
     if (o->units == NULL) return CIUIC_OK;
     const allocation_unit **sorted = malloc(o->unit_count * sizeof *sorted);
     if (sorted == NULL) return ciuic_fail_memory("the worst units", o->unit_count * sizeof *sorted);
@@ -387,7 +355,7 @@ static ciuic_status plot(const optimizing *o)
 
 static ciuic_status tell(optimizing *o)
 {
-    clear_progress(o);
+    progress_line_end(o->progress);
     CIUIC_TRY(plot(o));
     if (o->a->json) {
         cJSON *object = cJSON_CreateObject();
@@ -505,10 +473,11 @@ int cmd_optimize(int argc, char **argv)
     status = resolve(&a);
     if (status != CIUIC_OK) return command_exit(status);
 
-    optimizing o = {.a = &a, .began_s = now_s(), .terminal = isatty(STDERR_FILENO) == 1};
+    progress_line progress = {.command = argv[0]};
+    optimizing o = {.a = &a, .progress = &progress, .began_s = now_s()};
     command_catch_interrupts();
     status = optimize(&o);
-    clear_progress(&o);
+    progress_line_end(&progress);
     attempt_free(&o.made);
     recipe_free(&o.recipe);
     free(o.units);

@@ -113,6 +113,8 @@ bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
 
 /* Whether the settings exist and go together; CIUIC_ERROR_USAGE says which do not. ciuic_optimize asks itself. */
 ciuic_status ciuic_options_check(const ciuic_options *options);
+/* Whether quantising so needs calibration ids. */
+bool ciuic_options_calibrate(const ciuic_options *options);
 
 /* ---- models ----------------------------------------------------------------------------------------------------- */
 

@@ -298,7 +298,7 @@ static void find_errors(const rounding *r, const float *w)
         }
 }
 
-/* Passes of refinement: a second one finds a fifth of what the first does, and in wide matrices costs as much as all else. */
+/* Passes of refinement: each costs two products of the matrix with H, which in wide ones is as much as all else. */
 static int refinements(size_t columns)
 {
     return columns <= 4096 ? 3 : 1;

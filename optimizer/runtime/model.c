@@ -217,7 +217,7 @@ static ciuic_status choose_mixed(ciuic_model *model, const calibration_ids *ids)
 static ciuic_status quantize(ciuic_model *model)
 {
     const ciuic_options *o = &model->options;
-    if (o->quantizer == CIUIC_QUANTIZER_RTN && o->quantize != CIUIC_QUANTIZE_MIXED) return CIUIC_OK;
+    if (!ciuic_options_calibrate(o)) return CIUIC_OK;
     calibration_ids ids = {0};
     quantize_log log = {0};
     model->made = quantized_set_create();

@@ -130,3 +130,8 @@ quantize_setting quantize_setting_of(const ciuic_options *options)
         s.group = options->group == CIUIC_GROUP_ROW ? 0 : options->group == 0 ? KERNEL_GROUP : (size_t)options->group;
     return s;
 }
+
+bool ciuic_options_calibrate(const ciuic_options *options)
+{
+    return options->quantizer != CIUIC_QUANTIZER_RTN || options->quantize == CIUIC_QUANTIZE_MIXED;
+}
