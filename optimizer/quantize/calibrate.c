@@ -17,6 +17,7 @@ typedef struct work {
     quantize_log *log;
     float *plain, *quantised; /* [ids][hidden]: hidden states before the present layer, unquantised and quantised */
     layer_work layer;
+    layer_frontiers kept;
     int stage;            /* of the present layer */
     scaled_values scaled; /* of the present stage, by AWQ */
 } work;
@@ -94,8 +95,7 @@ static ciuic_status advance(const work *w)
     if (status == CIUIC_OK) status = layer_work_open(&w->layer, w->set, &quantised);
     for (size_t first = 0, rows = 0; first < ids && status == CIUIC_OK; first += rows) {
         status = layer_work_run(&w->layer, plain, w->plain, ids, first, INT32_MAX, &rows);
-        if (status == CIUIC_OK)
-            status = layer_work_run(&w->layer, quantised, w->quantised, ids, first, INT32_MAX, &rows);
+        if (status == CIUIC_OK) status = layer_work_finish(&w->layer, quantised, first, &rows);
         if (status != CIUIC_OK) break;
         const int output = layer_pass_graph(plain)->output;
         const float *a = layer_pass_value(plain, output), *b = layer_pass_value(quantised, output);
@@ -131,6 +131,7 @@ static ciuic_status run_layer(work *w)
     }
     if (status == CIUIC_OK) status = tell(w);
     if (status == CIUIC_OK) status = advance(w);
+    layer_frontiers_free(&w->kept);
     layer_stages_free(&stages);
     graph_free(g);
     const quantize_request *r = w->request;
@@ -175,7 +176,8 @@ ciuic_status quantize_calibrate(const quantize_request *request, quantized_set *
                            .plain = request->quantizer == CIUIC_QUANTIZER_GPTQ ? w.plain : NULL,
                            .ids = ids,
                            .window = request->ids->length,
-                           .threads = request->threads};
+                           .threads = request->threads,
+                           .kept = &w.kept};
     if (status == CIUIC_OK) status = embed(&w);
     for (size_t i = 0; i <= config->layers && status == CIUIC_OK; i++) {
         w.layer.layer = i;

@@ -34,6 +34,7 @@ typedef struct measuring {
     quantized_set *scratch;    /* where settings are tried that are not pushed */
     /* Of the present stage */
     layer_work layer;
+    layer_frontiers kept;
     int stage;
     candidate *candidates;
     size_t candidate_count;
@@ -172,68 +173,89 @@ static ciuic_status tell(measuring *m, size_t more)
     return r->progress(r->progress_context, "measuring sensitivity", m->done < m->total ? m->done : m->total, m->total);
 }
 
-/* The divergence of one candidate's logits; `head`: its own, or the unquantised one. */
-static ciuic_status judge(const measuring *m, layer_pass *plain, layer_pass *head, const candidate *c)
+/* What a divergence says of a unit: measured at the anchor, elsewhere in the ratio of squared errors. */
+static void conclude(const measuring *m, const candidate *c, const divergence *d)
 {
-    const layer_work w = plain_layer(m, m->config->layers);
-    divergence d = {0};
-    for (size_t first = 0, rows = 0; first < m->measured; first += rows) {
-        CIUIC_TRY(layer_work_run(&w, plain, m->reference, m->measured, first, INT32_MAX, &rows));
-        CIUIC_TRY(layer_work_run(&w, head, c->hidden, m->measured, first, INT32_MAX, &rows));
-        const int output = layer_pass_graph(plain)->output;
-        divergence_add(&d, rows, m->config->vocabulary, layer_pass_value(plain, output),
-                       layer_pass_value(head, output));
-    }
     allocation_unit *u = &m->units[c->unit];
     const double anchor = u->choices[m->request->anchor].squared_error;
     for (size_t i = 0; i < m->request->count; i++)
-        u->choices[i].kl = anchor > 0 ? d.mean * u->choices[i].squared_error / anchor : 0;
+        u->choices[i].kl = anchor > 0 ? d->mean * u->choices[i].squared_error / anchor : 0;
     u->choices[m->request->anchor].measured = true;
-    u->kl_error = divergence_error(&d);
+    u->kl_error = divergence_error(d);
+}
+
+/* A pass for each candidate over one layer: with its own weights, or all over the unquantised ones. */
+static void close_passes(const measuring *m, layer_pass **passes)
+{
+    for (size_t i = 0; passes != NULL && i < m->candidate_count; i++) layer_pass_free(passes[i]);
+    free(passes);
+}
+
+static ciuic_status open_passes(const measuring *m, size_t layer, bool own, layer_pass ***out)
+{
+    const layer_work w = plain_layer(m, layer);
+    layer_pass **passes = calloc(m->candidate_count + 1, sizeof *passes);
+    ciuic_status status = passes != NULL ? CIUIC_OK : ciuic_fail_memory("passes of candidates", m->candidate_count);
+    for (size_t i = 0; i < (own ? m->candidate_count : 1) && status == CIUIC_OK; i++)
+        status = layer_work_open(&w, own ? m->candidates[i].set : NULL, &passes[i]);
+    if (status != CIUIC_OK) {
+        close_passes(m, passes);
+        return status;
+    }
+    *out = passes;
     return CIUIC_OK;
 }
 
-static ciuic_status judge_all(measuring *m, bool own_head)
+/* The divergences of all candidates' logits; own: of heads of their own. */
+static ciuic_status judge(const measuring *m, layer_pass *plain, layer_pass **heads, bool own, divergence *d)
 {
     const layer_work w = plain_layer(m, m->config->layers);
-    layer_pass *plain = NULL;
-    CIUIC_TRY(layer_work_open(&w, NULL, &plain));
-    ciuic_status status = CIUIC_OK;
-    for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++) {
-        layer_pass *head = NULL;
-        status = layer_work_open(&w, own_head ? m->candidates[i].set : NULL, &head);
-        if (status == CIUIC_OK) status = judge(m, plain, head, &m->candidates[i]);
-        if (status == CIUIC_OK) status = tell(m, 1);
-        layer_pass_free(head);
+    for (size_t first = 0, rows = 0; first < m->measured; first += rows) {
+        CIUIC_TRY(layer_work_run(&w, plain, m->reference, m->measured, first, INT32_MAX, &rows));
+        const int output = layer_pass_graph(plain)->output;
+        for (size_t i = 0; i < m->candidate_count; i++) {
+            layer_pass *head = heads[own ? i : 0];
+            CIUIC_TRY(layer_work_run(&w, head, m->candidates[i].hidden, m->measured, first, INT32_MAX, &rows));
+            divergence_add(&d[i], rows, m->config->vocabulary, layer_pass_value(plain, output),
+                           layer_pass_value(head, output));
+        }
     }
+    return CIUIC_OK;
+}
+
+static ciuic_status judge_all(measuring *m, bool own)
+{
+    const layer_work w = plain_layer(m, m->config->layers);
+    layer_pass *plain = NULL, **heads = NULL;
+    divergence *d = calloc(m->candidate_count + 1, sizeof *d);
+    ciuic_status status = d != NULL ? CIUIC_OK : ciuic_fail_memory("divergences", m->candidate_count * sizeof *d);
+    if (status == CIUIC_OK) status = layer_work_open(&w, NULL, &plain);
+    if (status == CIUIC_OK) status = open_passes(m, m->config->layers, own, &heads);
+    if (status == CIUIC_OK) status = judge(m, plain, heads, own, d);
+    for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++) conclude(m, &m->candidates[i], &d[i]);
+    if (status == CIUIC_OK) status = tell(m, m->candidate_count);
     layer_pass_free(plain);
+    close_passes(m, heads);
+    free(d);
     return status;
 }
 
-/* One layer: the reference goes ahead, and candidates follow with its choice of experts. `own`: each with its own weights. */
+/* One layer, window by window: the reference goes ahead, and candidates follow with its choice of experts. `own`: each with
+ * its own weights. */
 static ciuic_status push_layer(measuring *m, size_t layer, bool own)
 {
     const layer_work w = plain_layer(m, layer);
-    layer_pass *ahead = NULL, *pass = NULL;
+    layer_pass *ahead = NULL, **passes = NULL;
     ciuic_status status = layer_work_open(&w, NULL, &ahead);
-    if (status == CIUIC_OK && !own) status = layer_work_open(&w, NULL, &pass);
-    for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++) {
-        candidate *c = &m->candidates[i];
-        if (own) status = layer_work_open(&w, c->set, &pass);
-        for (size_t first = 0; first < m->measured && status == CIUIC_OK; first += m->window) {
-            status = layer_pass_run(ahead, m->reference + first * m->hidden, m->window, INT32_MAX, NULL);
-            if (status == CIUIC_OK) status = run_in_place(m, pass, c->hidden, first, layer_pass_routing(ahead));
-        }
-        if (own) {
-            layer_pass_free(pass);
-            pass = NULL;
-        }
-        if (status == CIUIC_OK) status = tell(m, 1);
-    }
-    for (size_t first = 0; first < m->measured && status == CIUIC_OK; first += m->window)
+    if (status == CIUIC_OK) status = open_passes(m, layer, own, &passes);
+    for (size_t first = 0; first < m->measured && status == CIUIC_OK; first += m->window) {
         status = run_in_place(m, ahead, m->reference, first, NULL);
+        for (size_t i = 0; i < m->candidate_count && status == CIUIC_OK; i++)
+            status = run_in_place(m, passes[own ? i : 0], m->candidates[i].hidden, first, layer_pass_routing(ahead));
+    }
+    if (status == CIUIC_OK) status = tell(m, m->candidate_count);
     layer_pass_free(ahead);
-    layer_pass_free(pass);
+    close_passes(m, passes);
     return status;
 }
 
@@ -291,6 +313,7 @@ static ciuic_status measure_layer(measuring *m, const recipe *everything)
     m->layer.g = g;
     m->layer.stages = &stages;
     for (m->stage = 0; m->stage < stages.count && status == CIUIC_OK; m->stage++) status = measure_stage(m);
+    layer_frontiers_free(&m->kept);
     layer_stages_free(&stages);
     graph_free(g);
     return status;
@@ -411,8 +434,12 @@ ciuic_status sensitivity_measure(const sensitivity_request *request, allocation_
     m.plain = malloc(m.ids * m.hidden * sizeof *m.plain);
     m.reference = malloc(m.measured * m.hidden * sizeof *m.reference);
     m.scratch = quantized_set_create();
-    m.layer = (layer_work){
-        .source = request->source, .hidden = m.plain, .ids = m.ids, .window = m.window, .threads = request->threads};
+    m.layer = (layer_work){.source = request->source,
+                           .hidden = m.plain,
+                           .ids = m.ids,
+                           .window = m.window,
+                           .threads = request->threads,
+                           .kept = &m.kept};
     const ciuic_status status = m.plain && m.reference && m.scratch
                                     ? measure_all(&m)
                                     : ciuic_fail_memory("hidden states", m.ids * m.hidden * sizeof *m.plain);

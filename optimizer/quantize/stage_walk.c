@@ -25,36 +25,63 @@ ciuic_status layer_work_open(const layer_work *w, const quantized_set *set, laye
     return layer_pass_create(&from, w->layer, window_of(w), w->threads, pass);
 }
 
+static size_t rows_from(const layer_work *w, size_t total, size_t first)
+{
+    const size_t left = total - first, window = window_of(w);
+    return left < window ? left : window;
+}
+
 ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *hidden, size_t total, size_t first,
                             int end, size_t *rows)
 {
-    const size_t left = total - first, window = window_of(w);
-    *rows = left < window ? left : window;
+    *rows = rows_from(w, total, first);
     return layer_pass_run(pass, hidden + first * checkpoint_config(w->source)->hidden_size, *rows, end, NULL);
+}
+
+/* One window's operations up to `end`, from where `from` has it; kept in `to` on the way, unless that is NULL. */
+static ciuic_status go_on(const layer_work *w, layer_pass *pass, const float *hidden, const frontier *from,
+                          frontier *to, size_t first, size_t rows, int end, const routing *chosen)
+{
+    const float *x = hidden + first * checkpoint_config(w->source)->hidden_size;
+    const int middle = to != NULL ? to->at : from->at;
+    CIUIC_TRY(frontier_restore(from, pass, first, rows));
+    CIUIC_TRY(layer_pass_resume(pass, x, rows, from->at, middle, chosen));
+    if (to != NULL) CIUIC_TRY(frontier_keep(to, pass, first, rows));
+    return layer_pass_resume(pass, x, rows, middle, end, chosen);
+}
+
+ciuic_status layer_work_finish(const layer_work *w, layer_pass *pass, size_t first, size_t *rows)
+{
+    const frontier *from = &w->kept->own;
+    *rows = rows_from(w, w->ids, first);
+    return go_on(w, pass, w->hidden, from, NULL, first, *rows, INT32_MAX, frontier_routing(from, first));
 }
 
 /* ---- inputs ----------------------------------------------------------------------------------------------------- */
 
-/* One window through the layer, and where the drift is asked for, unquantised through the same experts. */
-static ciuic_status collect_window(const layer_work *w, int end, layer_pass *pass, layer_pass *beside, size_t first,
-                                   stage_inputs *inputs, size_t *rows)
+/* One window to operation `end`, and where the drift is asked for, unquantised through the same experts. next: where to keep it
+ * for the next stage; NULL: it is kept already, in w->kept. */
+static ciuic_status collect_window(const layer_work *w, int end, layer_pass *pass, layer_pass *beside,
+                                   layer_frontiers *next, size_t first, stage_inputs *inputs)
 {
-    CIUIC_TRY(layer_work_run(w, pass, w->hidden, w->ids, first, end, rows));
-    if (beside != NULL) {
-        const float *x = w->plain + first * checkpoint_config(w->source)->hidden_size;
-        CIUIC_TRY(layer_pass_run(beside, x, *rows, end, layer_pass_routing(pass)));
-    }
-    for (size_t i = 0; i < inputs->count; i++) CIUIC_TRY(stage_input_collect(pass, beside, *rows, &inputs->inputs[i]));
+    const frontier *from = &w->kept->own;
+    const size_t rows = rows_from(w, w->ids, first);
+    CIUIC_TRY(go_on(w, pass, w->hidden, from, next != NULL ? &next->own : NULL, first, rows, end,
+                    frontier_routing(from, first)));
+    if (beside != NULL)
+        CIUIC_TRY(go_on(w, beside, w->plain, &w->kept->plain, next != NULL ? &next->plain : NULL, first, rows, end,
+                        layer_pass_routing(pass)));
+    for (size_t i = 0; i < inputs->count; i++) CIUIC_TRY(stage_input_collect(pass, beside, rows, &inputs->inputs[i]));
     return CIUIC_OK;
 }
 
-static ciuic_status collect(const layer_work *w, int end, stage_inputs *inputs)
+static ciuic_status collect(const layer_work *w, int end, layer_frontiers *next, stage_inputs *inputs)
 {
     layer_pass *pass = NULL, *beside = NULL;
     ciuic_status status = layer_work_open(w, w->set, &pass);
     if (status == CIUIC_OK && w->plain != NULL) status = layer_work_open(w, NULL, &beside);
-    for (size_t first = 0, rows = 0; first < w->ids && status == CIUIC_OK; first += rows)
-        status = collect_window(w, end, pass, beside, first, inputs, &rows);
+    for (size_t first = 0; first < w->ids && status == CIUIC_OK; first += window_of(w))
+        status = collect_window(w, end, pass, beside, next, first, inputs);
     layer_pass_free(pass);
     layer_pass_free(beside);
     return status;
@@ -98,11 +125,25 @@ static size_t batch_end(const layer_work *w, const stage_inputs *all, size_t fir
     return end;
 }
 
-static ciuic_status run_batch(const layer_work *w, int stage, stage_inputs some, second_moments *pool,
+/* Runs the layer for some inputs, the first time to where the next stage may go on as well. */
+static ciuic_status run_to_inputs(const layer_work *w, int stage, bool again, stage_inputs *some)
+{
+    layer_frontiers next = {0};
+    const int at = frontier_place(w->g, w->stages, stage), end = w->stages->end[stage];
+    for (size_t i = 0; i < some->count; i++) CIUIC_TRY(stage_input_prepare(&some->inputs[i], w->plain != NULL));
+    if (again) return collect(w, end, NULL, some);
+    ciuic_status status = frontier_create(&next.own, w->g, at, w->ids, window_of(w));
+    if (status == CIUIC_OK && w->plain != NULL) status = frontier_create(&next.plain, w->g, at, w->ids, window_of(w));
+    if (status == CIUIC_OK) status = collect(w, end, &next, some);
+    layer_frontiers_free(status == CIUIC_OK ? w->kept : &next);
+    if (status == CIUIC_OK) *w->kept = next;
+    return status;
+}
+
+static ciuic_status run_batch(const layer_work *w, int stage, bool again, stage_inputs some, second_moments *pool,
                               stage_visit_fn *visit, void *context)
 {
-    for (size_t i = 0; i < some.count; i++) CIUIC_TRY(stage_input_prepare(&some.inputs[i], w->plain != NULL));
-    CIUIC_TRY(collect(w, w->stages->end[stage], &some));
+    CIUIC_TRY(run_to_inputs(w, stage, again, &some));
     for (size_t i = 0; i < some.count; i++) {
         stage_input *input = &some.inputs[i];
         if (input->expert == INPUT_POOLED) { /* stays until its experts, which follow, are done */
@@ -127,7 +168,7 @@ ciuic_status stage_walk(const layer_work *w, int stage, stage_visit_fn *visit, v
     for (size_t first = 0, end; first < all.count && status == CIUIC_OK; first = end) {
         end = batch_end(w, &all, first, allowed);
         const stage_inputs some = {.inputs = all.inputs + first, .count = end - first};
-        status = run_batch(w, stage, some, &pool, visit, context);
+        status = run_batch(w, stage, first > 0, some, &pool, visit, context);
     }
     second_moments_free(&pool);
     stage_inputs_free(&all);

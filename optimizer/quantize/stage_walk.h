@@ -4,6 +4,7 @@
 #define CIUIC_QUANTIZE_STAGE_WALK_H
 
 #include "optimizer/quantize/calibration_ids.h"
+#include "optimizer/quantize/frontier.h"
 #include "optimizer/quantize/gptq.h"
 #include "optimizer/quantize/stages.h"
 
@@ -21,13 +22,14 @@ typedef struct layer_work {
     int threads;              /* 0: all cores */
     const graph *g;           /* of the layer */
     const layer_stages *stages;
+    layer_frontiers *kept; /* how far stages have run it; empty before the first */
 } layer_work;
 
 /* One input of the stage is known: quantise what reads it. tokens: that it saw, of an expert its own. */
 typedef ciuic_status stage_visit_fn(void *context, const stage_input *input, size_t tokens, const gptq_factor *factor);
 
-/* Visits all inputs of a stage, experts each for themselves; runs the layer as often as memory for their second moments
- * demands. */
+/* Visits all inputs of a stage, experts each for themselves; goes on from w->kept as often as memory for their second moments
+ * demands, and leaves there where the next stage may go on. Stages come in their order. */
 ciuic_status stage_walk(const layer_work *w, int stage, stage_visit_fn *visit, void *context);
 
 /* A pass over the work's layer, unquantised or with the tensors of `set`. */
@@ -36,6 +38,8 @@ ciuic_status layer_work_open(const layer_work *w, const quantized_set *set, laye
  * takes fewer rows at once, logits are wide. */
 ciuic_status layer_work_run(const layer_work *w, layer_pass *pass, const float *hidden, size_t total, size_t first,
                             int end, size_t *rows);
+/* The rest of the layer for one window of w->hidden, from where the last stage left it. */
+ciuic_status layer_work_finish(const layer_work *w, layer_pass *pass, size_t first, size_t *rows);
 
 /* Weights of the matrices that read inputs of the stage. */
 size_t stage_parameters(const graph *g, const layer_stages *stages, int stage);

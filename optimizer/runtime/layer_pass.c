@@ -3,6 +3,7 @@
 
 #include <omp.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "optimizer/error.h"
 #include "optimizer/runtime/buffers.h"
@@ -110,19 +111,45 @@ const graph *layer_pass_graph(const layer_pass *p)
     return p->plan.g;
 }
 
-ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int end, const routing *chosen)
+static ciuic_status make_room(layer_pass *p, size_t tokens)
 {
     CIUIC_TRY(buffers_prepare(&p->buffers, tokens, p->window, NULL));
     buffers_bind(&p->buffers, tokens, tokens, NULL, &p->route);
-    graph some = *p->plan.g; /* the operations before `end` */
-    some.op_count = end < some.op_count ? end : some.op_count;
+    return CIUIC_OK;
+}
+
+ciuic_status layer_pass_room(layer_pass *p, size_t tokens, int value, float **rows)
+{
+    CIUIC_TRY(make_room(p, tokens));
+    *rows = p->buffers.values[value];
+    return CIUIC_OK;
+}
+
+ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int end, const routing *chosen)
+{
+    return layer_pass_resume(p, x, tokens, 0, end, chosen);
+}
+
+ciuic_status layer_pass_resume(layer_pass *p, const float *x, size_t tokens, int begin, int end, const routing *chosen)
+{
+    const graph *g = p->plan.g;
+    const graph_operand *input = &g->ops[0].out; /* of GRAPH_INPUT, which a layer begins with */
+    CIUIC_TRY(make_room(p, tokens));
+    if (begin > 0) {
+        memcpy(p->buffers.values[input->value], x, tokens * g->values[input->value].width * sizeof *x);
+        if (chosen != NULL) routing_copy(&p->route, chosen);
+    }
+    graph some = *g; /* the operations from `begin` to `end` */
+    some.ops += begin;
+    some.op_count = (end < g->op_count ? end : g->op_count) - begin;
+    if (some.op_count <= 0) return CIUIC_OK;
     const plan until = {.g = &some, .weights = p->plan.weights};
     const execution e = {.p = &until,
                          .kernels = &p->kernels,
                          .config = p->config,
                          .values = p->buffers.values,
                          .q8 = p->buffers.q8,
-                         .barrier = p->buffers.barrier,
+                         .barrier = p->buffers.barrier + begin,
                          .cache = &p->cache,
                          .rope = &p->rope,
                          .route = &p->route,

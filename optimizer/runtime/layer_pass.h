@@ -21,6 +21,11 @@ const graph *layer_pass_graph(const layer_pass *p);
 /* Runs operations [0, end) for `tokens` rows of hidden states, a sequence from its beginning; end = op_count: all. Experts
  * are those that `chosen` holds, from another pass over the same tokens; NULL: the router chooses. */
 ciuic_status layer_pass_run(layer_pass *p, const float *x, size_t tokens, int end, const routing *chosen);
+/* The same of operations [begin, end), where the pass holds what those before `begin` made of the same rows: it has run them,
+ * or layer_pass_room was filled. chosen: as above; NULL where the choice is behind: it stays. */
+ciuic_status layer_pass_resume(layer_pass *p, const float *x, size_t tokens, int begin, int end, const routing *chosen);
+/* Where a value's rows belong for a run of `tokens` tokens; out of memory is CIUIC_ERROR_UNSUPPORTED. */
+ciuic_status layer_pass_room(layer_pass *p, size_t tokens, int value, float **rows);
 /* A value that the last run wrote: its rows of the value's width. */
 const float *layer_pass_value(const layer_pass *p, int value);
 /* How the last run chose experts. */

@@ -21,10 +21,9 @@ static kernel_router router_of(const model_config *c)
                            .scale = (float)c->routed_scaling_factor};
 }
 
-ciuic_status routing_create(routing *r, const model_config *config, size_t capacity)
+static ciuic_status allocate(routing *r)
 {
-    const size_t experts = config->experts, per_token = config->experts_per_token, rows = capacity * per_token;
-    *r = (routing){.router = router_of(config), .experts = experts, .per_token = per_token, .capacity = capacity};
+    const size_t experts = r->experts, rows = r->capacity * r->per_token;
     r->first = malloc((experts + 1) * sizeof *r->first);
     r->token = malloc(rows * sizeof *r->token);
     r->row = malloc(rows * sizeof *r->row);
@@ -34,6 +33,24 @@ ciuic_status routing_create(routing *r, const model_config *config, size_t capac
     if (r->first && r->token && r->row && r->weight && r->chosen && r->workspace) return CIUIC_OK;
     routing_free(r);
     return ciuic_fail_memory("expert routing", rows * ROW_BYTES);
+}
+
+ciuic_status routing_create(routing *r, const model_config *config, size_t capacity)
+{
+    *r = (routing){.router = router_of(config),
+                   .experts = config->experts,
+                   .per_token = config->experts_per_token,
+                   .capacity = capacity};
+    return allocate(r);
+}
+
+ciuic_status routing_clone(routing *r, const routing *from)
+{
+    *r = (routing){
+        .router = from->router, .experts = from->experts, .per_token = from->per_token, .capacity = from->tokens};
+    CIUIC_TRY(allocate(r));
+    routing_copy(r, from);
+    return CIUIC_OK;
 }
 
 void routing_copy(routing *to, const routing *from)

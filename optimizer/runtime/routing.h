@@ -22,6 +22,8 @@ typedef struct routing {
 
 /* For the router of the configuration, and at most `capacity` tokens. An error leaves nothing to be freed. */
 ciuic_status routing_create(routing *r, const model_config *config, size_t capacity);
+/* A router of its own that holds the choice of `from`, with room for no more tokens. An error leaves nothing to be freed. */
+ciuic_status routing_clone(routing *r, const routing *from);
 /* The choice that `from` holds, for a router of the same experts; `to` has room for its tokens. */
 void routing_copy(routing *to, const routing *from);
 void routing_free(routing *r);
