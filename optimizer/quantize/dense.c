@@ -2,6 +2,7 @@
 #include "optimizer/quantize/dense.h"
 
 #include <cblas.h>
+#include <omp.h>
 
 /* LAPACK's Cholesky factorisation, which OpenBLAS carries and cblas.h does not declare. */
 extern void spotrf_(const char *uplo, const blasint *n, float *a, const blasint *lda, blasint *info, size_t);
@@ -11,6 +12,13 @@ enum { BLOCK = 256, ROWS = 64 };
 void dense_single_thread(void)
 {
     openblas_set_num_threads(1);
+}
+
+size_t dense_rows_at_once(size_t rows)
+{
+    enum { SHARES = 3, MOST = 256 }; /* of a thread, so that one that was held up leaves some to the others */
+    const size_t share = rows / ((size_t)omp_get_max_threads() * SHARES) / ROWS * ROWS;
+    return share < ROWS ? ROWS : share < MOST ? share : MOST;
 }
 
 static size_t smaller(size_t a, size_t b)

@@ -18,5 +18,7 @@ void dense_product(size_t rows, size_t n, size_t k, float alpha, const float *a,
 bool dense_cholesky(float *l, size_t n);
 /* Says that BLAS is to use one thread; called before any use of it from within a parallel region. */
 void dense_single_thread(void);
+/* How many of a matrix's rows a thread takes at once: the more, the less a product copies for each, but all threads need some. */
+size_t dense_rows_at_once(size_t rows);
 
 #endif

@@ -13,7 +13,7 @@
 #include "optimizer/quantize/refine.h"
 #include "optimizer/quantize/scales.h"
 
-enum { BLOCK = 128, ROWS = 64 }; /* columns whose corrections are made at once; rows that a thread takes */
+enum { BLOCK = 128 }; /* columns whose corrections are made at once */
 
 /* A matrix on its way, its columns in the order in which they are stored here: the last is rounded first. */
 typedef struct rounding {
@@ -53,11 +53,15 @@ static ciuic_status order_columns(const second_moments *h, size_t *column)
     return CIUIC_OK;
 }
 
-/* Fills the upper triangle from the lower one. */
+/* Fills the upper triangle from the lower one, tile by tile: whole columns would miss every cache. */
 static void mirror(float *h, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        for (size_t j = 0; j < i; j++) h[j * n + i] = h[i * n + j];
+    enum { TILE = 32 };
+#pragma omp parallel for schedule(dynamic, 8)
+    for (size_t row = 0; row < n; row += TILE)
+        for (size_t column = 0; column <= row; column += TILE)
+            for (size_t i = row; i < row + TILE && i < n; i++)
+                for (size_t j = column; j < column + TILE && j < i; j++) h[j * n + i] = h[i * n + j];
 }
 
 /* The lower triangle of H with its columns in their new order. */
@@ -162,11 +166,12 @@ static void scatter_rows(const gptq_factor *f, const float *x, size_t first, siz
 double gptq_distance(const gptq_factor *f, size_t rows, const float *a, const float *b)
 {
     const blasint n = (blasint)f->n;
+    const size_t step = dense_rows_at_once(rows);
     double sum = 0;
     dense_single_thread();
 #pragma omp parallel for schedule(dynamic) reduction(+ : sum)
-    for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++) {
-        const size_t first = some * ROWS, count = rows - first < ROWS ? rows - first : ROWS, size = count * f->n;
+    for (size_t first = 0; first < rows; first += step) {
+        const size_t count = rows - first < step ? rows - first : step, size = count * f->n;
         float *d = malloc(2 * size * sizeof *d);
         if (d == NULL) {
             sum += NAN;
@@ -188,11 +193,12 @@ double gptq_distance(const gptq_factor *f, size_t rows, const float *a, const fl
 bool gptq_solve(const gptq_factor *f, size_t rows, float *m)
 {
     const blasint n = (blasint)f->n;
+    const size_t step = dense_rows_at_once(rows);
     int failed = 0;
     dense_single_thread();
 #pragma omp parallel for schedule(dynamic) reduction(+ : failed)
-    for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++) {
-        const size_t first = some * ROWS, count = rows - first < ROWS ? rows - first : ROWS;
+    for (size_t first = 0; first < rows; first += step) {
+        const size_t count = rows - first < step ? rows - first : step;
         float *x = malloc(count * f->n * sizeof *x);
         if (x == NULL) {
             failed++;
@@ -246,13 +252,13 @@ static void round_block(const rounding *r, size_t from, size_t count, size_t fir
 /* Rows are for themselves, but that all of a block's read the same columns of L. */
 static void round_all(const rounding *r)
 {
-    const size_t rows = r->m->rows;
+    const size_t rows = r->m->rows, step = dense_rows_at_once(rows);
     dense_single_thread();
     for (size_t end = r->m->columns; end > 0;) {
         const size_t first = end > BLOCK ? end - BLOCK : 0;
 #pragma omp parallel for schedule(dynamic)
-        for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++)
-            round_block(r, some * ROWS, rows - some * ROWS < ROWS ? rows - some * ROWS : ROWS, first, end);
+        for (size_t from = 0; from < rows; from += step)
+            round_block(r, from, rows - from < step ? rows - from : step, first, end);
         end = first;
     }
 }
@@ -298,10 +304,11 @@ static void find_errors(const rounding *r, const float *w)
         }
 }
 
-/* Passes of refinement: each costs two products of the matrix with H, which in wide ones is as much as all else. */
+/* Passes of refinement. Each costs a product of the matrix with H, in wide ones as much as the rounding itself for a few
+ * percent of the error. */
 static int refinements(size_t columns)
 {
-    return columns <= 4096 ? 3 : 1;
+    return columns <= 4096 ? 3 : 0;
 }
 
 ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, float *w)

@@ -148,7 +148,7 @@ bool group_scale_search(kernel_format format, bool asymmetric, size_t n, const f
                         group_scale *s)
 {
     /* From 0.6 to 1.1 of round to nearest's: few bits gain from clipping much, and beyond 1 lie lopsided codes' gains. */
-    enum { STEPS = 12 };
+    enum { STEPS = 8 };
     search tried = {.grid = code_grid_of(format, asymmetric),
                     .asymmetric = asymmetric,
                     .n = n,

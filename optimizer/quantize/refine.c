@@ -11,7 +11,7 @@
 #include "optimizer/quantize/codes.h"
 #include "optimizer/quantize/dense.h"
 
-enum { BLOCK = 128, ROWS = 64 }; /* columns whose slopes are computed at once: whole groups; rows that a thread takes */
+enum { BLOCK = 128 }; /* columns whose slopes are computed at once: whole groups */
 
 /* A row's columns of one block. */
 typedef struct block {
@@ -137,7 +137,7 @@ static void refine_row(const gptq_factor *f, const refine_state *s, size_t row, 
 
 ciuic_status refine_codes(const gptq_factor *f, const refine_state *s, int passes)
 {
-    const size_t rows = s->m->rows, columns = s->m->columns;
+    const size_t rows = s->m->rows, columns = s->m->columns, step = dense_rows_at_once(rows);
     float *slope = malloc(rows * BLOCK * sizeof *slope);
     if (slope == NULL) return ciuic_fail_memory("refining a matrix", rows * BLOCK * sizeof *slope);
     dense_single_thread();
@@ -145,8 +145,8 @@ ciuic_status refine_codes(const gptq_factor *f, const refine_state *s, int passe
         for (size_t first = 0; first < columns; first += BLOCK) {
             const size_t width = columns - first < BLOCK ? columns - first : BLOCK;
 #pragma omp parallel for schedule(dynamic)
-            for (size_t some = 0; some < (rows + ROWS - 1) / ROWS; some++) {
-                const size_t from = some * ROWS, count = rows - from < ROWS ? rows - from : ROWS;
+            for (size_t from = 0; from < rows; from += step) {
+                const size_t count = rows - from < step ? rows - from : step;
                 cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (blasint)count, (blasint)width, (blasint)columns,
                             1.0F, s->error + from * columns, (blasint)columns, f->h + first, (blasint)columns, 0.0F,
                             slope + from * BLOCK, BLOCK);
