@@ -169,7 +169,7 @@ const float *layer_pass_value(const layer_pass *p, int value)
 
 const routing *layer_pass_routing(const layer_pass *p)
 {
-    return &p->route;
+    return p->config->experts > 0 ? &p->route : NULL;
 }
 
 ciuic_status layer_pass_embed(const weight_source *from, const int32_t *ids, size_t n, float *out)

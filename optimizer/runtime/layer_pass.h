@@ -28,7 +28,7 @@ ciuic_status layer_pass_resume(layer_pass *p, const float *x, size_t tokens, int
 ciuic_status layer_pass_room(layer_pass *p, size_t tokens, int value, float **rows);
 /* A value that the last run wrote: its rows of the value's width. */
 const float *layer_pass_value(const layer_pass *p, int value);
-/* How the last run chose experts. */
+/* How the last run chose experts; NULL in a model without. */
 const routing *layer_pass_routing(const layer_pass *p);
 
 /* Embeds ids: out [n][hidden]. Of the set's table where it has one, otherwise of the checkpoint's. */

@@ -273,6 +273,32 @@ static void experts_without_tokens_are_pooled(void)
     calibrate_lite(CIUIC_QUANTIZER_CLIP, "int4", true);
 }
 
+/* Without experts there is no choice of experts for the unquantised model to follow. */
+static void dense_models_are_calibrated(void)
+{
+    static const char *const folders[] = {"datasets/golden/r1-distill-qwen", "datasets/golden/r1-0528-qwen3"};
+    int32_t values[LENGTH];
+    unsigned long long state = test_seed();
+    for (size_t i = 0; i < LENGTH; i++) values[i] = (int32_t)(random_next(&state) % 512);
+    calibration_ids ids = {.ids = values, .rows = 1, .length = LENGTH};
+    recipe r = recipe_of("int4", NULL, 0);
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        checkpoint *c = open_checkpoint(folders[i]);
+        quantized_set *set = quantized_set_create();
+        quantize_log log = {0};
+        const quantize_request request = {
+            .source = c, .recipe = &r, .quantizer = CIUIC_QUANTIZER_GPTQ, .ids = &ids, .threads = 2};
+        const ciuic_status status =
+            c != NULL && set != NULL ? quantize_calibrate(&request, set, &log) : CIUIC_ERROR_UNSUPPORTED;
+        CHECK(status == CIUIC_OK, "%s: %s", folders[i], ciuic_last_error());
+        if (status == CIUIC_OK) check_set(c, &r, set, &log);
+        quantize_log_free(&log);
+        quantized_set_free(set);
+        checkpoint_release(c);
+    }
+    recipe_free(&r);
+}
+
 typedef struct patience {
     size_t calls, left;
 } patience;
@@ -370,6 +396,7 @@ static const test_case cases[] = {
     {"ids that are evaluated are refused", ids_that_are_evaluated_are_refused},
     {"every matrix of the recipe is made", every_matrix_of_the_recipe_is_made},
     {"experts without tokens are pooled", experts_without_tokens_are_pooled},
+    {"dense models are calibrated", dense_models_are_calibrated},
     {"interruptions are passed on", interruptions_are_passed_on},
     {"GPTQ is nearer than round to nearest", gptq_is_nearer_than_round_to_nearest},
 };
