@@ -179,10 +179,7 @@ static attempt_request attempt_of(optimizing *o)
 static ciuic_status choose_recipe(optimizing *o)
 {
     const optimize_arguments *a = o->a;
-    if (a->options.quantize != CIUIC_QUANTIZE_MIXED) {
-        o->recipe.otherwise = quantize_setting_of(&a->options);
-        return CIUIC_OK;
-    }
+    if (a->options.quantize != CIUIC_QUANTIZE_MIXED) return recipe_of_options(&a->options, &o->recipe);
     CIUIC_TRY(measure_units(o, a->options.quantizer, mixed_settings, mixed_setting_count, mixed_anchor));
     if (a->tuned) return CIUIC_OK;
     return mixed_choose(o->source, o->units, o->unit_count, o->budget, &o->allocation, &o->recipe);

@@ -152,6 +152,7 @@ static ciuic_status resolve_quantizing(const char *command, const stage_flags *f
     if (flags->bits != NULL) CIUIC_TRY(resolve_bits(command, flags->bits, &o->bits));
     if (flags->memory_limit != NULL) CIUIC_TRY(resolve_bytes(command, flags->memory_limit, &o->weight_bytes));
     o->asymmetric = flags->asymmetric;
+    o->layers_only = flags->layers_only;
     o->calibration = flags->calibration;
     o->threads = (int)flags->threads;
     return CIUIC_OK;
@@ -203,8 +204,9 @@ static void weights_name(const ciuic_options *o, char *name, size_t size)
         snprintf(group, sizeof group, "-g%d", o->group);
     if (o->bits > 0) snprintf(bits, sizeof bits, "%.4g", o->bits);
     if (o->weight_bytes > 0) snprintf(bytes, sizeof bytes, "%s%zuB", bits[0] != '\0' ? "-" : "", o->weight_bytes);
-    snprintf(name, size, "%s%s%s%s%s%s%s%s", ciuic_quantize_name(o->quantize), bits, bytes, group,
-             o->asymmetric ? "-asym" : "", o->quantizer != CIUIC_QUANTIZER_RTN ? "-" : "",
+    snprintf(name, size, "%s%s%s%s%s%s%s%s%s", ciuic_quantize_name(o->quantize), bits, bytes, group,
+             o->asymmetric ? "-asym" : "", o->layers_only ? "-layers" : "",
+             o->quantizer != CIUIC_QUANTIZER_RTN ? "-" : "",
              o->quantizer != CIUIC_QUANTIZER_RTN ? ciuic_quantizer_name(o->quantizer) : "",
              o->activations == CIUIC_ACTIVATIONS_NONE ? "-a32" : "");
 }

@@ -1,5 +1,5 @@
 /* stage_flags.h - one variant from the command line: --quantize --graph --memory --isa, --stages for all four, --threads,
- * and how to quantise: --quantizer --group --asymmetric --activations --bits --memory-limit --calibration. */
+ * and how to quantise: --quantizer --group --asymmetric --layers-only --activations --bits --memory-limit --calibration. */
 #ifndef CIUIC_STAGE_FLAGS_H
 #define CIUIC_STAGE_FLAGS_H
 
@@ -9,7 +9,7 @@
 typedef struct stage_flags {
     const char *quantize, *graph, *memory, *isa, *stages;
     const char *quantizer, *group, *activations, *bits, *memory_limit, *calibration;
-    bool asymmetric;
+    bool asymmetric, layers_only;
     size_t threads; /* 0: all cores this process may use */
 } stage_flags;
 
@@ -29,6 +29,7 @@ enum { STAGE_THREADS_MAX = 1024 };
     {.name = "--quantizer", .kind = OPTION_TEXT, .value = &(flags)->quantizer},                                        \
         {.name = "--group", .kind = OPTION_TEXT, .value = &(flags)->group},                                            \
         {.name = "--asymmetric", .kind = OPTION_SWITCH, .value = &(flags)->asymmetric},                                \
+        {.name = "--layers-only", .kind = OPTION_SWITCH, .value = &(flags)->layers_only},                              \
         {.name = "--activations", .kind = OPTION_TEXT, .value = &(flags)->activations},                                \
         {.name = "--bits", .kind = OPTION_TEXT, .value = &(flags)->bits},                                              \
         {.name = "--memory-limit", .kind = OPTION_TEXT, .value = &(flags)->memory_limit},                              \
@@ -53,6 +54,7 @@ enum { STAGE_THREADS_MAX = 1024 };
     "  --group N        int8 to int3: columns that share a scale: 32 (default),\n"                                     \
     "                   64, 128 or row\n"                                                                              \
     "  --asymmetric     int8 to int3: a minimum beside every scale\n"                                                  \
+    "  --layers-only    not the embedding and the head; not for mixed\n"                                               \
     "  --activations A  int8 (default): rounded as they come; none: left in FP32\n"                                    \
     "  --bits B         mixed: most bits a weight, over all weights and scales\n"                                      \
     "  --memory-limit S mixed: most bytes of all weights, such as 900MiB\n"                                            \
@@ -67,7 +69,7 @@ ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, 
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize);
 
 /* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights); what is not as usual is said:
- * "int4-g64-asym-gptq-a32+avx512" (a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes). */
+ * "int4-g64-asym-layers-gptq-a32+avx512" (layers: in them only; a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes). */
 enum { VARIANT_NAME_SIZE = 96 };
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE]);
 

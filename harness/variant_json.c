@@ -10,7 +10,7 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-const char *const variant_json_keys[VARIANT_JSON_KEYS] = {"quantizer",   "group", "asymmetric",
+const char *const variant_json_keys[VARIANT_JSON_KEYS] = {"quantizer",   "group", "asymmetric",        "layers_only",
                                                           "activations", "bits",  "memory_limit_bytes"};
 
 static ciuic_status read_choice(const cJSON *object, const char *where, const char *key, const char *const *names,
@@ -66,6 +66,8 @@ ciuic_status variant_json_read(const cJSON *object, const char *where, ciuic_opt
     if (json_find(object, "group") != NULL) CIUIC_TRY(read_group(object, where, &options->group));
     if (json_find(object, "asymmetric") != NULL)
         CIUIC_TRY(json_get_bool(object, where, "asymmetric", &options->asymmetric));
+    if (json_find(object, "layers_only") != NULL)
+        CIUIC_TRY(json_get_bool(object, where, "layers_only", &options->layers_only));
     if (json_find(object, "bits") != NULL) CIUIC_TRY(json_get_double(object, where, "bits", 1, 32, &options->bits));
     if (json_find(object, "memory_limit_bytes") != NULL)
         CIUIC_TRY(json_get_size(object, where, "memory_limit_bytes", 1, (size_t)1 << 53, &options->weight_bytes));
@@ -85,6 +87,7 @@ bool variant_json_add(cJSON *object, const ciuic_options *o)
     if (groups && o->group != CIUIC_GROUP_ROW)
         ok = ok && json_add_size(object, "group", o->group == 0 ? KERNEL_GROUP : (size_t)o->group);
     if (groups) ok = ok && cJSON_AddBoolToObject(object, "asymmetric", o->asymmetric) != NULL;
+    if (o->layers_only) ok = ok && cJSON_AddBoolToObject(object, "layers_only", true) != NULL;
     if (o->bits > 0) ok = ok && json_add_double(object, "bits", o->bits);
     if (o->weight_bytes > 0) ok = ok && json_add_size(object, "memory_limit_bytes", o->weight_bytes);
     return ok;

@@ -6,9 +6,9 @@
 
 #include "optimizer/ciuic.h"
 
-/* Their names, for lists of known keys: "quantizer", "group" (32, 64, 128 or "row"), "asymmetric", "activations", "bits",
+/* Their names, for lists of known keys: "quantizer", "group" (32, 64, 128 or "row"), "asymmetric", "layers_only", "activations", "bits",
  * "memory_limit_bytes". */
-enum { VARIANT_JSON_KEYS = 6 };
+enum { VARIANT_JSON_KEYS = 7 };
 extern const char *const variant_json_keys[VARIANT_JSON_KEYS];
 
 /* Reads those that `object` has over `options`, whose quantize is set already, and checks that the settings go together.

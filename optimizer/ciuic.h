@@ -84,6 +84,7 @@ typedef struct ciuic_options {
     ciuic_quantizer quantizer;
     int group;       /* INT8, INT4, INT3: 32 (0 means that), 64, 128 or CIUIC_GROUP_ROW */
     bool asymmetric; /* INT8, INT4, INT3: a minimum for each group beside its scale */
+    bool layers_only; /* the embedding and the head stay as they are; not for MIXED, which weighs them itself */
     ciuic_activations activations;
     double bits;         /* MIXED: most bits a weight, over all weights, scales included; 0: no such limit */
     size_t weight_bytes; /* MIXED: most bytes of all weights; 0: no such limit */

@@ -48,6 +48,9 @@ ciuic_status recipe_set(recipe *r, const char *unit, quantize_setting setting);
 ciuic_status recipe_copy(const recipe *from, recipe *to);
 void recipe_free(recipe *r);
 
+/* What the options say of every unit; under MIXED, which chooses later, nothing is quantised. Free with recipe_free. */
+ciuic_status recipe_of_options(const ciuic_options *options, recipe *r);
+
 /* The unit that a tensor ("model.layers.3.mlp.experts.7.up_proj", without ".weight") belongs to. */
 void quantize_unit_name(const char *tensor, char unit[QUANTIZE_UNIT_NAME]);
 

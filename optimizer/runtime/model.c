@@ -61,7 +61,9 @@ static ciuic_status create(checkpoint *source, const ciuic_options *options, ciu
     if (status == CIUIC_OK) status = check_source(source, options);
     if (status == CIUIC_OK) status = choose_kernels(options, &model->kernels);
     const quantized_provenance *made = checkpoint_provenance(source);
-    if (status == CIUIC_OK && made != NULL) status = recipe_copy(checkpoint_recipe(source), &model->recipe);
+    if (status == CIUIC_OK)
+        status = made != NULL ? recipe_copy(checkpoint_recipe(source), &model->recipe)
+                              : recipe_of_options(options, &model->recipe);
     if (status != CIUIC_OK) {
         free(model);
         checkpoint_release(source);
@@ -73,7 +75,6 @@ static ciuic_status create(checkpoint *source, const ciuic_options *options, ciu
     model->options = *options;
     model->options.isa = kernel_isa_name(model->kernels.isa);
     model->options.kernels = NULL;
-    if (made == NULL) model->recipe.otherwise = quantize_setting_of(options);
     /* Its weights may have been chosen for activations that are not rounded. */
     if (made != NULL && made->activations == CIUIC_ACTIVATIONS_NONE)
         model->options.activations = CIUIC_ACTIVATIONS_NONE;

@@ -103,6 +103,10 @@ ciuic_status ciuic_options_check(const ciuic_options *options)
         return ciuic_fail(
             CIUIC_ERROR_USAGE,
             "options: activations none is for int8, int4, int3 and mixed; quantize %s reads FP32 ones anyway", name);
+    if (options->layers_only && (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED))
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: layers only is for one format in all layers; quantize %s %s",
+                          name,
+                          q == CIUIC_QUANTIZE_NONE ? "leaves everything as it is" : "chooses for each matrix itself");
     const bool budget = options->bits != 0 || options->weight_bytes != 0;
     if (budget != (q == CIUIC_QUANTIZE_MIXED))
         return ciuic_fail(CIUIC_ERROR_USAGE,
@@ -129,6 +133,20 @@ quantize_setting quantize_setting_of(const ciuic_options *options)
     if (groups)
         s.group = options->group == CIUIC_GROUP_ROW ? 0 : options->group == 0 ? KERNEL_GROUP : (size_t)options->group;
     return s;
+}
+
+ciuic_status recipe_of_options(const ciuic_options *options, recipe *r)
+{
+    static const char *const outside[] = {"model.embed_tokens", "lm_head"};
+    recipe made = {.otherwise = quantize_setting_of(options)};
+    for (size_t i = 0; options->layers_only && i < sizeof outside / sizeof outside[0]; i++) {
+        const ciuic_status status = recipe_set(&made, outside[i], (quantize_setting){0});
+        if (status == CIUIC_OK) continue;
+        recipe_free(&made);
+        return status;
+    }
+    *r = made;
+    return CIUIC_OK;
 }
 
 bool ciuic_options_calibrate(const ciuic_options *options)

@@ -145,12 +145,30 @@ static void bytes_are_codes_and_scales(void)
     }
 }
 
+static void layers_only_leaves_embedding_and_head(void)
+{
+    const ciuic_options all = {.quantize = CIUIC_QUANTIZE_INT4, .group = 64},
+                        layers = {.quantize = CIUIC_QUANTIZE_INT4, .group = 64, .layers_only = true};
+    recipe a = {0}, b = {0};
+    CHECK(recipe_of_options(&all, &a) == CIUIC_OK && recipe_of_options(&layers, &b) == CIUIC_OK, "%s",
+          ciuic_last_error());
+    for (int outside = 0; outside < 2; outside++) {
+        const char *unit = outside == 0 ? "model.embed_tokens" : "lm_head";
+        CHECK(recipe_find(&a, unit).quantised && !recipe_find(&b, unit).quantised, "%s", unit);
+    }
+    const quantize_setting s = recipe_find(&b, "model.layers.0.self_attn.o_proj");
+    CHECK(s.quantised && s.format == KERNEL_INT4 && s.group == 64, "a layer's: group %zu", s.group);
+    recipe_free(&a);
+    recipe_free(&b);
+}
+
 static const test_case cases[] = {
     {"settings have names", settings_have_names},
     {"every setting survives its name", every_setting_survives_its_name},
     {"junk is no setting", junk_is_no_setting},
     {"experts share a unit", experts_share_a_unit},
     {"recipes find what was set", recipes_find_what_was_set},
+    {"layers only leaves embedding and head", layers_only_leaves_embedding_and_head},
     {"bytes are codes and scales", bytes_are_codes_and_scales},
 };
 TEST_SUITE(recipe, cases);
