@@ -90,12 +90,16 @@ static ciuic_status cost_of(const norm *n, const char *name, quantize_setting se
     const quantize_task task = {.source = n->w->source, .tensor = name, .setting = setting, .column_scale = s};
     const quantize_task plain = {.source = n->w->source, .tensor = name, .setting = setting};
     size_t rows = 0, columns = 0;
-    float *scaled = NULL, *original = NULL;
+    CIUIC_TRY(quantize_shape(&task, &rows, &columns));
+    float *scaled = malloc((rows * columns + 1) * sizeof *scaled);
+    float *original = malloc((rows * columns + 1) * sizeof *original);
     quantized_set *scratch = quantized_set_create();
     quantized_memory to = {0};
     const uint16_t asymmetric = 0;
-    ciuic_status status = scratch != NULL ? quantize_read(&task, &rows, &columns, &scaled) : ciuic_fail_memory(name, 1);
-    if (status == CIUIC_OK) status = quantize_read(&plain, &rows, &columns, &original);
+    ciuic_status status =
+        scratch && scaled && original ? CIUIC_OK : ciuic_fail_memory(name, 2 * rows * columns * sizeof *scaled);
+    if (status == CIUIC_OK) status = quantize_read(&task, 0, rows, scaled);
+    if (status == CIUIC_OK) status = quantize_read(&plain, 0, rows, original);
     const kernel_matrix m = {.format = setting.format,
                              .rows = rows,
                              .columns = columns,
@@ -103,7 +107,7 @@ static ciuic_status cost_of(const norm *n, const char *name, quantize_setting se
                              .minimums = setting.minimums ? &asymmetric : NULL};
     if (status == CIUIC_OK) status = quantized_set_add(scratch, name, &m, &to.values, &to.scales, &to.minimums, NULL);
     if (!setting.minimums) to.minimums = NULL;
-    if (status == CIUIC_OK) status = scales_choose(&m, to, scaled, false, NULL);
+    if (status == CIUIC_OK) status = scales_choose(&m, to, scaled, false, NULL, 0);
     if (status == CIUIC_OK) {
         scales_encode(&m, to, scaled);
         double sum = 0;

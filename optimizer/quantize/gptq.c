@@ -311,7 +311,8 @@ static int refinements(size_t columns)
     return columns <= 4096 ? 3 : 0;
 }
 
-ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, float *w)
+ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, size_t first_row,
+                           float *w)
 {
     const size_t rows = m->rows, columns = m->columns;
     if (rows == 0 || columns == 0) return CIUIC_OK;
@@ -322,7 +323,8 @@ ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, qu
     ciuic_status status = correction && v && codes
                               ? CIUIC_OK
                               : ciuic_fail_memory("quantising a matrix", rows * columns * (sizeof *v + 1));
-    if (status == CIUIC_OK) status = scales_choose(m, to, w, true, factor->tokens > 0 ? factor->importance : NULL);
+    if (status == CIUIC_OK)
+        status = scales_choose(m, to, w, true, factor->tokens > 0 ? factor->importance : NULL, first_row);
     if (status == CIUIC_OK) {
         const rounding r = {.m = m,
                             .to = to,

@@ -38,7 +38,8 @@ bool gptq_solve(const gptq_factor *factor, size_t rows, float *m);
  * the second moments as weights. Sums over later blocks of columns are matrix products (lazy blocks). What comes of it is
  * then refined (refine.h).
  *
- * CIUIC_ERROR_INPUT: a weight that is not finite or too large, by row and column. */
-ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, float *w);
+ * CIUIC_ERROR_INPUT: a weight that is not finite or too large, by row, counted from first_row on, and column. */
+ciuic_status gptq_quantize(const gptq_factor *factor, const kernel_matrix *m, quantized_memory to, size_t first_row,
+                           float *w);
 
 #endif

@@ -16,10 +16,13 @@ typedef struct quantize_task {
     const float *behind;       /* [rows][columns]: sum of (r' - r) x^T; NULL: none */
 } quantize_task;
 
-/* Reads, quantises, adds to `set`, and notes in *record what was done. Errors name the tensor. */
+/* Reads, quantises, adds to `set`, and notes in *record what was done. Some rows at a time, so that no matrix is ever whole in
+ * FP32. Errors name the tensor. */
 ciuic_status quantize_tensor(const quantize_task *task, quantized_set *set, quantize_record *record);
 
-/* Values of the whole matrix, times column_scale. To be freed. */
-ciuic_status quantize_read(const quantize_task *task, size_t *rows, size_t *columns, float **values);
+/* Rows and columns of the tensor, which is a matrix that is not quantised yet. */
+ciuic_status quantize_shape(const quantize_task *task, size_t *rows, size_t *columns);
+/* `count` rows from row `first` on, times column_scale: values [count][columns]. */
+ciuic_status quantize_read(const quantize_task *task, size_t first, size_t count, float *values);
 
 #endif

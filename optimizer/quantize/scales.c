@@ -38,7 +38,7 @@ static size_t choose_row(const kernel_matrix *m, quantized_memory to, const floa
 }
 
 ciuic_status scales_choose(const kernel_matrix *m, quantized_memory to, const float *w, bool search,
-                           const float *importance)
+                           const float *importance, size_t first_row)
 {
     size_t bad_row = m->rows, bad_column = 0;
 #pragma omp parallel for schedule(dynamic, 16)
@@ -49,9 +49,9 @@ ciuic_status scales_choose(const kernel_matrix *m, quantized_memory to, const fl
         if (row < bad_row) bad_row = row, bad_column = column;
     }
     if (bad_row == m->rows) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_INPUT,
-                      "weight [%zu][%zu] is %g; expected a finite value whose group's scale fits binary16 for %s",
-                      bad_row, bad_column, (double)w[bad_row * m->columns + bad_column], kernel_format_name(m->format));
+    return ciuic_fail(
+        CIUIC_ERROR_INPUT, "weight [%zu][%zu] is %g; expected a finite value whose group's scale fits binary16 for %s",
+        first_row + bad_row, bad_column, (double)w[bad_row * m->columns + bad_column], kernel_format_name(m->format));
 }
 
 static void encode_row(const kernel_matrix *m, quantized_memory to, float *x, size_t row)

@@ -39,7 +39,7 @@ static void encode_nearest(const gptq_factor *f, const grouped_matrix *like, flo
 {
     grouped_matrix g;
     grouped_matrix_create(&g, like->m.format, like->m.rows, like->m.columns, like->m.group, like->to.minimums != NULL);
-    CHECK(scales_choose(&g.m, g.to, w, true, f->importance) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(scales_choose(&g.m, g.to, w, true, f->importance, 0) == CIUIC_OK, "%s", ciuic_last_error());
     scales_encode(&g.m, g.to, w);
     grouped_matrix_free(&g);
 }
@@ -53,7 +53,7 @@ static void compare(unsigned long long *state, grouped_matrix *g, float common, 
     random_fill(state, 1, rows * n, w);
     memcpy(a, w, rows * n * sizeof *w);
     memcpy(b, w, rows * n * sizeof *w);
-    CHECK(gptq_quantize(&f, &g->m, g->to, a) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(gptq_quantize(&f, &g->m, g->to, 0, a) == CIUIC_OK, "%s", ciuic_last_error());
     encode_nearest(&f, g, b);
     *gptq = gptq_distance(&f, rows, w, a);
     *nearest = gptq_distance(&f, rows, w, b);
@@ -105,7 +105,7 @@ static void check_diagonal(unsigned long long *state, grouped_matrix *g)
     random_fill(state, 1, rows * n, w);
     memcpy(a, w, rows * n * sizeof *w);
     memcpy(b, w, rows * n * sizeof *w);
-    CHECK(gptq_quantize(&f, &g->m, g->to, a) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(gptq_quantize(&f, &g->m, g->to, 0, a) == CIUIC_OK, "%s", ciuic_last_error());
     encode_nearest(&f, g, b);
     size_t wrong = 0;
     for (size_t i = 0; i < rows * n && g->m.group == 0; i++) {
@@ -147,7 +147,7 @@ static void quantize_and_decode(unsigned long long *state, grouped_matrix *g)
     gptq_factor f = random_factor(state, n, 2 * n, 0.5F, 10);
     float *w = floats(rows * n);
     random_fill(state, 0.1F, rows * n, w);
-    CHECK(gptq_quantize(&f, &g->m, g->to, w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(gptq_quantize(&f, &g->m, g->to, 0, w) == CIUIC_OK, "%s", ciuic_last_error());
     check_decoded(g, w);
     gptq_factor_free(&f);
     free(w);
@@ -169,7 +169,7 @@ static void plain_rows(unsigned long long *state, grouped_matrix *g)
         w[2 * n + k] = -0.75F;
         w[3 * n + k] = random_uniform(state);
     }
-    CHECK(gptq_quantize(&f, &g->m, g->to, w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(gptq_quantize(&f, &g->m, g->to, 0, w) == CIUIC_OK, "%s", ciuic_last_error());
     check_decoded(g, w);
     const float step = g->to.minimums != NULL ? 0 : 0.75F / (g->m.format == KERNEL_INT8 ? 127 : 4);
     float zero = 0, constant = 0;
@@ -200,8 +200,8 @@ static void bad_weights_are_named(void)
         float *w = floats(g.m.rows * N);
         random_fill(&state, 1, g.m.rows * N, w);
         w[3 * N + 34] = w[4 * N + 2] = bad[i % 4]; /* the first of them is named */
-        const ciuic_status status = gptq_quantize(&f, &g.m, g.to, w);
-        CHECK(status == CIUIC_ERROR_INPUT && strstr(ciuic_last_error(), "weight [3][34] is ") != NULL,
+        const ciuic_status status = gptq_quantize(&f, &g.m, g.to, 100, w);
+        CHECK(status == CIUIC_ERROR_INPUT && strstr(ciuic_last_error(), "weight [103][34] is ") != NULL,
               "%g: status %d, %s", (double)bad[i % 4], (int)status, ciuic_last_error());
         grouped_matrix_free(&g);
         free(w);
@@ -209,7 +209,7 @@ static void bad_weights_are_named(void)
     grouped_matrix g;
     grouped_matrix_create(&g, KERNEL_INT4, 1, N + 1, 32, false);
     float *w = floats(N + 1);
-    CHECK(gptq_quantize(&f, &g.m, g.to, w) == CIUIC_ERROR_USAGE, "another number of columns");
+    CHECK(gptq_quantize(&f, &g.m, g.to, 0, w) == CIUIC_ERROR_USAGE, "another number of columns");
     grouped_matrix_free(&g);
     gptq_factor_free(&f);
     free(w);
@@ -238,7 +238,7 @@ static void refine_from(unsigned long long *state, grouped_matrix *g, bool rando
     float *w = floats(rows * n), *q = floats(rows * n), *error = floats(rows * n);
     int8_t *codes = calloc(rows * n, 1);
     random_fill(state, 1, rows * n, w);
-    CHECK(codes != NULL && scales_choose(&g->m, g->to, w, true, f.importance) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(codes != NULL && scales_choose(&g->m, g->to, w, true, f.importance, 0) == CIUIC_OK, "%s", ciuic_last_error());
     const refine_state s = {.m = &g->m, .to = g->to, .w = w, .codes = codes, .error = error};
     for (size_t i = 0; i < rows * n; i++) {
         const size_t at = i / n * kernel_row_scales(&g->m) + i % n / group;
