@@ -211,10 +211,12 @@ static void weights_name(const ciuic_options *o, char *name, size_t size)
 
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE])
 {
+    static const char *const memory[CIUIC_MEMORY_COUNT] = {
+        [CIUIC_MEMORY_OFF] = "", [CIUIC_MEMORY_ON] = "+memory", [CIUIC_MEMORY_AGGRESSIVE] = "+aggressive"};
     char weights[64] = "fp16";
     if (options->quantize != CIUIC_QUANTIZE_NONE) weights_name(options, weights, sizeof weights);
-    snprintf(name, VARIANT_NAME_SIZE, "%s%s%s+%s", weights, options->graph ? "+graph" : "",
-             options->memory == CIUIC_MEMORY_OFF ? "" : "+memory", options->isa ? options->isa : "c");
+    snprintf(name, VARIANT_NAME_SIZE, "%s%s%s+%s", weights, options->graph ? "+graph" : "", memory[options->memory],
+             options->isa ? options->isa : "c");
 }
 
 bool variant_is_reference(const ciuic_options *options)

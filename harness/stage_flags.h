@@ -42,7 +42,8 @@ enum { STAGE_THREADS_MAX = 1024 };
     "  --quantize Q     none, affine8, affine4, int8, int6, int5, int4, int3,\n"                                       \
     "                   or mixed\n"                                                                                    \
     "  --graph G        off or on\n"                                                                                   \
-    "  --memory M       off or on\n"                                                                                   \
+    "  --memory M       off, on, or aggressive: an INT8 cache, results in the\n"                                       \
+    "                   place of their inputs, prefills in chunks\n"                                                   \
     "  --isa K          c, avx2, avx512, or best: the highest that runs here\n"                                        \
     "  --stages Q,G,M,K all four in one; a flag above overrides its part\n"                                            \
     "  --threads N      default: all cores\n" QUANTIZE_FLAG_HELP
@@ -66,7 +67,7 @@ ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, 
 /* How codes are found where nobody said: mixed by gptq, all else by rtn. */
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize);
 
-/* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights); what is not as usual is said:
+/* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights, "+aggressive" for memory aggressive); what is not as usual is said:
  * "int4-g64-asym-gptq-a32+avx512" (a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes). */
 enum { VARIANT_NAME_SIZE = 96 };
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE]);
