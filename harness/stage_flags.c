@@ -117,7 +117,7 @@ static ciuic_status resolve_bits(const char *command, const char *typed, double 
                       command, typed);
 }
 
-static ciuic_status resolve_bytes(const char *command, const char *typed, size_t *bytes)
+ciuic_status stage_flags_bytes(const char *command, const char *flag, const char *typed, size_t *bytes)
 {
     static const struct {
         const char *name;
@@ -132,8 +132,8 @@ static ciuic_status resolve_bytes(const char *command, const char *typed, size_t
                 *bytes = (size_t)(value * units[i].factor);
                 return CIUIC_OK;
             }
-    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: --memory-limit '%s': expected a number of B, KiB, MiB, GiB, kB, MB or GB",
-                      command, typed);
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: %s '%s': expected a number of B, KiB, MiB, GiB, kB, MB or GB", command,
+                      flag, typed);
 }
 
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize)
@@ -150,7 +150,8 @@ static ciuic_status resolve_quantizing(const char *command, const stage_flags *f
         return wrong_choice(command, "--activations", flags->activations, activations_name_of);
     if (flags->group != NULL) CIUIC_TRY(resolve_group(command, flags->group, &o->group));
     if (flags->bits != NULL) CIUIC_TRY(resolve_bits(command, flags->bits, &o->bits));
-    if (flags->memory_limit != NULL) CIUIC_TRY(resolve_bytes(command, flags->memory_limit, &o->weight_bytes));
+    if (flags->memory_limit != NULL)
+        CIUIC_TRY(stage_flags_bytes(command, "--memory-limit", flags->memory_limit, &o->weight_bytes));
     o->asymmetric = flags->asymmetric;
     o->calibration = flags->calibration;
     o->threads = (int)flags->threads;

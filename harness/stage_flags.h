@@ -64,6 +64,9 @@ enum { STAGE_THREADS_MAX = 1024 };
  * CIUIC_ERROR_UNSUPPORTED, any other mistake CIUIC_ERROR_USAGE. "best" becomes the rung's own name. */
 ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, ciuic_options *options);
 
+/* "900MiB", "1.5GB", "4096": a number of B, KiB, MiB, GiB, kB, MB or GB. `flag` begins the error after `command`. */
+ciuic_status stage_flags_bytes(const char *command, const char *flag, const char *typed, size_t *bytes);
+
 /* How codes are found where nobody said: mixed by gptq, all else by rtn. */
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize);
 

@@ -163,19 +163,21 @@ static void add_samples(cJSON *item, const case_key *key)
     }
 }
 
+/* What a worker said at its end, after all its work; before that, of its loading. */
 static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
 {
-    static const char *const kinds[] = {"weights", "mapped", "kv_cache", "activations", "workspace"};
-    enum { KINDS = sizeof kinds / sizeof kinds[0] };
-    double total = 0, peak = NAN;
+    double peak = NAN;
+    const cJSON *said = json_find(loaded, "memory"), *member = NULL;
     case_slots at = {.key = *key};
-    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at))
-        peak = fmax(peak, s->finished != NULL ? number(s->finished, "peak_rss") : NAN);
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (s->finished == NULL) continue;
+        peak = fmax(peak, number(s->finished, "peak_rss"));
+        if (json_find(s->finished, "memory") != NULL) said = json_find(s->finished, "memory");
+    }
     cJSON *memory = cJSON_AddObjectToObject(item, "memory_bytes");
     json_add_double(memory, "peak_rss", peak);
-    copy_members(memory, loaded, kinds, KINDS);
-    for (size_t i = 0; i < KINDS; i++) total += number(loaded, kinds[i]);
-    json_add_double(memory, "total", total);
+    cJSON_ArrayForEach(member, said) cJSON_AddItemToObject(memory, member->string, cJSON_Duplicate(member, 1));
+    cJSON_AddNullToObject(item, "prefix_cache"); /* no worker keeps one: every repetition computes all of its tokens */
 }
 
 static void add_accuracy(cJSON *item, const case_record *c)

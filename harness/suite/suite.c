@@ -260,7 +260,7 @@ static ciuic_status read_threads(suite *s)
 
 static ciuic_status read_limits(suite *s)
 {
-    static const char *const keys[] = {"workers", "timeout_s", "memory_bytes"};
+    static const char *const keys[] = {"workers", "timeout_s", "memory_bytes", "total_bytes"};
     s->worker_limit = 12;
     s->timeout_s = 60;
     const cJSON *limits = NULL;
@@ -278,6 +278,8 @@ static ciuic_status read_limits(suite *s)
         CIUIC_TRY(json_get_double(limits, where, "timeout_s", 0.1, 86400, &s->timeout_s));
     if (json_find(limits, "memory_bytes") != NULL)
         CIUIC_TRY(json_get_size(limits, where, "memory_bytes", (size_t)1 << 24, (size_t)1 << 46, &s->memory_limit));
+    if (json_find(limits, "total_bytes") != NULL)
+        CIUIC_TRY(json_get_size(limits, where, "total_bytes", (size_t)1 << 20, (size_t)1 << 46, &s->total_limit));
     return CIUIC_OK;
 }
 

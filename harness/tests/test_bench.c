@@ -112,6 +112,12 @@ static void check_case(const cJSON *item)
     CHECK(cJSON_IsTrue(json_find(item, "outputs_match")), "%s: the timed output is another", id);
     CHECK(strlen(text(item, "output_sha256")) == 64, "%s: no digest", id);
     CHECK(cJSON_IsNumber(peak) && cJSON_IsNumber(total) && peak->valuedouble > total->valuedouble, "%s: memory", id);
+    /* What was planned before loading is what there is then; a library's copies of weights are its own. */
+    const cJSON *needed = json_find(memory, "needed"), *baseline = json_find(json_find(item, "variant"), "baseline");
+    const bool library = cJSON_IsString(baseline) && strncmp(baseline->valuestring, "o", 1) == 0;
+    CHECK(cJSON_IsNumber(needed) && (library || needed->valuedouble == total->valuedouble), "%s: planned %g, found %g",
+          id, needed->valuedouble, total->valuedouble);
+    CHECK(cJSON_IsNull(json_find(item, "prefix_cache")), "%s: a cache of prefixes", id);
     CHECK(cJSON_IsNumber(ceiling) && ceiling->valuedouble > 0, "%s: no ceiling", id);
     CHECK(cJSON_IsTrue(json_find(accuracy, "finite")), "%s: no accuracy", id);
 }

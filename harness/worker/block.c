@@ -118,6 +118,7 @@ static cJSON *load_request(const bench *b, const bench_block *plan, const bench_
     cJSON_AddStringToObject(r, "matmul", library ? suite_baseline_name(v->baseline) : "own");
     json_add_size(r, "threads", (size_t)plan->threads);
     json_add_size(r, "memory_limit", s->memory_limit);
+    json_add_size(r, "total_limit", s->total_limit);
     cJSON_AddStringToObject(r, "counters", counter_source_name(b->support.source));
     cJSON_AddStringToObject(r, "counters_reason", b->support.reason);
     return r;

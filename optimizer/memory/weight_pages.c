@@ -49,14 +49,15 @@ static bool add_block(weight_pages *pages, size_t bytes)
     if (b == NULL) return false;
     size_t wanted = pages->told ? pages->expected : BLOCK;
     if (wanted < bytes) wanted = bytes;
-    b->bytes = (wanted + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
+    b->bytes = (wanted + LINE - 1) / LINE * LINE;
     pages->expected = 0; /* what comes beyond it is a little, from rounding sizes up */
     b->data = aligned_alloc(HUGE_PAGE, b->bytes);
     if (b->data == NULL) {
         free(b);
         return false;
     }
-    (void)madvise(b->data, b->bytes, MADV_HUGEPAGE); /* advice: without it pages are small */
+    /* Advice: without it pages are small. The end stays on small ones, which cost what they hold and no more. */
+    (void)madvise(b->data, b->bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     b->next = pages->newest;
     pages->newest = b;
     return true;

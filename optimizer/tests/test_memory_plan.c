@@ -15,7 +15,7 @@ typedef struct plan_case {
 static const plan_case plans[] = {
     {{.graph = false}, {.context = 300, .threads = 1}, {.prefill = 200, .decode = true}},
     {{.graph = true}, {.context = 300, .threads = 2}, {.all_logits = true}},
-    {{.graph = true, .memory = CIUIC_MEMORY_ON, .isa = "best"}, {.context = 400, .threads = 3}, {.decode = true}},
+    {{.graph = true, .memory = CIUIC_MEMORY_ON, .isa = "best"}, {.context = 400, .threads = 2}, {.decode = true}},
     {{.graph = false, .memory = CIUIC_MEMORY_ON}, {.context = 300, .threads = 2, .chunk = 50}, {.prefill = 120}},
     {{.graph = true, .memory = CIUIC_MEMORY_AGGRESSIVE, .isa = "best"},
      {.context = 500, .threads = 2},
