@@ -117,7 +117,7 @@ static void check_case(const cJSON *item)
     const bool library = cJSON_IsString(baseline) && strncmp(baseline->valuestring, "o", 1) == 0;
     CHECK(cJSON_IsNumber(needed) && (library || needed->valuedouble == total->valuedouble), "%s: planned %g, found %g",
           id, needed->valuedouble, total->valuedouble);
-    CHECK(cJSON_IsNull(json_find(item, "prefix_cache")), "%s: a cache of prefixes", id);
+    CHECK(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(item, "prefix_cache")), "%s: a cache of prefixes", id);
     CHECK(cJSON_IsNumber(ceiling) && ceiling->valuedouble > 0, "%s: no ceiling", id);
     CHECK(cJSON_IsTrue(json_find(accuracy, "finite")), "%s: no accuracy", id);
 }

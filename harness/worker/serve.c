@@ -244,8 +244,8 @@ static bool add_sizes(const worker *w, cJSON *answer)
            json_add_size(answer, "decode_bytes", info.decode_bytes) &&
            json_add_double(answer, "decode_flops", info.decode_flops) &&
            json_add_double(answer, "head_flops", 2.0 * (double)info.hidden_size * (double)info.vocabulary) &&
-           memory != NULL && memory_use_json(memory, &use) && add_need(memory, w) &&
-           cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
+           json_add_size(answer, "kv_cache", use.kv_cache) && memory != NULL && memory_use_json(memory, &use) &&
+           add_need(memory, w) && cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
            cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
 }
 
