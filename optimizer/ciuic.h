@@ -204,10 +204,26 @@ typedef struct ciuic_session ciuic_session;
  * time that memory takes for a byte. A mixture of experts spreads them over its experts, of which each sees a few dozen. */
 enum { CIUIC_CHUNK = 256 };
 
+/* Keys and values of the beginnings of earlier prompts, for sessions of one model on any thread. A prompt given to an empty
+ * session computes only what follows the longest beginning that is known, its last token always; its logits are the same
+ * up to the order of summation (the same bits with portable C kernels). Not used where logits of all tokens are wanted. */
+typedef struct ciuic_prefix_cache ciuic_prefix_cache;
+
+typedef struct ciuic_prefix_use {
+    size_t capacity, bytes, entries;
+    size_t lookups, hits, tokens; /* tokens that were not computed again */
+} ciuic_prefix_use;
+
+/* Keeps at most `bytes` bytes; the least recently used goes first. */
+ciuic_status ciuic_prefix_cache_create(ciuic_model *model, size_t bytes, ciuic_prefix_cache **cache);
+void ciuic_prefix_cache_free(ciuic_prefix_cache *cache); /* after all its sessions; NULL is allowed */
+void ciuic_prefix_cache_describe(ciuic_prefix_cache *cache, ciuic_prefix_use *use);
+
 typedef struct ciuic_session_options {
     size_t context; /* positions the session can hold; 0: the model's max_context. More than that is refused */
     int threads;    /* 0: all cores this process may use; each needs a stack of 2 MiB at least (OMP_STACKSIZE) */
     size_t chunk;   /* most tokens run at once in a prefill; 0: all of them, of an AGGRESSIVE model CIUIC_CHUNK */
+    ciuic_prefix_cache *prefixes; /* of the same model; NULL: every prompt is computed whole */
 } ciuic_session_options;
 
 /* Bytes by what they are for. */

@@ -3,11 +3,18 @@
 #include <string.h>
 
 #include "optimizer/error.h"
+#include "optimizer/memory/prefix_cache.h"
 #include "optimizer/runtime/buffers.h"
 #include "optimizer/runtime/session_shape.h"
 
+struct ciuic_prefix_cache {
+    ciuic_model *model;
+    prefix_cache *rows;
+};
+
 struct ciuic_session {
     ciuic_model *model;
+    prefix_cache *prefixes; /* NULL: none */
     session_shape shape;
     size_t length;
     kv_cache cache;
@@ -38,9 +45,14 @@ ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_option
     CIUIC_TRY(session_check_options(model, options));
     CIUIC_TRY(model_prepare(model));
     CIUIC_TRY(session_shape_of(model, options, &shape));
+    const ciuic_prefix_cache *prefixes = options != NULL ? options->prefixes : NULL;
+    if (prefixes != NULL && prefixes->model != model)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: the cache of prefixes is another model's; make one for this model",
+                          checkpoint_path(model->source));
     ciuic_session *s = calloc(1, sizeof *s);
     if (s == NULL) return ciuic_fail_memory("a session", sizeof *s);
     s->model = model_retain(model);
+    s->prefixes = prefixes != NULL ? prefixes->rows : NULL;
     s->shape = shape;
     const ciuic_status status = create_parts(s);
     if (status != CIUIC_OK) {
@@ -156,18 +168,13 @@ static void copy_logits(const ciuic_session *s, graph_phase phase, size_t rows, 
     memcpy(logits, s->phase[phase].values[g->output], rows * s->model->config->vocabulary * sizeof *logits);
 }
 
-ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
+/* All tokens in chunks; the logits wanted are those of the last, or of all. */
+static ciuic_status prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
 {
-    CIUIC_TRY(check_ids(session, ids, n));
     const graph_phase phase = all_logits ? GRAPH_PREFILL_ALL : GRAPH_PREFILL;
-    const size_t before = session->length;
     for (size_t done = 0; done < n;) {
         const size_t tokens = n - done < session->shape.chunk ? n - done : session->shape.chunk;
-        const ciuic_status status = run_phase(session, phase, ids + done, tokens);
-        if (status != CIUIC_OK) {
-            session->length = before;
-            return status;
-        }
+        CIUIC_TRY(run_phase(session, phase, ids + done, tokens));
         done += tokens;
         if (all_logits) {
             copy_logits(session, phase, tokens, logits);
@@ -177,6 +184,54 @@ ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n,
         }
     }
     return CIUIC_OK;
+}
+
+ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
+{
+    CIUIC_TRY(check_ids(session, ids, n));
+    const size_t before = session->length;
+    const bool reuse = session->prefixes != NULL && before == 0 && !all_logits;
+    if (reuse) {
+        CIUIC_TRY(kv_cache_grow(&session->cache, n));
+        session->length = prefix_cache_take(session->prefixes, ids, n - 1, &session->cache);
+    }
+    const size_t known = session->length - before;
+    const ciuic_status status = prefill(session, ids + known, n - known, all_logits, logits);
+    if (status != CIUIC_OK)
+        session->length = before;
+    else if (reuse)
+        prefix_cache_put(session->prefixes, ids, n, &session->cache);
+    return status;
+}
+
+ciuic_status ciuic_prefix_cache_create(ciuic_model *model, size_t bytes, ciuic_prefix_cache **cache)
+{
+    session_shape shape;
+    CIUIC_TRY(model_prepare(model));
+    CIUIC_TRY(session_shape_of(model, NULL, &shape));
+    ciuic_prefix_cache *c = calloc(1, sizeof *c);
+    if (c == NULL) return ciuic_fail_memory("a cache of prefixes", sizeof *c);
+    const ciuic_status status = prefix_cache_create(&shape.cache, bytes, &c->rows);
+    if (status != CIUIC_OK) {
+        free(c);
+        return status;
+    }
+    c->model = model_retain(model);
+    *cache = c;
+    return CIUIC_OK;
+}
+
+void ciuic_prefix_cache_free(ciuic_prefix_cache *cache)
+{
+    if (cache == NULL) return;
+    prefix_cache_free(cache->rows);
+    ciuic_model_free(cache->model);
+    free(cache);
+}
+
+void ciuic_prefix_cache_describe(ciuic_prefix_cache *cache, ciuic_prefix_use *use)
+{
+    prefix_cache_describe(cache->rows, use);
 }
 
 ciuic_status ciuic_decode(ciuic_session *session, int32_t id, float *logits)
