@@ -209,7 +209,7 @@ static void add_ceiling(cJSON *item, const bench_record *r, const bench_case *c,
 
 static void add_measurements(cJSON *item, const case_key *key)
 {
-    static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s"};
+    static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s", "load_growth_bytes"};
     const cJSON *loaded = NULL, *counters = NULL;
     case_slots at = {.key = *key};
     for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
@@ -219,6 +219,8 @@ static void add_measurements(cJSON *item, const case_key *key)
     const bool timed = key->record->suite->rounds > 0;
     if (timed) add_samples(item, key);
     copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
+    if (json_find(loaded, "first_token_s") != NULL) /* of a prefill */
+        json_add_double(item, "first_token_s", number(loaded, "first_token_s"));
     if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
     if (timed) add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);

@@ -328,10 +328,10 @@ static ciuic_status read_name(suite *s)
 
 static ciuic_status read_all(suite *s)
 {
-    static const char *const keys[] = {"schema_version", "name",      "description",   "seed",
-                                       "checkpoints",    "workloads", "variants",      "baselines",
-                                       "threads",        "rounds",    "min_rounds",    "min_time_s",
-                                       "accuracy",       "limits",    "time_budget_s", "claims"};
+    static const char *const keys[] = {"schema_version", "name",       "description", "seed",    "checkpoints",
+                                       "workloads",      "variants",   "baselines",   "threads", "rounds",
+                                       "min_rounds",     "min_time_s", "accuracy",    "limits",  "time_budget_s",
+                                       "claims",         "cold_start"};
     if (!cJSON_IsObject(s->json)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", s->file);
     CIUIC_TRY(json_only_keys(s->json, s->file, keys, COUNT(keys)));
     size_t version = 0, seed = 0;
@@ -347,6 +347,8 @@ static ciuic_status read_all(suite *s)
     CIUIC_TRY(read_effort(s));
     CIUIC_TRY(read_accuracy(s));
     CIUIC_TRY(read_limits(s));
+    if (json_find(s->json, "cold_start") != NULL)
+        CIUIC_TRY(json_get_bool(s->json, s->file, "cold_start", &s->cold_start));
     const char *claims = NULL;
     CIUIC_TRY(json_get_string(s->json, s->file, "claims", &claims));
     s->claims = beside(s->file, claims);

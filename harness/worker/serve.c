@@ -62,6 +62,7 @@ typedef struct load_request {
     ciuic_options options;
     bool openblas, onednn; /* whose matmuls; neither: the kernels' own */
     size_t memory_limit, total_limit;
+    bool cold_start;
     counter_support support;
 } load_request;
 
@@ -111,6 +112,7 @@ static ciuic_status read_load(const cJSON *request, load_request *r)
     CIUIC_TRY(json_get_size(request, where, "threads", 1, 1024, &threads));
     CIUIC_TRY(json_get_size(request, where, "memory_limit", 0, most, &r->memory_limit));
     CIUIC_TRY(json_get_size(request, where, "total_limit", 0, most, &r->total_limit));
+    CIUIC_TRY(json_get_bool(request, where, "cold_start", &r->cold_start));
     r->spec.seed = seed;
     r->spec.threads = (int)threads;
     CIUIC_TRY(read_counters(request, &r->support));
@@ -189,6 +191,20 @@ static ciuic_status plan_run(worker *w, const load_request *r, const ciuic_model
     return run_limit_set(r->total_limit);
 }
 
+/* Advice to the kernel, which keeps pages that somebody else maps or has not written back yet. */
+static void drop_page_cache(const char *folder)
+{
+    DIR *files = opendir(folder);
+    if (files == NULL) return;
+    for (const struct dirent *f = readdir(files); f != NULL; f = readdir(files)) {
+        const int file = openat(dirfd(files), f->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (file < 0) continue;
+        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+        close(file);
+    }
+    closedir(files);
+}
+
 static ciuic_status load_model(worker *w, const load_request *r)
 {
     kernel_table table;
@@ -262,12 +278,18 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     w->counters = counters_open(&r.support);
     if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
     if (r.total_limit > 0) run_limit_begin(r.spec.threads);
+    if (r.cold_start) drop_page_cache(r.spec.checkpoint);
     memory_account_start(&w->memory);
     const double start = now_s(CLOCK_MONOTONIC);
     CIUIC_TRY(load_model(w, &r));
     const double loaded = now_s(CLOCK_MONOTONIC);
+    process_memory after = {0};
+    if (memory_read(&after))
+        json_add_double(answer, "load_growth_bytes", (double)after.rss - (double)w->memory.start.rss);
     CIUIC_TRY(workload_create(w->model, &r.spec, &w->work));
     CIUIC_TRY(workload_run(w->work));
+    /* A prefill's first repetition ends with the first token's logits. */
+    if (r.spec.phase == PHASE_PREFILL) json_add_double(answer, "first_token_s", now_s(CLOCK_MONOTONIC) - start);
     CIUIC_TRY(onednn_status());
     json_add_double(answer, "load_s", loaded - start);
     json_add_size(answer, "pid", (size_t)getpid());

@@ -29,13 +29,17 @@ static ciuic_status whole_way(const struct variant *v)
 {
     ciuic_model *plain = NULL, *model = NULL;
     ciuic_session *session = NULL;
-    const ciuic_session_options how = {.context = CONTEXT, .threads = 1};
+    ciuic_prefix_cache *prefixes = NULL;
+    ciuic_session_options how = {.context = CONTEXT, .threads = 1};
     ciuic_status status = ciuic_model_load(v->folder, &plain);
     if (status == CIUIC_OK) status = ciuic_optimize(plain, &v->options, &model, NULL);
+    if (status == CIUIC_OK) status = ciuic_prefix_cache_create(model, 10000, &prefixes);
+    how.prefixes = prefixes;
     if (status == CIUIC_OK) status = ciuic_session_create(model, &how, &session);
     if (status == CIUIC_OK) status = ciuic_prefill(session, ids, TOKENS, false, NULL);
     if (status == CIUIC_OK) status = ciuic_decode(session, 3, NULL);
     ciuic_session_free(session);
+    ciuic_prefix_cache_free(prefixes);
     ciuic_model_free(model);
     ciuic_model_free(plain);
     return status;
