@@ -299,6 +299,35 @@ static void check_same_facts(const cJSON *before, const cJSON *after, size_t cut
     }
 }
 
+/* Under a limit of everything a case that needs more fails by what it needs, before it is loaded; the others run, and are
+ * compared with a reference that need not fit itself. */
+static void a_limit_of_everything_refuses_by_name(void)
+{
+    char *folder = temporary_folder(), *out = join(folder, "out");
+    char *path = write_suite(folder, "limited.json", "\"memory_bytes\": 1073741824}",
+                             "\"total_bytes\": 32000000}, \"cold_start\": true");
+    bench_options options = small_bench(path, out);
+    options.filter.only = "prefill8@0/b1/t1/int8+graph+memory";
+    CHECK(run_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = read_results(out);
+    const cJSON *item = NULL;
+    size_t fitting = 0, refused = 0;
+    cJSON_ArrayForEach(item, json_find(results, "cases"))
+    {
+        const bool ok = strcmp(text(item, "status"), "ok") == 0;
+        fitting +=
+            ok && cJSON_IsObject(json_find(item, "accuracy")) && json_is_number(json_find(item, "first_token_s"));
+        refused +=
+            !ok && strstr(text(item, "reason"), "needs") != NULL && strstr(text(item, "reason"), "limit") != NULL;
+    }
+    CHECK(fitting == 3, "%zu cases fit: tuned, its twin, int8 with memory on", fitting);
+    CHECK(refused == 2, "%zu cases were refused: naive and openblas", refused);
+    cJSON_Delete(results);
+    remove_folder(out);
+    free(path);
+    remove_folder(folder);
+}
+
 static size_t count_kind(const char *journal, const char *kind)
 {
     char *mark = NULL;
@@ -533,6 +562,7 @@ static void without_rounds_there_are_errors_and_bytes(void)
 }
 
 static const test_case cases[] = {
+    {"a_limit_of_everything_refuses_by_name", a_limit_of_everything_refuses_by_name},
     {"without_rounds_there_are_errors_and_bytes", without_rounds_there_are_errors_and_bytes},
     {"a_bench_leaves_results_that_fit_the_schema", a_bench_leaves_results_that_fit_the_schema},
     {"a_worker_that_fails_costs_one_case", a_worker_that_fails_costs_one_case},

@@ -1,6 +1,7 @@
 /* test_aggressive.c - memory = aggressive: its INT8 cache by hand-computed bytes and against the FP16 one, prefill in chunks
  * against all at once, results in the place of their inputs against results of their own. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,9 +217,53 @@ static void test_int8_cache(void)
     }
 }
 
+/* Resident pages of mapped files of that suffix, from /proc/self/smaps. */
+static size_t resident_of(const char *suffix)
+{
+    char line[4608];
+    bool counts = false;
+    size_t sum = 0;
+    FILE *file = fopen("/proc/self/smaps", "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        unsigned long long from = 0, to = 0, kilobytes = 0;
+        if (sscanf(line, "%llx-%llx ", &from, &to) == 2) counts = strstr(line, suffix) != NULL;
+        if (counts && sscanf(line, "Rss: %llu kB", &kilobytes) == 1) sum += (size_t)kilobytes * 1024;
+    }
+    if (file != NULL) fclose(file);
+    return sum;
+}
+
+/* Every weight is a copy: none of the checkpoint's pages stays, header and all. With weights in place, theirs do. */
+static void test_sources_given_back(void)
+{
+    const char *folder = "datasets/qwen2-tiny", *file = "qwen2-tiny/model.safetensors";
+    ciuic_model *plain = NULL, *copies = NULL, *in_place = NULL;
+    const ciuic_options quantised = {
+        .quantize = CIUIC_QUANTIZE_INT4, .graph = true, .memory = CIUIC_MEMORY_AGGRESSIVE, .isa = "best"};
+    const ciuic_options mapped = {.graph = true, .memory = CIUIC_MEMORY_AGGRESSIVE, .isa = "best"};
+    CU_ASSERT_EQUAL_FATAL(ciuic_model_load(folder, &plain), CIUIC_OK);
+    CHECK(resident_of(file) > 0, "nothing of %s is mapped", file);
+    CU_ASSERT_EQUAL_FATAL(ciuic_optimize(plain, &quantised, &copies, NULL), CIUIC_OK);
+    CHECK(resident_of(file) == 0, "%zu bytes of %s stay resident", resident_of(file), file);
+    CU_ASSERT_EQUAL_FATAL(ciuic_optimize(plain, &mapped, &in_place, NULL), CIUIC_OK);
+    ciuic_session *session = NULL;
+    const int32_t id = 1;
+    CU_ASSERT_EQUAL_FATAL(ciuic_session_create(in_place, NULL, &session), CIUIC_OK);
+    CU_ASSERT_EQUAL(ciuic_prefill(session, &id, 1, false, NULL), CIUIC_OK);
+    CHECK(resident_of(file) > 1000000, "%zu bytes of weights in use are resident", resident_of(file));
+    ciuic_session_free(session);
+    ciuic_model_free(in_place);
+    ciuic_model_free(copies);
+    ciuic_model_free(plain);
+}
+
 static const test_case cases[] = {
-    {"bytes a token of V2-Lite", test_bytes_of_v2_lite}, {"bytes of sessions", test_bytes_of_sessions},
-    {"chunks give what the whole gives", test_chunks},   {"the usual chunk", test_usual_chunk},
-    {"results in the place of inputs", test_places},     {"INT8 cache", test_int8_cache},
+    {"source pages are given back", test_sources_given_back},
+    {"bytes a token of V2-Lite", test_bytes_of_v2_lite},
+    {"bytes of sessions", test_bytes_of_sessions},
+    {"chunks give what the whole gives", test_chunks},
+    {"the usual chunk", test_usual_chunk},
+    {"results in the place of inputs", test_places},
+    {"INT8 cache", test_int8_cache},
 };
 TEST_SUITE(aggressive, cases);
