@@ -51,11 +51,12 @@ static bool add_block(weight_pages *pages, size_t bytes)
     if (wanted < bytes) wanted = bytes;
     b->bytes = (wanted + LINE - 1) / LINE * LINE;
     pages->expected = 0; /* what comes beyond it is a little, from rounding sizes up */
-    b->data = aligned_alloc(HUGE_PAGE, b->bytes);
-    if (b->data == NULL) {
+    void *data = NULL;
+    if (posix_memalign(&data, HUGE_PAGE, b->bytes) != 0) {
         free(b);
         return false;
     }
+    b->data = data;
     /* Advice: without it pages are small. The end stays on small ones, which cost what they hold and no more. */
     (void)madvise(b->data, b->bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     b->next = pages->newest;

@@ -14,6 +14,7 @@ void *__real_calloc(size_t count, size_t bytes);
 void *__real_realloc(void *old, size_t bytes);
 void *__real_reallocarray(void *old, size_t count, size_t bytes);
 void *__real_aligned_alloc(size_t alignment, size_t bytes);
+int __real_posix_memalign(void **block, size_t alignment, size_t bytes);
 char *__real_strdup(const char *text);
 void __real_free(void *block);
 void *__real_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
@@ -25,6 +26,7 @@ void *__wrap_calloc(size_t count, size_t bytes);
 void *__wrap_realloc(void *old, size_t bytes);
 void *__wrap_reallocarray(void *old, size_t count, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
+int __wrap_posix_memalign(void **block, size_t alignment, size_t bytes);
 char *__wrap_strdup(const char *text);
 void __wrap_free(void *block);
 void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
@@ -84,6 +86,14 @@ void *__wrap_calloc(size_t count, size_t bytes)
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
 {
     return fails() ? NULL : remember(__real_aligned_alloc(alignment, bytes));
+}
+
+int __wrap_posix_memalign(void **block, size_t alignment, size_t bytes)
+{
+    if (fails()) return ENOMEM;
+    const int error = __real_posix_memalign(block, alignment, bytes);
+    if (error == 0) remember(*block);
+    return error;
 }
 
 char *__wrap_strdup(const char *text)

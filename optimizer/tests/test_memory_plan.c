@@ -14,17 +14,17 @@ typedef struct plan_case {
 
 static const plan_case plans[] = {
     {{.graph = false}, {.context = 300, .threads = 1}, {.prefill = 200, .decode = true}},
-    {{.graph = true}, {.context = 300, .threads = 2}, {.all_logits = true}},
+    {{.graph = true}, {.context = 300, .threads = 1}, {.all_logits = true}},
     {{.graph = true, .memory = CIUIC_MEMORY_ON, .isa = "best"}, {.context = 400, .threads = 2}, {.decode = true}},
-    {{.graph = false, .memory = CIUIC_MEMORY_ON}, {.context = 300, .threads = 2, .chunk = 50}, {.prefill = 120}},
+    {{.graph = false, .memory = CIUIC_MEMORY_ON}, {.context = 300, .threads = 1, .chunk = 50}, {.prefill = 120}},
     {{.graph = true, .memory = CIUIC_MEMORY_AGGRESSIVE, .isa = "best"},
-     {.context = 500, .threads = 2},
+     {.context = 500, .threads = 1},
      {.decode = true}},
     {{.quantize = CIUIC_QUANTIZE_INT8, .graph = true, .memory = CIUIC_MEMORY_AGGRESSIVE, .isa = "best"},
-     {.context = 300, .threads = 2},
+     {.context = 300, .threads = 1},
      {.decode = true}},
     {{.quantize = CIUIC_QUANTIZE_INT4, .group = 64, .asymmetric = true, .memory = CIUIC_MEMORY_ON, .isa = "best"},
-     {.context = 290, .threads = 2},
+     {.context = 290, .threads = 1},
      {.all_logits = true, .decode = true}},
     {{.graph = true, .memory = CIUIC_MEMORY_ON, .weights_f32 = true}, {.context = 64, .threads = 1}, {.prefill = 10}},
 };
