@@ -171,9 +171,11 @@ $(BUILD)/aarch64/check-kernels: $(call objects,$(CROSS_SOURCES:%=aarch64/%)) $(B
 	@echo '  LD   $@'
 	@$(CROSS_CC) $(CFLAGS) -static -o $@ $(inputs) -lm 2>$@.log || { cat $@.log >&2; exit 1; }
 
+# Its allocations go through optimizer/tests/injected_failures.c, which can make any one of them fail.
+WRAPPED := malloc calloc realloc reallocarray aligned_alloc posix_memalign strdup free mmap munmap mprotect
 $(BUILD)/test-optimizer: $(call objects,$(OPTIMIZER_TESTS)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
-	@$(CC) $(CFLAGS) -o $@ $(inputs) -lcunit $(LDLIBS)
+	@$(CC) $(CFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(inputs) -lcunit $(LDLIBS)
 
 $(BUILD)/test-harness: $(call objects,$(HARNESS_TESTS) $(HARNESS_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'

@@ -11,9 +11,10 @@
 #include "harness/commands.h"
 #include "harness/judge/accuracy.h"
 #include "harness/layer_table.h"
-#include "harness/measure/memory.h"
+#include "harness/measure/memory_account.h"
 #include "harness/optimize/find_source.h"
 #include "harness/progress_line.h"
+#include "harness/run_limit.h"
 #include "harness/stage_flags.h"
 #include "harness/token_windows.h"
 #include "kernels/kernels.h"
@@ -40,6 +41,11 @@ static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]
                            "  --per-layer      where the error enters: hidden states after every layer\n"
                            "                   against the reference's, of the layer alone and of all up\n"
                            "                   to it; weights only\n"
+                           "  --needs          only say what the variant needs, and the longest context\n"
+                           "                   that fits: nothing is loaded or computed\n"
+                           "  --run-limit S    hold the process to S, such as 900MiB, from here on\n"
+                           "                   (addresses, mapped weights included; not its code, libraries\n"
+                           "                   and stacks); refused first where it needs more\n"
                            "  --json           one JSON object on stdout\n"
                            "\n" STAGE_FLAG_HELP "\n"
                            "example:\n"
@@ -52,8 +58,9 @@ typedef struct eval_arguments {
     const char *checkpoint, *ids, *logits_out, *reference;
     stage_flags stages;
     ciuic_options variant;
-    size_t window;
-    bool json, no_reference, per_layer;
+    const char *run_limit_text;
+    size_t window, run_limit; /* run_limit: bytes, 0: none */
+    bool json, no_reference, per_layer, needs;
 } eval_arguments;
 
 /* One model, its session, and room for the logits of a piece. */
@@ -76,6 +83,8 @@ typedef struct evaluation {
     float *first; /* logits of the first window, [tokens][vocabulary]; NULL unless they are wanted */
     accuracy_result result;
     ciuic_layer_error *layers; /* [layers + 2]; NULL unless they are wanted */
+    memory_account memory;
+    run_need need; /* under a limit, or where that is asked for */
     progress_line *progress;
 } evaluation;
 
@@ -182,6 +191,35 @@ static ciuic_status load_reference(evaluation *e)
     return status;
 }
 
+/* Tokens whose logits are held at once. */
+static void choose_piece(evaluation *e)
+{
+    const size_t fitting = logits_piece_bytes / sizeof(float) / e->info.vocabulary;
+    e->piece = fitting < 1 ? 1 : fitting < e->windows.length ? fitting : e->windows.length;
+}
+
+static void name_of(const evaluation *e, char name[VARIANT_NAME_SIZE]);
+
+/* What the run needs, before anything of it is loaded; under a limit, whether that fits, and then the limit itself. */
+static ciuic_status plan_run(evaluation *e, const ciuic_model *plain, run_need *need)
+{
+    const eval_arguments *a = e->arguments;
+    const ciuic_session_options session = {.context = e->windows.length, .threads = (int)a->stages.threads};
+    const ciuic_work work = {.prefill = e->piece, .all_logits = true};
+    size_t tokens = 0;
+    token_windows_at(&e->windows, 0, &tokens);
+    const size_t rows = e->piece + (a->logits_out != NULL ? tokens : 0);
+    const size_t caller =
+        rows * e->info.vocabulary * sizeof(float) + e->windows.rows * e->windows.row_length * sizeof(int32_t);
+    char name[VARIANT_NAME_SIZE], who[VARIANT_NAME_SIZE + 512];
+    name_of(e, name);
+    snprintf(who, sizeof who, "%.400s: %s", a->checkpoint, name);
+    CIUIC_TRY(run_limit_plan(plain, &a->variant, &session, &work, caller, a->run_limit, need));
+    if (a->needs) return CIUIC_OK;
+    CIUIC_TRY(run_limit_check(who, need, a->run_limit));
+    return run_limit_set(a->run_limit);
+}
+
 static ciuic_status set_up(evaluation *e)
 {
     const eval_arguments *a = e->arguments;
@@ -194,7 +232,13 @@ static ciuic_status set_up(evaluation *e)
     ciuic_model_describe(plain, &e->info);
     e->stored = e->info.quantised;
     ciuic_status status = read_windows(a, &e->info, &e->windows);
-    if (status == CIUIC_OK) status = check_calibration(e);
+    if (status == CIUIC_OK) choose_piece(e);
+    if (status == CIUIC_OK && (a->needs || a->run_limit > 0)) status = plan_run(e, plain, &e->need);
+    if (status != CIUIC_OK || a->needs) {
+        ciuic_model_free(plain);
+        return status;
+    }
+    status = check_calibration(e);
     ciuic_options options = a->variant;
     options.progress = progress_line_tell;
     options.progress_context = e->progress;
@@ -205,8 +249,6 @@ static ciuic_status set_up(evaluation *e)
     ciuic_model_describe(e->variant.model, &e->info);
     CIUIC_TRY(load_reference(e));
 
-    const size_t fitting = logits_piece_bytes / sizeof(float) / e->info.vocabulary;
-    e->piece = fitting < 1 ? 1 : fitting < e->windows.length ? fitting : e->windows.length;
     CIUIC_TRY(open_side(&e->variant, e));
     if (e->reference.model != NULL) CIUIC_TRY(open_side(&e->reference, e));
     e->accuracy = accuracy_create(e->info.vocabulary);
@@ -340,30 +382,34 @@ static bool add_text(cJSON *object, const char *key, const char *text)
     return (text != NULL ? cJSON_AddStringToObject(object, key, text) : cJSON_AddNullToObject(object, key)) != NULL;
 }
 
-/* The kernel counts a process as a whole: with a reference beside the variant, its peak would be that of both. */
-static bool add_peak(cJSON *memory, const evaluation *e)
+/* The kernel counts a process as a whole: with a reference beside the variant, its figures would be those of both. NULL where
+ * they are the variant's. */
+static const char *kernel_sees_more(const evaluation *e)
 {
-    process_memory process;
-    const char *reason = NULL;
-    if (e->reference.session != NULL)
-        reason = "the reference ran in the same process; use --no-reference";
-    else if (e->layers != NULL)
-        reason = "errors by layer were measured in the same process";
-    else if (!memory_read(&process))
-        reason = "/proc/self/status does not give VmHWM";
-    if (reason == NULL) return json_add_size(memory, "peak_rss", process.peak_rss);
-    return add_text(memory, "peak_rss", NULL) && add_text(memory, "peak_rss_reason", reason);
+    if (e->reference.session != NULL) return "the reference ran in the same process; use --no-reference";
+    if (e->layers != NULL) return "errors by layer were measured in the same process";
+    return e->memory.known ? NULL : "/proc/self does not say";
 }
 
 static bool add_memory(cJSON *object, const evaluation *e)
 {
-    ciuic_memory_use use;
-    ciuic_session_memory(e->variant.session, &use);
+    const char *reason = kernel_sees_more(e);
     cJSON *memory = cJSON_AddObjectToObject(object, "memory_bytes");
-    return memory != NULL && add_peak(memory, e) && json_add_size(memory, "weights", use.weights) &&
-           json_add_size(memory, "mapped", use.mapped) && json_add_size(memory, "kv_cache", use.kv_cache) &&
-           json_add_size(memory, "activations", use.activations) && json_add_size(memory, "workspace", use.workspace) &&
-           json_add_size(memory, "total", use.weights + use.mapped + use.kv_cache + use.activations + use.workspace);
+    if (memory == NULL || !memory_use_json(memory, &e->memory.use)) return false;
+    if (reason == NULL)
+        return json_add_size(memory, "peak_rss", e->memory.now.peak_rss) && memory_account_json(memory, &e->memory);
+    return add_text(memory, "peak_rss", NULL) && add_text(memory, "peak_rss_reason", reason);
+}
+
+/* While the session and the buffers are there. */
+static void finish_memory(evaluation *e)
+{
+    ciuic_memory_use use;
+    size_t tokens = 0;
+    ciuic_session_memory(e->variant.session, &use);
+    token_windows_at(&e->windows, 0, &tokens);
+    const size_t rows = e->piece + (e->first != NULL ? tokens : 0);
+    memory_account_finish(&e->memory, &use, rows * e->info.vocabulary * sizeof(float));
 }
 
 static const char *reference_name(const evaluation *e)
@@ -391,8 +437,11 @@ static bool fill_json(cJSON *object, const evaluation *e)
     return ok && json_add_size(object, "weight_bytes", e->info.weight_bytes) &&
            json_add_double(object, "bits_per_weight", e->info.bits_per_weight) &&
            add_text(object, "isa", e->info.isa) && add_text(object, "isa_override", kernel_isa_override()) &&
+           (e->arguments->run_limit == 0 || json_add_size(object, "run_limit_bytes", e->arguments->run_limit)) &&
+           (e->arguments->run_limit == 0 || json_add_size(object, "needed_bytes", e->need.total)) &&
            json_add_size(object, "threads", (size_t)ciuic_session_threads(e->variant.session)) &&
-           add_memory(object, e) && json_add_double(object, "seconds", e->variant.seconds) &&
+           add_memory(object, e) && add_text(object, "prefix_cache", NULL) &&
+           json_add_double(object, "seconds", e->variant.seconds) &&
            json_add_double(object, "tokens_per_s", (double)count_ids(&e->windows) / e->variant.seconds) &&
            (e->layers == NULL || layer_table_json(object, e->layers, e->info.layers));
 }
@@ -450,10 +499,8 @@ static void print_table(const evaluation *e)
 {
     const accuracy_result *r = &e->result;
     char name[VARIANT_NAME_SIZE];
-    ciuic_memory_use use;
     const int threads = ciuic_session_threads(e->variant.session);
     name_of(e, name);
-    ciuic_session_memory(e->variant.session, &use);
     printf("%s, %s, %d thread%s; %zu ids in %zu window%s\n\n", e->info.path, name, threads, threads == 1 ? "" : "s",
            count_ids(&e->windows), e->windows.count, e->windows.count == 1 ? "" : "s");
     if (r->tokens > 0) {
@@ -463,20 +510,40 @@ static void print_table(const evaluation *e)
     if (e->reference.session != NULL) print_comparison(e);
     printf("  %-16s %12.3f  MiB (%.2f bits a weight)\n", "weights", (double)e->info.weight_bytes / 1048576.0,
            e->info.bits_per_weight);
-    printf("  %-16s %12.3f  MiB\n", "KV cache", (double)use.kv_cache / 1048576.0);
+    printf("  %-16s %12.3f  MiB\n", "KV cache", (double)e->memory.use.kv_cache / 1048576.0);
     printf("  %-16s %12.1f  tokens/s, prefill with all logits\n", "speed",
            (double)count_ids(&e->windows) / e->variant.seconds);
+    if (kernel_sees_more(e) == NULL) memory_account_print(&e->memory);
     print_meaning(e, name);
     if (e->layers != NULL) layer_table_print(e->layers, e->info.layers);
     const char *override = kernel_isa_override();
     if (override != NULL) printf("CIUIC_ISA=%s is set.\n", override);
 }
 
+static ciuic_status print_needs(const evaluation *e)
+{
+    if (e->arguments->json) {
+        char name[VARIANT_NAME_SIZE];
+        name_of(e, name);
+        cJSON *object = cJSON_CreateObject();
+        const bool ok = object != NULL && add_text(object, "checkpoint", e->arguments->checkpoint) &&
+                        add_text(object, "variant", name) && json_add_size(object, "context", e->windows.length) &&
+                        run_need_json(object, &e->need);
+        return command_print_json(object, ok);
+    }
+    run_need_print(&e->need, e->arguments->run_limit);
+    return CIUIC_OK;
+}
+
 static ciuic_status evaluate(evaluation *e)
 {
+    if (e->arguments->run_limit > 0) run_limit_begin((int)e->arguments->stages.threads);
+    memory_account_start(&e->memory);
     CIUIC_TRY(set_up(e));
+    if (e->arguments->needs) return print_needs(e);
     if (e->arguments->per_layer) CIUIC_TRY(run_layers(e)); /* first: what it refuses is known before the windows run */
     CIUIC_TRY(run_windows(e));
+    finish_memory(e);
     if (e->first != NULL && e->result.finite) CIUIC_TRY(write_logits(e));
     if (e->arguments->json) CIUIC_TRY(print_json(e));
     if (!e->result.finite)
@@ -499,6 +566,8 @@ int cmd_eval(int argc, char **argv)
         {.name = "--reference", .kind = OPTION_TEXT, .value = &a.reference},
         {.name = "--no-reference", .kind = OPTION_SWITCH, .value = &a.no_reference},
         {.name = "--per-layer", .kind = OPTION_SWITCH, .value = &a.per_layer},
+        {.name = "--needs", .kind = OPTION_SWITCH, .value = &a.needs},
+        {.name = "--run-limit", .kind = OPTION_TEXT, .value = &a.run_limit_text},
         {.name = "--json", .kind = OPTION_SWITCH, .value = &a.json},
     };
     command_operands operands;
@@ -506,8 +575,14 @@ int cmd_eval(int argc, char **argv)
     if (status != CIUIC_OK || operands.help) return command_exit(status);
     a.checkpoint = operands.names[0];
     status = stage_flags_resolve(argv[0], &a.stages, &a.variant);
+    if (status == CIUIC_OK && a.run_limit_text != NULL)
+        status = stage_flags_bytes(argv[0], "--run-limit", a.run_limit_text, &a.run_limit);
     if (status != CIUIC_OK) return command_exit(status);
 
+    if (a.run_limit > 0 && !a.no_reference && !a.needs)
+        return command_exit(
+            ciuic_fail(CIUIC_ERROR_USAGE,
+                       "eval: --run-limit is for the variant alone; add --no-reference to leave the other out"));
     if (a.per_layer && a.no_reference)
         return command_exit(
             ciuic_fail(CIUIC_ERROR_USAGE, "eval: --per-layer compares with the reference; leave out --no-reference"));

@@ -117,7 +117,7 @@ static ciuic_status resolve_bits(const char *command, const char *typed, double 
                       command, typed);
 }
 
-static ciuic_status resolve_bytes(const char *command, const char *typed, size_t *bytes)
+ciuic_status stage_flags_bytes(const char *command, const char *flag, const char *typed, size_t *bytes)
 {
     static const struct {
         const char *name;
@@ -132,8 +132,8 @@ static ciuic_status resolve_bytes(const char *command, const char *typed, size_t
                 *bytes = (size_t)(value * units[i].factor);
                 return CIUIC_OK;
             }
-    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: --memory-limit '%s': expected a number of B, KiB, MiB, GiB, kB, MB or GB",
-                      command, typed);
+    return ciuic_fail(CIUIC_ERROR_USAGE, "%s: %s '%s': expected a number of B, KiB, MiB, GiB, kB, MB or GB", command,
+                      flag, typed);
 }
 
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize)
@@ -150,7 +150,8 @@ static ciuic_status resolve_quantizing(const char *command, const stage_flags *f
         return wrong_choice(command, "--activations", flags->activations, activations_name_of);
     if (flags->group != NULL) CIUIC_TRY(resolve_group(command, flags->group, &o->group));
     if (flags->bits != NULL) CIUIC_TRY(resolve_bits(command, flags->bits, &o->bits));
-    if (flags->memory_limit != NULL) CIUIC_TRY(resolve_bytes(command, flags->memory_limit, &o->weight_bytes));
+    if (flags->memory_limit != NULL)
+        CIUIC_TRY(stage_flags_bytes(command, "--memory-limit", flags->memory_limit, &o->weight_bytes));
     o->asymmetric = flags->asymmetric;
     o->layers_only = flags->layers_only;
     o->calibration = flags->calibration;
@@ -213,10 +214,12 @@ static void weights_name(const ciuic_options *o, char *name, size_t size)
 
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE])
 {
+    static const char *const memory[CIUIC_MEMORY_COUNT] = {
+        [CIUIC_MEMORY_OFF] = "", [CIUIC_MEMORY_ON] = "+memory", [CIUIC_MEMORY_AGGRESSIVE] = "+aggressive"};
     char weights[64] = "fp16";
     if (options->quantize != CIUIC_QUANTIZE_NONE) weights_name(options, weights, sizeof weights);
-    snprintf(name, VARIANT_NAME_SIZE, "%s%s%s+%s", weights, options->graph ? "+graph" : "",
-             options->memory == CIUIC_MEMORY_OFF ? "" : "+memory", options->isa ? options->isa : "c");
+    snprintf(name, VARIANT_NAME_SIZE, "%s%s%s+%s", weights, options->graph ? "+graph" : "", memory[options->memory],
+             options->isa ? options->isa : "c");
 }
 
 bool variant_is_reference(const ciuic_options *options)

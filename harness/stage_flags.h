@@ -43,7 +43,8 @@ enum { STAGE_THREADS_MAX = 1024 };
     "  --quantize Q     none, affine8, affine4, int8, int6, int5, int4, int3,\n"                                       \
     "                   or mixed\n"                                                                                    \
     "  --graph G        off or on\n"                                                                                   \
-    "  --memory M       off or on\n"                                                                                   \
+    "  --memory M       off, on, or aggressive: an INT8 cache, results in the\n"                                       \
+    "                   place of their inputs, prefills in chunks\n"                                                   \
     "  --isa K          c, avx2, avx512, or best: the highest that runs here\n"                                        \
     "  --stages Q,G,M,K all four in one; a flag above overrides its part\n"                                            \
     "  --threads N      default: all cores\n" QUANTIZE_FLAG_HELP
@@ -65,10 +66,13 @@ enum { STAGE_THREADS_MAX = 1024 };
  * CIUIC_ERROR_UNSUPPORTED, any other mistake CIUIC_ERROR_USAGE. "best" becomes the rung's own name. */
 ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, ciuic_options *options);
 
+/* "900MiB", "1.5GB", "4096": a number of B, KiB, MiB, GiB, kB, MB or GB. `flag` begins the error after `command`. */
+ciuic_status stage_flags_bytes(const char *command, const char *flag, const char *typed, size_t *bytes);
+
 /* How codes are found where nobody said: mixed by gptq, all else by rtn. */
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize);
 
-/* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights); what is not as usual is said:
+/* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights, "+aggressive" for memory aggressive); what is not as usual is said:
  * "int4-g64-asym-layers-gptq-a32+avx512" (layers: in them only; a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes). */
 enum { VARIANT_NAME_SIZE = 96 };
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE]);

@@ -69,6 +69,8 @@ enum { CIUIC_GROUP_ROW = -1 }; /* one scale for a whole row */
 typedef enum ciuic_memory {
     CIUIC_MEMORY_OFF, /* weights read into the heap, a buffer for each operation, FP32 cache of expanded heads */
     CIUIC_MEMORY_ON, /* weights used where they are mapped, activations in one planned arena, FP16 cache, latent for MLA */
+    CIUIC_MEMORY_AGGRESSIVE, /* as ON, with an INT8 cache, results in the place of what they are made from, the pages of
+                                copied weights given back, and prefills in chunks: see ciuic_session_options */
     CIUIC_MEMORY_COUNT
 } ciuic_memory;
 
@@ -198,20 +200,66 @@ ciuic_status ciuic_layer_errors(ciuic_model *model, const ciuic_model *reference
 
 typedef struct ciuic_session ciuic_session;
 
+/* Tokens of a chunk. Activations grow with it; speed no more, since each weight that is read is then used for so many
+ * tokens: 256 operations for each byte of 16-bit weights, 1024 of 4-bit ones, and even matrix units do about 100 in the
+ * time that memory takes for a byte. A mixture of experts spreads them over its experts, of which each sees a few dozen. */
+enum { CIUIC_CHUNK = 256 };
+
+/* Keys and values of the beginnings of earlier prompts, for sessions of one model on any thread. A prompt given to an empty
+ * session computes only what follows the longest beginning that is known, its last token always; its logits are the same
+ * up to the order of summation (the same bits with portable C kernels). Not used where logits of all tokens are wanted. */
+typedef struct ciuic_prefix_cache ciuic_prefix_cache;
+
+typedef struct ciuic_prefix_use {
+    size_t capacity, bytes, entries;
+    size_t lookups, hits, tokens; /* tokens that were not computed again */
+} ciuic_prefix_use;
+
+/* Keeps at most `bytes` bytes; the least recently used goes first. */
+ciuic_status ciuic_prefix_cache_create(ciuic_model *model, size_t bytes, ciuic_prefix_cache **cache);
+void ciuic_prefix_cache_free(ciuic_prefix_cache *cache); /* after all its sessions; NULL is allowed */
+void ciuic_prefix_cache_describe(ciuic_prefix_cache *cache, ciuic_prefix_use *use);
+
 typedef struct ciuic_session_options {
     size_t context; /* positions the session can hold; 0: the model's max_context. More than that is refused */
     int threads;    /* 0: all cores this process may use; each needs a stack of 2 MiB at least (OMP_STACKSIZE) */
-    size_t chunk;   /* most tokens run at once in a prefill; 0: all of them */
+    size_t chunk;   /* most tokens run at once in a prefill; 0: all of them, of an AGGRESSIVE model CIUIC_CHUNK */
+    ciuic_prefix_cache *prefixes; /* of the same model; NULL: every prompt is computed whole */
 } ciuic_session_options;
 
 /* Bytes by what they are for. */
 typedef struct ciuic_memory_use {
-    size_t weights; /* in the heap */
-    size_t mapped;  /* weights used in place from the mapped checkpoint */
-    size_t kv_cache;
-    size_t activations; /* arena, or the buffers of all operations */
-    size_t workspace;   /* quantised activations, attention scores, routing, rope tables */
+    size_t weights;       /* copies in the heap, of which */
+    size_t packed;        /* are quantised, or laid out for the kernels in use */
+    size_t mapped;        /* weights used in place from the mapped checkpoint */
+    size_t kv_cache;      /* of all positions of the context: reserved, with memory off written at once */
+    size_t kv_cache_used; /* the part of it whose positions were used */
+    size_t activations;   /* arena, or the buffers of all operations */
+    size_t workspace;     /* attention scores, routing, rope tables */
+    size_t other;         /* graphs, tables, names */
+    size_t files;         /* the checkpoint's mapped files, `mapped` and what is not used in place */
+    size_t loading;       /* what loading a weight takes for a while, at most */
 } ciuic_memory_use;
+
+/* Weights, cache, activations, workspace and other: what a session takes once it runs. */
+size_t ciuic_memory_total(const ciuic_memory_use *use);
+
+/* What a session is to do, as far as its memory depends on that. */
+typedef struct ciuic_work {
+    size_t prefill;  /* most tokens of a prefill; 0: the whole context at once */
+    bool all_logits; /* logits of all of them */
+    bool decode;     /* and decoding */
+} ciuic_work;
+
+/* What such a model and session would say of themselves after that work, all positions used, worked out without reading a
+ * weight; by mixed precision, what its budget allows (its calibration takes more for a while). `session` may be NULL. */
+ciuic_status ciuic_plan_memory(const ciuic_model *model, const ciuic_options *options,
+                               const ciuic_session_options *session, const ciuic_work *work, ciuic_memory_use *need);
+/* The longest context whose total keeps within `limit` bytes, at most the model's own; 0: not even one position does. The
+ * context of `session` does not matter. */
+ciuic_status ciuic_longest_context(const ciuic_model *model, const ciuic_options *options,
+                                   const ciuic_session_options *session, const ciuic_work *work, size_t limit,
+                                   size_t *context);
 
 ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_options *options, ciuic_session **session);
 void ciuic_session_free(ciuic_session *session); /* NULL is allowed */

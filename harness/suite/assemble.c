@@ -163,19 +163,21 @@ static void add_samples(cJSON *item, const case_key *key)
     }
 }
 
+/* What a worker said at its end, after all its work; before that, of its loading. */
 static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
 {
-    static const char *const kinds[] = {"weights", "mapped", "kv_cache", "activations", "workspace"};
-    enum { KINDS = sizeof kinds / sizeof kinds[0] };
-    double total = 0, peak = NAN;
+    double peak = NAN;
+    const cJSON *said = json_find(loaded, "memory"), *member = NULL;
     case_slots at = {.key = *key};
-    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at))
-        peak = fmax(peak, s->finished != NULL ? number(s->finished, "peak_rss") : NAN);
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (s->finished == NULL) continue;
+        peak = fmax(peak, number(s->finished, "peak_rss"));
+        if (json_find(s->finished, "memory") != NULL) said = json_find(s->finished, "memory");
+    }
     cJSON *memory = cJSON_AddObjectToObject(item, "memory_bytes");
     json_add_double(memory, "peak_rss", peak);
-    copy_members(memory, loaded, kinds, KINDS);
-    for (size_t i = 0; i < KINDS; i++) total += number(loaded, kinds[i]);
-    json_add_double(memory, "total", total);
+    cJSON_ArrayForEach(member, said) cJSON_AddItemToObject(memory, member->string, cJSON_Duplicate(member, 1));
+    cJSON_AddNullToObject(item, "prefix_cache"); /* no worker keeps one: every repetition computes all of its tokens */
 }
 
 static void add_accuracy(cJSON *item, const case_record *c)
@@ -207,7 +209,7 @@ static void add_ceiling(cJSON *item, const bench_record *r, const bench_case *c,
 
 static void add_measurements(cJSON *item, const case_key *key)
 {
-    static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s"};
+    static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s", "load_growth_bytes"};
     const cJSON *loaded = NULL, *counters = NULL;
     case_slots at = {.key = *key};
     for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
@@ -217,6 +219,8 @@ static void add_measurements(cJSON *item, const case_key *key)
     const bool timed = key->record->suite->rounds > 0;
     if (timed) add_samples(item, key);
     copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
+    if (json_find(loaded, "first_token_s") != NULL) /* of a prefill */
+        json_add_double(item, "first_token_s", number(loaded, "first_token_s"));
     if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
     if (timed) add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);

@@ -260,7 +260,7 @@ static ciuic_status read_threads(suite *s)
 
 static ciuic_status read_limits(suite *s)
 {
-    static const char *const keys[] = {"workers", "timeout_s", "memory_bytes"};
+    static const char *const keys[] = {"workers", "timeout_s", "memory_bytes", "total_bytes"};
     s->worker_limit = 12;
     s->timeout_s = 60;
     const cJSON *limits = NULL;
@@ -278,6 +278,8 @@ static ciuic_status read_limits(suite *s)
         CIUIC_TRY(json_get_double(limits, where, "timeout_s", 0.1, 86400, &s->timeout_s));
     if (json_find(limits, "memory_bytes") != NULL)
         CIUIC_TRY(json_get_size(limits, where, "memory_bytes", (size_t)1 << 24, (size_t)1 << 46, &s->memory_limit));
+    if (json_find(limits, "total_bytes") != NULL)
+        CIUIC_TRY(json_get_size(limits, where, "total_bytes", (size_t)1 << 20, (size_t)1 << 46, &s->total_limit));
     return CIUIC_OK;
 }
 
@@ -326,10 +328,10 @@ static ciuic_status read_name(suite *s)
 
 static ciuic_status read_all(suite *s)
 {
-    static const char *const keys[] = {"schema_version", "name",      "description",   "seed",
-                                       "checkpoints",    "workloads", "variants",      "baselines",
-                                       "threads",        "rounds",    "min_rounds",    "min_time_s",
-                                       "accuracy",       "limits",    "time_budget_s", "claims"};
+    static const char *const keys[] = {"schema_version", "name",       "description", "seed",    "checkpoints",
+                                       "workloads",      "variants",   "baselines",   "threads", "rounds",
+                                       "min_rounds",     "min_time_s", "accuracy",    "limits",  "time_budget_s",
+                                       "claims",         "cold_start"};
     if (!cJSON_IsObject(s->json)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", s->file);
     CIUIC_TRY(json_only_keys(s->json, s->file, keys, COUNT(keys)));
     size_t version = 0, seed = 0;
@@ -345,6 +347,8 @@ static ciuic_status read_all(suite *s)
     CIUIC_TRY(read_effort(s));
     CIUIC_TRY(read_accuracy(s));
     CIUIC_TRY(read_limits(s));
+    if (json_find(s->json, "cold_start") != NULL)
+        CIUIC_TRY(json_get_bool(s->json, s->file, "cold_start", &s->cold_start));
     const char *claims = NULL;
     CIUIC_TRY(json_get_string(s->json, s->file, "claims", &claims));
     s->claims = beside(s->file, claims);

@@ -71,6 +71,8 @@ typedef struct suite {
     double time_budget_s;                     /* for the whole suite; it sets the number of rounds */
     size_t worker_limit;                      /* processes alive at a time */
     size_t memory_limit;                      /* bytes of private memory of one worker; 0: no limit */
+    size_t total_limit;                       /* bytes that a worker may take, mapped weights included; 0: no limit */
+    bool cold_start;                          /* a worker's checkpoint is not in the page cache when it loads it */
     double timeout_s;                         /* for one answer of a worker */
     char *claims;                             /* path of what is to be judged */
 } suite;

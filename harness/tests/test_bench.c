@@ -112,6 +112,12 @@ static void check_case(const cJSON *item)
     CHECK(cJSON_IsTrue(json_find(item, "outputs_match")), "%s: the timed output is another", id);
     CHECK(strlen(text(item, "output_sha256")) == 64, "%s: no digest", id);
     CHECK(cJSON_IsNumber(peak) && cJSON_IsNumber(total) && peak->valuedouble > total->valuedouble, "%s: memory", id);
+    /* What was planned before loading is what there is then; a library's copies of weights are its own. */
+    const cJSON *needed = json_find(memory, "needed"), *baseline = json_find(json_find(item, "variant"), "baseline");
+    const bool library = cJSON_IsString(baseline) && strncmp(baseline->valuestring, "o", 1) == 0;
+    CHECK(cJSON_IsNumber(needed) && (library || needed->valuedouble == total->valuedouble), "%s: planned %g, found %g",
+          id, needed->valuedouble, total->valuedouble);
+    CHECK(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(item, "prefix_cache")), "%s: a cache of prefixes", id);
     CHECK(cJSON_IsNumber(ceiling) && ceiling->valuedouble > 0, "%s: no ceiling", id);
     CHECK(cJSON_IsTrue(json_find(accuracy, "finite")), "%s: no accuracy", id);
 }
@@ -291,6 +297,35 @@ static void check_same_facts(const cJSON *before, const cJSON *after, size_t cut
         CHECK(sample_count(other) >= ROUNDS, "cut at %zu: %d samples of %s", cut, sample_count(other),
               text(item, "id"));
     }
+}
+
+/* Under a limit of everything a case that needs more fails by what it needs, before it is loaded; the others run, and are
+ * compared with a reference that need not fit itself. */
+static void a_limit_of_everything_refuses_by_name(void)
+{
+    char *folder = temporary_folder(), *out = join(folder, "out");
+    char *path = write_suite(folder, "limited.json", "\"memory_bytes\": 1073741824}",
+                             "\"total_bytes\": 32000000}, \"cold_start\": true");
+    bench_options options = small_bench(path, out);
+    options.filter.only = "prefill8@0/b1/t1/int8+graph+memory";
+    CHECK(run_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = read_results(out);
+    const cJSON *item = NULL;
+    size_t fitting = 0, refused = 0;
+    cJSON_ArrayForEach(item, json_find(results, "cases"))
+    {
+        const bool ok = strcmp(text(item, "status"), "ok") == 0;
+        fitting +=
+            ok && cJSON_IsObject(json_find(item, "accuracy")) && json_is_number(json_find(item, "first_token_s"));
+        refused +=
+            !ok && strstr(text(item, "reason"), "needs") != NULL && strstr(text(item, "reason"), "limit") != NULL;
+    }
+    CHECK(fitting == 3, "%zu cases fit: tuned, its twin, int8 with memory on", fitting);
+    CHECK(refused == 2, "%zu cases were refused: naive and openblas", refused);
+    cJSON_Delete(results);
+    remove_folder(out);
+    free(path);
+    remove_folder(folder);
 }
 
 static size_t count_kind(const char *journal, const char *kind)
@@ -527,6 +562,7 @@ static void without_rounds_there_are_errors_and_bytes(void)
 }
 
 static const test_case cases[] = {
+    {"a_limit_of_everything_refuses_by_name", a_limit_of_everything_refuses_by_name},
     {"without_rounds_there_are_errors_and_bytes", without_rounds_there_are_errors_and_bytes},
     {"a_bench_leaves_results_that_fit_the_schema", a_bench_leaves_results_that_fit_the_schema},
     {"a_worker_that_fails_costs_one_case", a_worker_that_fails_costs_one_case},

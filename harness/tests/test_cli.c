@@ -57,7 +57,7 @@ static void wrong_usage_is_refused(void)
          2,
          "expected none, affine8, affine4, int8, int6, int5, int4, int3 or mixed"},
         {{"eval", CHECKPOINT, "--graph", "maybe"}, 2, "expected off or on"},
-        {{"eval", CHECKPOINT, "--memory", "aggressive"}, 2, "expected off or on"},
+        {{"eval", CHECKPOINT, "--memory", "most"}, 2, "expected off, on or aggressive"},
         {{"eval", CHECKPOINT, "--isa", "sse9"}, 2, "expected c, neon, avx2, avx512, amx or best"},
         {{"eval", CHECKPOINT, "--stages", "int8,on"}, 2, "expected four settings"},
         {{"eval", CHECKPOINT, "--stages", "int8,on,on,best,more"}, 2, "expected four settings"},

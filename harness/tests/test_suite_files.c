@@ -59,7 +59,7 @@ static const struct {
     {"[\"int8\"]", "[\"int8\", \"int8\"]", {"quantize", "given twice"}},
     {"[\"int8\"]", "[]", {"quantize", "found 0 entries"}},
     {"\"graph\": [\"on\"]", "\"graph\": [true]", {"graph[0]", "expected a string"}},
-    {"[\"off\", \"on\"]", "[\"off\", \"aggressive\"]", {"memory", "aggressive"}},
+    {"[\"off\", \"on\"]", "[\"off\", \"most\"]", {"memory", "most"}},
     {"\"kernels\": [\"c\"]", "\"kernels\": [\"avx\"]", {"kernels", "did you mean \"avx2\""}},
     {"\"kernels\": [\"c\"]", "\"kernel\": [\"c\"]", {"variants.product", "did you mean \"kernels\""}},
     {"\"extra\": []", "\"extra\": [{\"quantize\": \"int4\"}]", {"variants.extra[0]", "graph"}},

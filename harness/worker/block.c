@@ -118,6 +118,8 @@ static cJSON *load_request(const bench *b, const bench_block *plan, const bench_
     cJSON_AddStringToObject(r, "matmul", library ? suite_baseline_name(v->baseline) : "own");
     json_add_size(r, "threads", (size_t)plan->threads);
     json_add_size(r, "memory_limit", s->memory_limit);
+    json_add_size(r, "total_limit", s->total_limit);
+    cJSON_AddBoolToObject(r, "cold_start", s->cold_start);
     cJSON_AddStringToObject(r, "counters", counter_source_name(b->support.source));
     cJSON_AddStringToObject(r, "counters_reason", b->support.reason);
     return r;
@@ -167,6 +169,8 @@ static ciuic_status write_reference(block *k, char reason[WORKER_REASON_MAX])
     ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
     if (status == CIUIC_OK) {
         cJSON_AddStringToObject(write, "file", k->reference);
+        /* What errors are measured against has to be there, whether or not it would fit as a variant. */
+        cJSON_ReplaceItemInObjectCaseSensitive(load, "total_limit", json_size(0));
         worker_outcome outcome = worker_ask(w, load, k->bench->suite->timeout_s, &answer, reason);
         cJSON_Delete(answer);
         answer = NULL;

@@ -4,7 +4,8 @@
  * answers, one at a time:
  *
  *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize and what variant_json.h adds,
- *    graph, memory, isa, matmul, threads, memory_limit, counters}
+ *    graph, memory, isa, matmul, threads, memory_limit, total_limit,
+ *    cold_start, counters}
  *                                            -> sizes, load_s, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored

@@ -23,7 +23,8 @@
 #include "harness/commands.h"
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
-#include "harness/measure/memory.h"
+#include "harness/measure/memory_account.h"
+#include "harness/run_limit.h"
 #include "harness/variant_json.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
@@ -45,8 +46,10 @@ typedef struct worker {
     ciuic_model *model;
     workload *work;
     counters *counters;
-    size_t repetitions;    /* counted by the counters */
-    process_memory memory; /* before the accuracy run brought the reference's logits and a second session in */
+    size_t repetitions; /* counted by the counters */
+    run_need need;
+    memory_account memory; /* from before loading to before the accuracy run, which brings the reference's logits and a
+                              second session in */
     bool memory_read;
     ciuic_status failed; /* of the last timed body */
 } worker;
@@ -58,7 +61,8 @@ typedef struct load_request {
     workload_spec spec;
     ciuic_options options;
     bool openblas, onednn; /* whose matmuls; neither: the kernels' own */
-    size_t memory_limit;
+    size_t memory_limit, total_limit;
+    bool cold_start;
     counter_support support;
 } load_request;
 
@@ -107,6 +111,8 @@ static ciuic_status read_load(const cJSON *request, load_request *r)
     CIUIC_TRY(json_get_size(request, where, "seed", 0, most, &seed));
     CIUIC_TRY(json_get_size(request, where, "threads", 1, 1024, &threads));
     CIUIC_TRY(json_get_size(request, where, "memory_limit", 0, most, &r->memory_limit));
+    CIUIC_TRY(json_get_size(request, where, "total_limit", 0, most, &r->total_limit));
+    CIUIC_TRY(json_get_bool(request, where, "cold_start", &r->cold_start));
     r->spec.seed = seed;
     r->spec.threads = (int)threads;
     CIUIC_TRY(read_counters(request, &r->support));
@@ -169,6 +175,36 @@ static ciuic_status say_progress(void *context, const char *what, size_t done, s
     return CIUIC_OK;
 }
 
+/* What the workload needs on this variant, and whether it may have that. A library's packed copies are not known before. */
+static ciuic_status plan_run(worker *w, const load_request *r, const ciuic_model *plain, const ciuic_options *options)
+{
+    const workload_spec *spec = &r->spec;
+    const bool decode = spec->phase == PHASE_DECODE;
+    ciuic_model_info info;
+    ciuic_model_describe(plain, &info);
+    const ciuic_session_options session = {.context = spec->depth + spec->tokens, .threads = spec->threads};
+    const ciuic_work work = {.prefill = decode ? spec->depth : spec->tokens, .decode = decode};
+    const size_t ids = spec->depth + spec->tokens + spec->windows * spec->window_tokens;
+    const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float);
+    CIUIC_TRY(run_limit_plan(plain, options, &session, &work, caller, r->total_limit, &w->need));
+    CIUIC_TRY(run_limit_check(spec->checkpoint, &w->need, r->total_limit));
+    return run_limit_set(r->total_limit);
+}
+
+/* Advice to the kernel, which keeps pages that somebody else maps or has not written back yet. */
+static void drop_page_cache(const char *folder)
+{
+    DIR *files = opendir(folder);
+    if (files == NULL) return;
+    for (const struct dirent *f = readdir(files); f != NULL; f = readdir(files)) {
+        const int file = openat(dirfd(files), f->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+        if (file < 0) continue;
+        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
+        close(file);
+    }
+    closedir(files);
+}
+
 static ciuic_status load_model(worker *w, const load_request *r)
 {
     kernel_table table;
@@ -189,30 +225,43 @@ static ciuic_status load_model(worker *w, const load_request *r)
     options.progress = say_progress;
     options.progress_context = &said_s;
     CIUIC_TRY(ciuic_model_load(r->spec.checkpoint, &reference));
-    const ciuic_status status = ciuic_optimize(reference, &options, &w->model, NULL);
+    ciuic_status status = plan_run(w, r, reference, &options);
+    if (status == CIUIC_OK) status = ciuic_optimize(reference, &options, &w->model, NULL);
     ciuic_model_free(reference);
     return status;
+}
+
+static ciuic_memory_use memory_use(const worker *w)
+{
+    ciuic_memory_use use;
+    workload_memory(w->work, &use);
+    const onednn_memory packed = onednn_memory_use();
+    use.weights += packed.packed;
+    use.packed += packed.packed;
+    use.mapped -= packed.released < use.mapped ? packed.released : use.mapped;
+    return use;
+}
+
+static bool add_need(cJSON *memory, const worker *w)
+{
+    return json_add_size(memory, "needed", ciuic_memory_total(&w->need.use)) &&
+           json_add_size(memory, "longest_context", w->need.longest_context);
 }
 
 static bool add_sizes(const worker *w, cJSON *answer)
 {
     ciuic_model_info info;
-    ciuic_memory_use use;
     ciuic_model_describe(w->model, &info);
-    workload_memory(w->work, &use);
-    const onednn_memory packed = onednn_memory_use();
-    use.weights += packed.packed;
-    use.mapped -= packed.released < use.mapped ? packed.released : use.mapped;
+    const ciuic_memory_use use = memory_use(w);
+    cJSON *memory = cJSON_AddObjectToObject(answer, "memory");
     return json_add_size(answer, "parameters", info.parameters) &&
            json_add_size(answer, "weight_bytes", info.weight_bytes) &&
            json_add_double(answer, "bits_per_weight", info.bits_per_weight) &&
            json_add_size(answer, "decode_bytes", info.decode_bytes) &&
            json_add_double(answer, "decode_flops", info.decode_flops) &&
            json_add_double(answer, "head_flops", 2.0 * (double)info.hidden_size * (double)info.vocabulary) &&
-           json_add_size(answer, "weights", use.weights) && json_add_size(answer, "mapped", use.mapped) &&
-           json_add_size(answer, "kv_cache", use.kv_cache) && json_add_size(answer, "activations", use.activations) &&
-           json_add_size(answer, "workspace", use.workspace) &&
-           cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
+           json_add_size(answer, "kv_cache", use.kv_cache) && memory != NULL && memory_use_json(memory, &use) &&
+           add_need(memory, w) && cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
            cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
 }
 
@@ -228,11 +277,19 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     CIUIC_TRY(limit_memory(r.memory_limit));
     w->counters = counters_open(&r.support);
     if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
+    if (r.total_limit > 0) run_limit_begin(r.spec.threads);
+    if (r.cold_start) drop_page_cache(r.spec.checkpoint);
+    memory_account_start(&w->memory);
     const double start = now_s(CLOCK_MONOTONIC);
     CIUIC_TRY(load_model(w, &r));
     const double loaded = now_s(CLOCK_MONOTONIC);
+    process_memory after = {0};
+    if (memory_read(&after))
+        json_add_double(answer, "load_growth_bytes", (double)after.rss - (double)w->memory.start.rss);
     CIUIC_TRY(workload_create(w->model, &r.spec, &w->work));
     CIUIC_TRY(workload_run(w->work));
+    /* A prefill's first repetition ends with the first token's logits. */
+    if (r.spec.phase == PHASE_PREFILL) json_add_double(answer, "first_token_s", now_s(CLOCK_MONOTONIC) - start);
     CIUIC_TRY(onednn_status());
     json_add_double(answer, "load_s", loaded - start);
     json_add_size(answer, "pid", (size_t)getpid());
@@ -255,8 +312,12 @@ static ciuic_status do_reference(worker *w, const cJSON *request, cJSON *answer)
 
 static ciuic_status read_memory(worker *w)
 {
-    if (!w->memory_read) w->memory_read = memory_read(&w->memory);
-    return w->memory_read ? CIUIC_OK : ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "/proc/self/status does not give VmHWM");
+    if (w->memory_read) return CIUIC_OK;
+    const ciuic_memory_use use = memory_use(w);
+    memory_account_finish(&w->memory, &use, workload_buffer_bytes(w->work));
+    w->memory_read = w->memory.known;
+    return w->memory_read ? CIUIC_OK
+                          : ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "/proc/self does not say how much memory is resident");
 }
 
 /* The reference's logits, the second session and the pages of mapped weights that only other windows touch are this
@@ -316,9 +377,11 @@ static ciuic_status do_finish(worker *w, const cJSON *request, cJSON *answer)
 {
     (void)request;
     CIUIC_TRY(read_memory(w));
-    json_add_size(answer, "peak_rss", w->memory.peak_rss);
-    json_add_size(answer, "rss_anon", w->memory.rss_anon);
-    json_add_size(answer, "rss_file", w->memory.rss_file);
+    json_add_size(answer, "peak_rss", w->memory.now.peak_rss);
+    cJSON *memory = cJSON_AddObjectToObject(answer, "memory");
+    if (memory == NULL || !memory_use_json(memory, &w->memory.use) || !add_need(memory, w) ||
+        !memory_account_json(memory, &w->memory))
+        return ciuic_fail_memory("an answer", 0);
     cJSON *counted = counters_json(w->counters, w->repetitions);
     if (counted == NULL || !cJSON_AddItemToObject(answer, "counters", counted))
         return ciuic_fail_memory("an answer", 0);

@@ -165,6 +165,12 @@ void workload_memory(const workload *w, ciuic_memory_use *use)
     ciuic_session_memory(w->session, use);
 }
 
+size_t workload_buffer_bytes(const workload *w)
+{
+    const size_t ids = context_of(&w->spec) + w->spec.windows * w->spec.window_tokens;
+    return ids * sizeof *w->ids + w->vocabulary * sizeof *w->logits;
+}
+
 /* ---- the reference's logits ------------------------------------------------------------------------------------- */
 
 static ciuic_status write_rows(FILE *stream, const char *path, const float *rows, size_t count)

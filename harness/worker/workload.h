@@ -31,6 +31,8 @@ sha256_hex workload_output(const workload *w);
 /* Tests: makes these logits wrong, as a kernel would that another process disturbs. */
 void workload_spoil_output(workload *w);
 void workload_memory(const workload *w, ciuic_memory_use *use);
+/* Bytes of its own buffers: token ids and logits. */
+size_t workload_buffer_bytes(const workload *w);
 
 /* Positions that are compared: the timed ones (all of a prefill, all decoded ones), then windows * window_tokens. */
 size_t workload_positions(const workload_spec *spec);

@@ -498,6 +498,25 @@ void checkpoint_drop_pages(const checkpoint *c, const char *name)
     }
 }
 
+void checkpoint_drop_unused(const checkpoint *c, tensor_used_fn *used, const void *context)
+{
+    for (size_t i = 0; i < c->file_count; i++) safetensors_drop_unused(c->files[i], used, context);
+}
+
+size_t checkpoint_table_bytes(const checkpoint *c)
+{
+    size_t bytes = sizeof *c + c->count * (sizeof *c->tensors + sizeof *c->used);
+    for (size_t i = 0; i < c->file_count; i++) bytes += safetensors_table_bytes(c->files[i]);
+    return bytes + c->quantised.count * sizeof *c->quantised.tensors;
+}
+
+size_t checkpoint_file_bytes(const checkpoint *c)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < c->file_count; i++) bytes += safetensors_file_bytes(c->files[i]);
+    return bytes;
+}
+
 const recipe *checkpoint_recipe(const checkpoint *c)
 {
     return &c->recipe;

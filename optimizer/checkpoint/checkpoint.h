@@ -44,6 +44,12 @@ const quantized_tensor *checkpoint_quantized_tensor(const checkpoint *c, const c
 bool checkpoint_matrix(const checkpoint *c, const char *name, kernel_matrix *m);
 /* Tells the kernel that the pages of such a matrix were copied, or are not needed for now. */
 void checkpoint_drop_pages(const checkpoint *c, const char *name);
+/* The same of all pages that hold nothing of a tensor that is used, the header's among them. */
+void checkpoint_drop_unused(const checkpoint *c, tensor_used_fn *used, const void *context);
+/* Bytes of its tables in the heap: names, shapes, places. */
+size_t checkpoint_table_bytes(const checkpoint *c);
+/* Bytes of its files, all of which are mapped. */
+size_t checkpoint_file_bytes(const checkpoint *c);
 /* The settings of its units; of an ordinary checkpoint it is empty. */
 const recipe *checkpoint_recipe(const checkpoint *c);
 

@@ -351,12 +351,44 @@ ciuic_status safetensors_require(const safetensors *file, const char *name, tens
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
-void tensor_drop_pages(const tensor *t)
+/* The whole pages of [begin, end). */
+static void drop_pages(uintptr_t begin, uintptr_t end)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t first = ((uintptr_t)t->data + page - 1) / page * page;
-    const uintptr_t end = ((uintptr_t)t->data + t->bytes) / page * page;
-    if (end > first) (void)madvise((void *)first, end - first, MADV_DONTNEED); /* advice: failing costs only memory */
+    const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+    if (last > first) (void)madvise((void *)first, last - first, MADV_DONTNEED); /* advice: failing costs only memory */
+}
+
+void tensor_drop_pages(const tensor *t)
+{
+    drop_pages((uintptr_t)t->data, (uintptr_t)t->data + t->bytes);
+}
+
+void safetensors_drop_unused(const safetensors *file, tensor_used_fn *used, const void *context)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t begin = (uintptr_t)file->mapping; /* of the run of unused tensors, which stand one behind the other */
+    for (size_t i = 0; i < file->count; i++) {
+        const tensor *t = &file->tensors[i];
+        if (!used(context, t)) continue;
+        drop_pages(begin, (uintptr_t)t->data);
+        begin = (uintptr_t)t->data + t->bytes;
+    }
+    /* The mapping goes on to the end of the file's last page. */
+    drop_pages(begin, ((uintptr_t)file->mapping + file->bytes + page - 1) / page * page);
+}
+
+size_t safetensors_file_bytes(const safetensors *file)
+{
+    return file->bytes;
+}
+
+size_t safetensors_table_bytes(const safetensors *file)
+{
+    size_t names = 0;
+    for (size_t i = 0; i < file->count; i++) names += strlen(file->tensors[i].name) + 1;
+    return sizeof *file + strlen(file->path) + 1 + names +
+           file->count * (sizeof *file->tensors + sizeof *file->by_name);
 }
 
 ciuic_status tensor_to_f32(const tensor *t, size_t first, size_t n, float *out)

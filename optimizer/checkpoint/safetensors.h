@@ -61,6 +61,14 @@ ciuic_status safetensors_require(const safetensors *file, const char *name, tens
  * ours. */
 void tensor_drop_pages(const tensor *t);
 
+/* Whether somebody uses the tensor where it is mapped. */
+typedef bool tensor_used_fn(const void *context, const tensor *t);
+/* The same of all pages of the file, the header's too, that hold nothing of a tensor that is used. */
+void safetensors_drop_unused(const safetensors *file, tensor_used_fn *used, const void *context);
+size_t safetensors_file_bytes(const safetensors *file);
+/* Bytes of names and shapes in the heap. */
+size_t safetensors_table_bytes(const safetensors *file);
+
 /* Copies n elements from `first` on as float: F32, F16, BF16, F64 and F8_E4M3 (unscaled); unaligned data is fine. */
 ciuic_status tensor_to_f32(const tensor *t, size_t first, size_t n, float *out);
 

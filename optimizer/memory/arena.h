@@ -13,7 +13,10 @@ typedef struct arena_value {
 } arena_value;
 
 /* Sets every offset; `total` is the size of the buffer, `lower_bound` the most bytes alive at any one operation, which no
- * plan can beat. Greedy by size, lowest fitting offset first (Pisarchyk and Lee, arXiv:2001.03288, "greedy by size"). */
+ * plan can beat. Each value gets the lowest offset that is free, in several orders (by size: Pisarchyk and Lee,
+ * arXiv:2001.03288; by size times life; the operations with most alive first, their "greedy by breadth"; as they are
+ * made), and then in orders that put what lay on top of a plan earlier, until one reaches the bound or the patience ends;
+ * the best plan is kept. The same values give the same plan. */
 ciuic_status arena_plan(arena_value *values, size_t count, size_t *total, size_t *lower_bound);
 
 #endif

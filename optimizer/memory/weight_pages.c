@@ -17,6 +17,8 @@ typedef struct block {
 
 struct weight_pages {
     block *newest;
+    size_t expected; /* bytes of the next block; 0: nobody said */
+    bool told;
 };
 
 weight_pages *weight_pages_create(void)
@@ -35,17 +37,28 @@ void weight_pages_free(weight_pages *pages)
     free(pages);
 }
 
+void weight_pages_expect(weight_pages *pages, size_t bytes)
+{
+    pages->expected = bytes;
+    pages->told = true;
+}
+
 static bool add_block(weight_pages *pages, size_t bytes)
 {
     block *b = calloc(1, sizeof *b);
     if (b == NULL) return false;
-    b->bytes = bytes <= BLOCK ? BLOCK : (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    b->data = aligned_alloc(HUGE_PAGE, b->bytes);
-    if (b->data == NULL) {
+    size_t wanted = pages->told ? pages->expected : BLOCK;
+    if (wanted < bytes) wanted = bytes;
+    b->bytes = (wanted + LINE - 1) / LINE * LINE;
+    pages->expected = 0; /* what comes beyond it is a little, from rounding sizes up */
+    void *data = NULL;
+    if (posix_memalign(&data, HUGE_PAGE, b->bytes) != 0) {
         free(b);
         return false;
     }
-    (void)madvise(b->data, b->bytes, MADV_HUGEPAGE); /* advice: without it pages are small */
+    b->data = data;
+    /* Advice: without it pages are small. The end stays on small ones, which cost what they hold and no more. */
+    (void)madvise(b->data, b->bytes / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     b->next = pages->newest;
     pages->newest = b;
     return true;

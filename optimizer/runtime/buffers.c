@@ -7,20 +7,39 @@
 #include "optimizer/error.h"
 #include "optimizer/memory/arena.h"
 
-ciuic_status buffers_create(buffers *b, const graph *g)
+/* Of all tables, for each value. */
+enum {
+    TABLE_BYTES = sizeof(value_life) + sizeof(value_place) + 2 * sizeof(size_t) + 2 * sizeof(void *) +
+                  sizeof(kernel_q8) + 2 * sizeof(const char *)
+};
+
+ciuic_status buffers_create(buffers *b, const graph *g, bool in_place)
 {
     const size_t n = (size_t)g->value_count;
-    *b = (buffers){.g = g};
+    *b = (buffers){.g = g, .in_place = in_place};
+    b->life = calloc(n, sizeof *b->life);
+    b->place = calloc(n, sizeof *b->place);
     b->offset = calloc(n, sizeof *b->offset);
     b->owned = calloc(n, sizeof *b->owned);
     b->values = calloc(n, sizeof *b->values);
+    b->stride = calloc(n, sizeof *b->stride);
     b->q8 = calloc(n, sizeof *b->q8);
     b->begin = calloc(n, sizeof *b->begin);
     b->end = calloc(n, sizeof *b->end);
     b->barrier = calloc((size_t)g->op_count, sizeof *b->barrier);
-    if (b->offset && b->owned && b->values && b->q8 && b->begin && b->end && b->barrier) return CIUIC_OK;
-    buffers_free(b);
-    return ciuic_fail_memory("a session's tables", n * 64);
+    if (!b->life || !b->place || !b->offset || !b->owned || !b->values || !b->stride || !b->q8 || !b->begin ||
+        !b->end || !b->barrier) {
+        buffers_free(b);
+        return ciuic_fail_memory("a session's tables", n * TABLE_BYTES);
+    }
+    value_lives(g, b->life);
+    value_places(g, b->life, in_place, b->place);
+    return CIUIC_OK;
+}
+
+size_t buffers_table_bytes(const graph *g)
+{
+    return (size_t)g->value_count * TABLE_BYTES + (size_t)g->op_count * sizeof(bool);
 }
 
 static void free_owned(buffers *b)
@@ -37,8 +56,11 @@ void buffers_free(buffers *b)
 {
     if (b->g == NULL) return;
     free_owned(b);
+    free(b->life);
+    free(b->place);
     free(b->offset);
     free(b->owned);
+    free(b->stride);
     free(b->values);
     free(b->q8);
     free((void *)b->begin);
@@ -86,51 +108,63 @@ static size_t value_bytes(const graph *g, int value, size_t tokens, size_t conte
     return __builtin_mul_overflow(rows, width, &bytes) ? SIZE_MAX : bytes;
 }
 
-/* First and last operation that touches each value; the output lives to the end. */
-static void find_lifetimes(const graph *g, arena_value *lifetime)
-{
-    for (int v = 0; v < g->value_count; v++) lifetime[v].first = lifetime[v].last = GRAPH_NONE;
-    for (int i = 0; i < g->op_count; i++) {
-        const graph_op *op = &g->ops[i];
-        const int touched[] = {op->out.value, op->in[0].value, op->in[1].value, op->in[2].value};
-        for (size_t j = 0; j < sizeof touched / sizeof touched[0]; j++) {
-            if (touched[j] == GRAPH_NONE) continue;
-            if (lifetime[touched[j]].first == GRAPH_NONE) lifetime[touched[j]].first = i;
-            lifetime[touched[j]].last = i;
-        }
-    }
-    lifetime[g->output].last = g->op_count;
-}
-
-static ciuic_status plan_arena(buffers *b, size_t tokens, size_t context, arena_block *arena)
+/* The bytes and the life of every value with memory of its own: of those that lie in it, too. */
+static void find_blocks(const buffers *b, size_t tokens, size_t context, arena_value *all)
 {
     const graph *g = b->g;
-    const size_t n = (size_t)g->value_count;
+    for (int v = 0; v < g->value_count; v++)
+        all[v] = (arena_value){.bytes = b->place[v].root == v ? value_bytes(g, v, tokens, context) : 0,
+                               .first = b->life[v].first,
+                               .last = b->life[v].last};
+    for (int v = 0; v < g->value_count; v++) {
+        arena_value *root = &all[b->place[v].root];
+        if (b->place[v].root != v && b->life[v].last > root->last) root->last = b->life[v].last;
+    }
+}
+
+static ciuic_status plan_offsets(buffers *b, size_t tokens, size_t context)
+{
+    const size_t n = (size_t)b->g->value_count;
     arena_value *all = calloc(n, sizeof *all), *live = calloc(n, sizeof *live);
     size_t count = 0;
     ciuic_status status = all && live ? CIUIC_OK : ciuic_fail_memory("planning the arena", 2 * n * sizeof *all);
     if (status == CIUIC_OK) {
-        find_lifetimes(g, all);
-        for (size_t v = 0; v < n; v++) {
-            all[v].bytes = value_bytes(g, (int)v, tokens, context);
+        find_blocks(b, tokens, context, all);
+        for (size_t v = 0; v < n; v++)
             if (all[v].bytes > 0) live[count++] = all[v];
-        }
         status = arena_plan(live, count, &b->bytes, &b->lower_bound);
     }
-    if (status == CIUIC_OK) {
-        count = 0;
-        for (size_t v = 0; v < n; v++)
-            if (all[v].bytes > 0) b->offset[v] = live[count++].offset;
-        if (b->bytes > arena->bytes) {
-            free(arena->data);
-            arena->data = aligned_alloc(ARENA_ALIGNMENT, b->bytes);
-            arena->bytes = arena->data != NULL ? b->bytes : 0;
-            arena->generation++;
-            if (arena->data == NULL) status = ciuic_fail_memory("activations", b->bytes);
-        }
-    }
+    count = 0;
+    for (size_t v = 0; v < n && status == CIUIC_OK; v++)
+        if (all[v].bytes > 0) b->offset[v] = live[count++].offset;
     free(all);
     free(live);
+    return status;
+}
+
+static ciuic_status plan_arena(buffers *b, size_t tokens, size_t context, arena_block *arena)
+{
+    CIUIC_TRY(plan_offsets(b, tokens, context));
+    if (b->bytes <= arena->bytes) return CIUIC_OK;
+    free(arena->data);
+    arena->data = aligned_alloc(ARENA_ALIGNMENT, b->bytes);
+    arena->bytes = arena->data != NULL ? b->bytes : 0;
+    arena->generation++;
+    return arena->data != NULL ? CIUIC_OK : ciuic_fail_memory("activations", b->bytes);
+}
+
+ciuic_status buffers_plan(const graph *g, bool in_place, bool arena, size_t tokens, size_t context, size_t *bytes,
+                          size_t *lower_bound)
+{
+    buffers b = {0};
+    *bytes = *lower_bound = 0;
+    CIUIC_TRY(buffers_create(&b, g, in_place));
+    ciuic_status status = arena ? plan_offsets(&b, tokens, context) : CIUIC_OK;
+    for (int v = 0; v < g->value_count && !arena && status == CIUIC_OK; v++)
+        if (__builtin_add_overflow(b.bytes, value_bytes(g, v, tokens, context), &b.bytes))
+            status = ciuic_fail_memory("activations", SIZE_MAX);
+    if (status == CIUIC_OK) *bytes = b.bytes, *lower_bound = b.lower_bound;
+    buffers_free(&b);
     return status;
 }
 
@@ -164,27 +198,38 @@ ciuic_status buffers_prepare(buffers *b, size_t tokens, size_t context, arena_bl
     return CIUIC_OK;
 }
 
+/* Where a value begins: in its own buffer, or in the arena, where it may lie in another one's rows. */
+static char *place_of(const buffers *b, int v, const arena_block *arena)
+{
+    if (arena == NULL || b->owned[v] != NULL) return b->owned[v];
+    return (char *)arena->data + b->offset[b->place[v].root] + b->place[v].offset * sizeof(float);
+}
+
 static void bind_values(buffers *b, const arena_block *arena, const routing *route)
 {
     const graph *g = b->g;
     for (int v = 0; v < g->value_count; v++) {
         const size_t bytes = value_bytes(g, v, b->tokens, b->context);
-        char *at = g->values[v].dtype == GRAPH_ROUTING ? NULL : b->owned[v];
-        if (at == NULL && arena != NULL && bytes > 0) at = (char *)arena->data + b->offset[v];
+        char *at = bytes > 0 ? place_of(b, v, arena) : NULL;
+        const value_place *p = &b->place[v];
+        const size_t rows = value_rows(g, &g->values[v], b->tokens, b->context);
         b->values[v] = at;
+        b->stride[v] = p->stride;
         b->begin[v] = at;
-        b->end[v] = at != NULL ? at + bytes : NULL;
+        b->end[v] = at == NULL     ? NULL
+                    : p->root == v ? at + bytes
+                                   : at + ((rows - 1) * p->stride + g->values[v].width) * sizeof(float);
         if (g->values[v].dtype == GRAPH_ROUTING) { /* one object serves all layers in turn */
             b->begin[v] = (const char *)route;
             b->end[v] = (const char *)(route + 1);
         }
         if (g->values[v].dtype == GRAPH_Q8 && bytes > 0) {
-            size_t rows = 0, groups = 0, row_bytes = 0;
-            q8_shape(g, v, b->tokens, b->context, &rows, &groups, &row_bytes);
+            size_t q8_rows = 0, groups = 0, row_bytes = 0;
+            q8_shape(g, v, b->tokens, b->context, &q8_rows, &groups, &row_bytes);
             /* Scales and sums first: they need the alignment of float, which the block has. */
             b->q8[v] = (kernel_q8){.scales = (float *)(void *)at,
-                                   .sums = (int32_t *)(void *)((float *)(void *)at + rows * groups),
-                                   .values = (int8_t *)((float *)(void *)at + 2 * rows * groups)};
+                                   .sums = (int32_t *)(void *)((float *)(void *)at + q8_rows * groups),
+                                   .values = (int8_t *)((float *)(void *)at + 2 * q8_rows * groups)};
         }
     }
 }

@@ -105,7 +105,7 @@ share share_rows(const execution *e, const graph_op *op, int thread, int threads
 
 size_t operand_stride(const execution *e, const graph_operand *operand)
 {
-    return e->p->g->values[operand->value].width;
+    return e->stride != NULL ? e->stride[operand->value] : e->p->g->values[operand->value].width;
 }
 
 float *operand_row(const execution *e, const graph_op *op, const graph_operand *operand, size_t r)
@@ -113,5 +113,5 @@ float *operand_row(const execution *e, const graph_op *op, const graph_operand *
     const graph_value *value = &e->p->g->values[operand->value];
     /* An operation for the last token finds its row at the end of a value that holds them all. */
     if (op->last && !value->last && value->rows == GRAPH_TOKENS) r += e->tokens - 1;
-    return (float *)e->values[operand->value] + r * value->width + operand->offset;
+    return (float *)e->values[operand->value] + r * operand_stride(e, operand) + operand->offset;
 }

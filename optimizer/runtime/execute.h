@@ -24,9 +24,10 @@ typedef struct execution {
     const plan *p;
     const kernel_table *kernels;
     const model_config *config;
-    void *const *values; /* [value_count]: where each value is; float, or the int8 part of a quantised value */
-    const kernel_q8 *q8; /* [value_count]: set for quantised values */
-    const bool *barrier; /* [op_count]: all threads meet before the operation */
+    void *const *values;  /* [value_count]: where each value is; float, or the int8 part of a quantised value */
+    const size_t *stride; /* [value_count]: floats from one row to the next; NULL: rows stand close */
+    const kernel_q8 *q8;  /* [value_count]: set for quantised values */
+    const bool *barrier;  /* [op_count]: all threads meet before the operation */
     kv_cache *cache;
     const rope_table *rope;
     routing *route;          /* NULL without experts */
@@ -58,6 +59,8 @@ void plan_barriers(const graph *g, const char *const *begin, const char *const *
 
 /* Floats of workspace that a thread needs for any attention of the graph. */
 size_t attention_scratch(const graph *g, size_t tokens, size_t context);
+/* Floats of the same workspace that writing to such a cache needs. */
+size_t cache_write_scratch(const kv_cache_shape *shape);
 /* Into how many parts `threads` threads cut `positions` positions of the cache when one query row attends to them; 1: they
  * share out heads instead. position_bytes: what one key head holds for a position, keys and values. */
 size_t attention_parts(const graph_op *op, size_t position_bytes, size_t positions, int threads);

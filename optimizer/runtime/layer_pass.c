@@ -54,8 +54,12 @@ static ciuic_status prepare(layer_pass *p, const weight_source *from, size_t lay
     CIUIC_TRY(weight_store_create(from, pass_options(), 0, &p->weights));
     CIUIC_TRY(bind_weights(p));
     CIUIC_TRY(rope_table_create(&p->rope, &c->rope, rotated, p->window));
-    CIUIC_TRY(kv_cache_create(&p->cache, KERNEL_CACHE_F32, 1, p->window, p->plan.g->cache_width, false));
-    CIUIC_TRY(buffers_create(&p->buffers, p->plan.g));
+    const size_t *width = p->plan.g->cache_width;
+    const kv_cache_shape shape = {
+        .format = KERNEL_CACHE_F32, .layers = 1, .positions = p->window, .width = {width[0], width[1]}, .heads = 1};
+    CIUIC_TRY(kv_cache_create(&p->cache, &shape, false));
+    CIUIC_TRY(kv_cache_grow(&p->cache, p->window));
+    CIUIC_TRY(buffers_create(&p->buffers, p->plan.g, false));
     CIUIC_TRY(buffers_prepare(&p->buffers, p->window, p->window, NULL));
     if (c->experts > 0) CIUIC_TRY(routing_create(&p->route, c, p->window));
     p->scratch_floats = attention_scratch(p->plan.g, p->window, p->window);

@@ -53,8 +53,7 @@ static ciuic_status check_source(const checkpoint *source, const ciuic_options *
         checkpoint_path(source), settings_of(q, settings), q->provenance.made_by, q->provenance.source_path);
 }
 
-/* A model of that checkpoint, without weights yet; takes over the caller's reference to `source`, even on failure. */
-static ciuic_status create(checkpoint *source, const ciuic_options *options, ciuic_model **out)
+ciuic_status model_create(checkpoint *source, const ciuic_options *options, ciuic_model **out)
 {
     ciuic_model *model = calloc(1, sizeof *model);
     ciuic_status status = model != NULL ? ciuic_options_check(options) : ciuic_fail_memory("a model", sizeof *model);
@@ -121,7 +120,7 @@ ciuic_status ciuic_model_load(const char *path, ciuic_model **model)
     checkpoint *source = NULL;
     CIUIC_TRY(checkpoint_open(path, &source));
     const ciuic_options off = {.isa = "c"};
-    return create(source, &off, model);
+    return model_create(source, &off, model);
 }
 
 /* What the matmuls of weights that are stored so read. */
@@ -158,17 +157,45 @@ static ciuic_status check_kernels(const ciuic_model *model, const graph_weight *
                       model->options.isa, kernel_format_name(m->format));
 }
 
+/* Marks the weights that operations use: fused and dead ones leave others behind. */
+static bool *find_used(const graph *g)
+{
+    bool *used = calloc((size_t)g->weight_count + 1, sizeof *used);
+    for (int i = 0; i < g->op_count && used != NULL; i++)
+        if (g->ops[i].weight != GRAPH_NONE) used[g->ops[i].weight] = true;
+    return used;
+}
+
+/* Bytes of the copies that the store will make, so that it can ask for them at once. */
+static ciuic_status count_copies(ciuic_model *model, const weight_source *from, size_t *bytes)
+{
+    weight_store *store = NULL;
+    CIUIC_TRY(weight_store_create(from, &model->options, model->kernels.interleave, &store));
+    weight_store_only_count(store);
+    ciuic_status status = CIUIC_OK;
+    for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++) {
+        const graph *g = model->plans[phase].g;
+        bool *used = find_used(g);
+        if (used == NULL) status = ciuic_fail_memory("binding weights", (size_t)g->weight_count);
+        for (int i = 0; i < g->weight_count && status == CIUIC_OK; i++) {
+            bound_weight ignored;
+            if (used[i]) status = weight_store_bind(store, &g->weights[i], &ignored);
+        }
+        free(used);
+    }
+    *bytes = weight_store_bytes(store).heap;
+    weight_store_free(store);
+    return status;
+}
+
 static ciuic_status bind_weights(ciuic_model *model, plan *p)
 {
     const size_t count = (size_t)p->g->weight_count;
     graph_q8_need *needs = calloc(count + 1, sizeof *needs);
-    bool *used = calloc(count + 1, sizeof *used);
+    bool *used = find_used(p->g);
     p->weights = calloc(count + 1, sizeof *p->weights);
     ciuic_status status = needs && used && p->weights ? CIUIC_OK : ciuic_fail_memory("binding weights", count);
-    for (int i = 0; i < p->g->op_count && status == CIUIC_OK; i++)
-        if (p->g->ops[i].weight != GRAPH_NONE) used[p->g->ops[i].weight] = true;
-    for (size_t i = 0; i < count && status == CIUIC_OK;
-         i++) { /* fused and dead operations leave unused weights behind */
+    for (size_t i = 0; i < count && status == CIUIC_OK; i++) {
         if (used[i]) status = weight_store_bind(model->weights, &p->g->weights[i], &p->weights[i]);
         if (status == CIUIC_OK && used[i]) status = check_kernels(model, &p->g->weights[i], &p->weights[i]);
         if (status == CIUIC_OK && used[i]) needs[i] = q8_need(model, &p->weights[i]);
@@ -179,15 +206,14 @@ static ciuic_status bind_weights(ciuic_model *model, plan *p)
     return status;
 }
 
-static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
+static ciuic_status build_graph(ciuic_model *model, graph_phase phase)
 {
     plan *p = &model->plans[phase];
-    const bool latent = model->options.memory == CIUIC_MEMORY_ON && model_type_has_mla(model->config->type);
+    const bool latent = model->options.memory != CIUIC_MEMORY_OFF && model_type_has_mla(model->config->type);
     CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
     const graph_pass_options passes = {
         .fold_norms = model->options.weights_f32, .need = need_by_name, .context = model};
-    if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes));
-    return bind_weights(model, p);
+    return model->options.graph ? graph_optimize(p->g, &passes) : CIUIC_OK;
 }
 
 /* Mixed precision: what each unit gets, under the budget. */
@@ -238,21 +264,41 @@ static ciuic_status quantize(ciuic_model *model)
     return status;
 }
 
+/* Graphs of all phases, their weights, and the operations that those ask for. */
+static ciuic_status make_plans(ciuic_model *model, bool only_count)
+{
+    const weight_source from = {.checkpoint = model->source, .recipe = &model->recipe, .set = model->made};
+    size_t copies = 0;
+    for (int phase = 0; phase < GRAPH_PHASES; phase++) CIUIC_TRY(build_graph(model, (graph_phase)phase));
+    if (!only_count) CIUIC_TRY(count_copies(model, &from, &copies));
+    CIUIC_TRY(weight_store_create(&from, &model->options, model->kernels.interleave, &model->weights));
+    if (only_count)
+        weight_store_only_count(model->weights);
+    else
+        weight_store_expect(model->weights, copies);
+    for (int phase = 0; phase < GRAPH_PHASES; phase++) CIUIC_TRY(bind_weights(model, &model->plans[phase]));
+    return CIUIC_OK;
+}
+
+ciuic_status model_count(ciuic_model *model)
+{
+    const ciuic_status status = make_plans(model, true);
+    if (status != CIUIC_OK) unload(model);
+    return status;
+}
+
 ciuic_status model_prepare(ciuic_model *model)
 {
     pthread_mutex_lock(&lock);
     ciuic_status status = CIUIC_OK;
     if (!model->ready) {
         status = quantize(model);
-        const weight_source from = {.checkpoint = model->source, .recipe = &model->recipe, .set = model->made};
-        if (status == CIUIC_OK)
-            status = weight_store_create(&from, &model->options, model->kernels.interleave, &model->weights);
-        for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++)
-            status = make_plan(model, (graph_phase)phase);
+        if (status == CIUIC_OK) status = make_plans(model, false);
         if (status == CIUIC_OK) {
             model->ready = true;
             quantized_set_free(model->made); /* the store has copies: a model would take its memory twice */
             model->made = NULL;
+            if (model->options.memory == CIUIC_MEMORY_AGGRESSIVE) weight_store_drop_sources(model->weights);
         } else {
             unload(model);
         }
@@ -266,7 +312,7 @@ ciuic_status ciuic_optimize(const ciuic_model *model, const ciuic_options *optio
 {
     ciuic_model *made = NULL;
     ciuic_report found = {0};
-    CIUIC_TRY(create(checkpoint_retain(model->source), options, &made));
+    CIUIC_TRY(model_create(checkpoint_retain(model->source), options, &made));
     ciuic_status status = model_prepare(made);
     if (status == CIUIC_OK && options->max_error > 0.0) status = model_verify(model, made, &found);
     if (status == CIUIC_OK && found.verified && !(found.mean_abs_error <= options->max_error))
@@ -323,8 +369,8 @@ void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info)
         .parameters = checkpoint_parameters(model->source),
     };
     if (!model->ready) return;
-    info->mapped_bytes = weight_store_mapped_bytes(model->weights);
-    info->weight_bytes = weight_store_heap_bytes(model->weights) + info->mapped_bytes;
+    info->mapped_bytes = weight_store_bytes(model->weights).mapped;
+    info->weight_bytes = weight_store_bytes(model->weights).heap + info->mapped_bytes;
     info->bits_per_weight = 8.0 * (double)info->weight_bytes / (double)info->parameters;
     const graph *decode = model->plans[GRAPH_DECODE].g;
     for (int i = 0; i < decode->op_count; i++) add_decode_cost(model, &decode->ops[i], info);

@@ -19,6 +19,10 @@ struct ciuic_model {
     plan plans[GRAPH_PHASES];
 };
 
+/* A model of that checkpoint, without weights yet; takes over the caller's reference to `source`, even on failure. */
+ciuic_status model_create(checkpoint *source, const ciuic_options *options, ciuic_model **out);
+/* Makes the plans of a model that will only be asked how large it is: nothing is quantised or loaded. */
+ciuic_status model_count(ciuic_model *model);
 /* Loads weights and makes plans, unless that is done. Thread-safe. */
 ciuic_status model_prepare(ciuic_model *model);
 ciuic_model *model_retain(ciuic_model *model);

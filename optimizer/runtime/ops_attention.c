@@ -5,41 +5,100 @@
 
 #include "optimizer/runtime/execute.h"
 
-void run_cache_write(const execution *e, const graph_op *op, int thread, int threads)
+static size_t element_bytes(kernel_cache format)
 {
-    const share s = share_rows(e, op, thread, threads);
-    for (int half = 0; half < 2; half++) {
-        const size_t width = e->cache->width[half] / op->heads;
-        for (size_t r = s.first; r < s.end; r++) {
-            const float *x = operand_row(e, op, &op->in[half], r);
-            void *row = kv_cache_at(e->cache, (size_t)op->layer, e->position + r, half);
-            for (size_t h = 0; h < op->heads; h++) {
-                const float *from = x + h * op->in[half].stride;
-                if (e->cache->format == KERNEL_CACHE_F16)
-                    e->kernels->to_f16(width, from, (uint16_t *)row + h * width);
-                else
-                    memcpy((float *)row + h * width, from, width * sizeof *from);
-            }
-        }
+    return format == KERNEL_CACHE_F32 ? sizeof(float) : format == KERNEL_CACHE_F16 ? sizeof(uint16_t) : sizeof(int8_t);
+}
+
+/* One vector of floats to where the cache keeps it. */
+static void store_vector(const execution *e, size_t width, const float *x, void *values, uint16_t *scales)
+{
+    switch (e->cache->shape.format) {
+    case KERNEL_CACHE_F16:
+        e->kernels->to_f16(width, x, values);
+        break;
+    case KERNEL_CACHE_INT8:
+        e->kernels->cache_int8(width, x, values, scales);
+        break;
+    default:
+        memcpy(values, x, width * sizeof *x);
+        break;
     }
 }
 
+/* Both halves of the row as one vector; scratch holds it. */
+static void store_joined(const execution *e, const graph_op *op, size_t r, float *scratch)
+{
+    const size_t *width = e->cache->shape.width, layer = (size_t)op->layer, position = e->position + r;
+    memcpy(scratch, operand_row(e, op, &op->in[0], r), width[0] * sizeof *scratch);
+    memcpy(scratch + width[0], operand_row(e, op, &op->in[1], r), width[1] * sizeof *scratch);
+    store_vector(e, width[0] + width[1], scratch, kv_cache_at(e->cache, layer, position, 0),
+                 kv_cache_scales(e->cache, layer, position, 0, 0));
+}
+
+/* The operation has the half in heads of its own, or as one piece. */
+static void store_half(const execution *e, const graph_op *op, size_t r, int half)
+{
+    const kv_cache_shape *shape = &e->cache->shape;
+    const bool int8 = shape->format == KERNEL_CACHE_INT8;
+    const size_t heads = int8 ? shape->heads : op->heads, width = shape->width[half] / heads;
+    const size_t layer = (size_t)op->layer, position = e->position + r, bytes = width * element_bytes(shape->format);
+    const size_t stride = op->heads > 1 ? op->in[half].stride : width;
+    const float *x = operand_row(e, op, &op->in[half], r);
+    char *row = kv_cache_at(e->cache, layer, position, half);
+    for (size_t h = 0; h < heads; h++) {
+        uint16_t *scales = int8 ? kv_cache_scales(e->cache, layer, position, half, h) : NULL;
+        store_vector(e, width, x + h * stride, row + h * bytes, scales);
+    }
+}
+
+void run_cache_write(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const share s = share_rows(e, op, thread, threads);
+    const kv_cache_shape *shape = &e->cache->shape;
+    for (size_t r = s.first; r < s.end; r++) {
+        if (shape->joined && shape->format == KERNEL_CACHE_INT8) {
+            store_joined(e, op, r, e->scratch[thread]);
+            continue;
+        }
+        store_half(e, op, r, 0);
+        store_half(e, op, r, 1);
+    }
+}
+
+/* Values [first, first + count) of a joined row. */
+static void load_int8(const execution *e, size_t layer, size_t position, size_t first, size_t count, float *y)
+{
+    const int8_t *q = kv_cache_at(e->cache, layer, position, 0);
+    const uint16_t *scales = kv_cache_scales(e->cache, layer, position, 0, 0);
+    for (size_t i = first; i < first + count;) {
+        const size_t group = i / KERNEL_CACHE_GROUP, end = (group + 1) * KERNEL_CACHE_GROUP;
+        float scale = 0.0f;
+        e->kernels->from_f16(1, scales + group, &scale);
+        for (; i < end && i < first + count; i++) *y++ = (float)q[i] * scale;
+    }
+}
+
+/* Only a latent cache is read so, whose halves are one head each. */
 void run_cache_read(const execution *e, const graph_op *op, int thread, int threads)
 {
     const share s = share_rows(e, op, thread, threads);
+    const kv_cache_shape *shape = &e->cache->shape;
     for (size_t r = s.first; r < s.end; r++) {
         const void *row = kv_cache_at(e->cache, (size_t)op->layer, r, op->half);
         float *y = operand_row(e, op, &op->out, r);
-        if (e->cache->format == KERNEL_CACHE_F16)
+        if (shape->format == KERNEL_CACHE_F16)
             e->kernels->from_f16(op->head_width, row, y);
+        else if (shape->format == KERNEL_CACHE_INT8)
+            load_int8(e, (size_t)op->layer, r, op->half == 1 ? shape->width[0] : 0, op->head_width, y);
         else
             memcpy(y, row, op->head_width * sizeof *y);
     }
 }
 
-static size_t element_bytes(kernel_cache format)
+size_t cache_write_scratch(const kv_cache_shape *shape)
 {
-    return format == KERNEL_CACHE_F16 ? sizeof(uint16_t) : sizeof(float);
+    return shape->joined && shape->format == KERNEL_CACHE_INT8 ? shape->width[0] + shape->width[1] : 0;
 }
 
 /* The value is the first part of the key: absorbed MLA attends to the latent itself. */
@@ -48,23 +107,28 @@ static bool attends_latent(const graph *g, const graph_op *op)
     return op->in[1].value == GRAPH_NONE && g->cache == GRAPH_CACHE_LATENT;
 }
 
-/* Keys and values of one key head: from expanded values, or from the cache. */
-static kernel_cache bind_keys(const execution *e, const graph_op *op, size_t kv_head, kernel_attention *a)
+/* Keys and values of one key head from position `first` on: from expanded values, or from the cache. */
+static kernel_cache bind_keys(const execution *e, const graph_op *op, size_t kv_head, size_t first, kernel_attention *a)
 {
     if (op->in[1].value != GRAPH_NONE) {
-        a->key = operand_row(e, op, &op->in[1], 0) + kv_head * op->in[1].stride;
-        a->value = operand_row(e, op, &op->in[2], 0) + kv_head * op->in[2].stride;
         a->key_stride = operand_stride(e, &op->in[1]);
         a->value_stride = operand_stride(e, &op->in[2]);
+        a->key = operand_row(e, op, &op->in[1], 0) + kv_head * op->in[1].stride + first * a->key_stride;
+        a->value = operand_row(e, op, &op->in[2], 0) + kv_head * op->in[2].stride + first * a->value_stride;
         return KERNEL_CACHE_F32;
     }
-    const size_t element = element_bytes(e->cache->format);
-    const char *keys = kv_cache_at(e->cache, (size_t)op->layer, 0, 0);
-    const char *values = attends_latent(e->p->g, op) ? keys : kv_cache_at(e->cache, (size_t)op->layer, 0, 1);
-    a->key = keys + kv_head * op->key_width * element;
-    a->value = values + kv_head * op->value_width * element;
-    a->key_stride = a->value_stride = kv_cache_stride(e->cache);
-    return e->cache->format;
+    const kv_cache *cache = e->cache;
+    const size_t element = element_bytes(cache->shape.format), layer = (size_t)op->layer;
+    const int value_half = attends_latent(e->p->g, op) ? 0 : 1;
+    a->key = (const char *)kv_cache_at(cache, layer, first, 0) + kv_head * op->key_width * element;
+    a->value = (const char *)kv_cache_at(cache, layer, first, value_half) + kv_head * op->value_width * element;
+    a->key_stride = a->value_stride = kv_cache_stride(cache);
+    if (cache->shape.format == KERNEL_CACHE_INT8) {
+        a->key_scales = kv_cache_scales(cache, layer, first, 0, kv_head);
+        a->value_scales = kv_cache_scales(cache, layer, first, value_half, kv_head);
+        a->key_scale_stride = a->value_scale_stride = kv_cache_scale_stride(cache);
+    }
+    return cache->shape.format;
 }
 
 /* How an attention is cut: heads of one key head (decode with fewer key heads than threads), and blocks of queries. */
@@ -101,7 +165,7 @@ static void attend_by_heads(const execution *e, const graph_op *op, size_t token
     kernel_attention a = common_call(e, op, thread);
     a.heads = op->heads / op->kv_heads / tasks.head_parts;
     for (size_t kv_head = 0; kv_head < op->kv_heads; kv_head++) {
-        const kernel_cache format = bind_keys(e, op, kv_head, &a);
+        const kernel_cache format = bind_keys(e, op, kv_head, 0, &a);
         for (size_t task = 0; task < tasks.blocks * tasks.head_parts; task++) {
             /* Later blocks see more keys: the sum spreads them, whatever the numbers of heads and blocks. */
             if ((kv_head + task) % (size_t)threads != (size_t)thread) continue;
@@ -196,10 +260,8 @@ static void attend_by_positions(const execution *e, const graph_op *op, size_t p
         const size_t kv_head = task / parts, part = task % parts;
         const share s = share_of(positions, 1, (int)part, (int)parts);
         kernel_attention a = common_call(e, op, thread);
-        const kernel_cache format = bind_keys(e, op, kv_head, &a);
+        const kernel_cache format = bind_keys(e, op, kv_head, s.first, &a);
         a.heads = group, a.tokens = 1, a.keys = s.end - s.first;
-        a.key = (const char *)a.key + s.first * a.key_stride * element_bytes(format);
-        a.value = (const char *)a.value + s.first * a.value_stride * element_bytes(format);
         a.query = operand_row(e, op, &op->in[0], 0) + kv_head * group * op->in[0].stride;
         a.out = e->partials + task * stride;
         a.out_head_stride = width;
@@ -221,7 +283,7 @@ void run_attention(const execution *e, const graph_op *op, int thread, int threa
     const size_t tokens = op->last ? 1 : e->tokens;
     /* The room for partial outputs is that of a decoded token and of the threads that were asked for. */
     const bool may_split = e->tokens == 1 && threads == e->threads;
-    const size_t bytes = position_bytes(e->p->g, op, e->cache->format);
+    const size_t bytes = position_bytes(e->p->g, op, e->cache->shape.format);
     const size_t parts = may_split ? attention_parts(op, bytes, e->position + 1, threads) : 1;
     if (parts > 1)
         attend_by_positions(e, op, parts, thread, threads);

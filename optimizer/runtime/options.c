@@ -19,7 +19,8 @@ static const char *const activations_names[CIUIC_ACTIVATIONS_COUNT] = {
     [CIUIC_ACTIVATIONS_INT8] = "int8",
     [CIUIC_ACTIVATIONS_NONE] = "none",
 };
-static const char *const memory_names[CIUIC_MEMORY_COUNT] = {[CIUIC_MEMORY_OFF] = "off", [CIUIC_MEMORY_ON] = "on"};
+static const char *const memory_names[CIUIC_MEMORY_COUNT] = {
+    [CIUIC_MEMORY_OFF] = "off", [CIUIC_MEMORY_ON] = "on", [CIUIC_MEMORY_AGGRESSIVE] = "aggressive"};
 
 /* The index of `name`, `count` when there is none of it. */
 static int find(const char *const *names, int count, const char *name)

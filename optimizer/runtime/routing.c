@@ -75,9 +75,20 @@ void routing_free(routing *r)
     *r = (routing){0};
 }
 
+static size_t bytes_for(size_t experts, size_t per_token, size_t capacity)
+{
+    if (experts == 0) return 0;
+    return capacity * per_token * ROW_BYTES + (experts + 1) * sizeof(size_t) + 2 * experts * sizeof(float);
+}
+
 size_t routing_bytes(const routing *r)
 {
-    return r->capacity * r->per_token * ROW_BYTES + (r->experts + 1) * sizeof(size_t) + 2 * r->experts * sizeof(float);
+    return bytes_for(r->experts, r->per_token, r->capacity);
+}
+
+size_t routing_need(const model_config *config, size_t capacity)
+{
+    return bytes_for(config->experts, config->experts_per_token, capacity);
 }
 
 /* Counting sort: rows of expert 0 first, each expert's in token order. */

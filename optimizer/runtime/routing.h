@@ -28,6 +28,8 @@ ciuic_status routing_clone(routing *r, const routing *from);
 void routing_copy(routing *to, const routing *from);
 void routing_free(routing *r);
 size_t routing_bytes(const routing *r);
+/* What routing that many tokens would take; 0 without experts. */
+size_t routing_need(const model_config *config, size_t capacity);
 
 /* Chooses experts for `tokens` rows of router logits ([experts], `stride` floats apart) by `route`, the kernel; bias
  * [experts] only selects, NULL: none. Formulas: DeepSeek-V2 (arXiv:2405.04434, 2.2.1) and DeepSeek-V3 (arXiv:2412.19437,

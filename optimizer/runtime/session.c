@@ -1,16 +1,22 @@
 /* session.c - a sequence in progress: its cache, its memory, and the calls that extend it. */
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "optimizer/error.h"
+#include "optimizer/memory/prefix_cache.h"
 #include "optimizer/runtime/buffers.h"
-#include "optimizer/runtime/model.h"
+#include "optimizer/runtime/session_shape.h"
+
+struct ciuic_prefix_cache {
+    ciuic_model *model;
+    prefix_cache *rows;
+};
 
 struct ciuic_session {
     ciuic_model *model;
-    size_t context, length, chunk;
-    int threads;
+    prefix_cache *prefixes; /* NULL: none */
+    session_shape shape;
+    size_t length;
     kv_cache cache;
     rope_table rope;
     routing route; /* capacity 0 without experts */
@@ -22,47 +28,33 @@ struct ciuic_session {
     size_t partial_floats;
 };
 
-static ciuic_status check_options(const ciuic_model *model, const ciuic_session_options *options)
+static ciuic_status create_parts(ciuic_session *s)
 {
-    if (options->context > model->config->max_position)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: a context of %zu positions was asked for; the model has at most %zu",
-                          checkpoint_path(model->source), options->context, model->config->max_position);
-    if (options->threads < 0 || options->threads > 4096)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "%d threads were asked for; 1 to 4096 are possible, 0 means all cores",
-                          options->threads);
-    if (options->threads > omp_get_thread_limit()) /* fewer than asked for would run, and be reported as more */
-        return ciuic_fail(CIUIC_ERROR_USAGE,
-                          "%d threads were asked for; OpenMP is limited to %d here: unset "
-                          "OMP_THREAD_LIMIT or ask for fewer",
-                          options->threads, omp_get_thread_limit());
-    return CIUIC_OK;
+    const session_shape *shape = &s->shape;
+    CIUIC_TRY(rope_table_create(&s->rope, &s->model->config->rope, shape->rotated, shape->context));
+    CIUIC_TRY(kv_cache_create(&s->cache, &shape->cache, !shape->arena));
+    for (int i = 0; i < GRAPH_PHASES; i++)
+        CIUIC_TRY(buffers_create(&s->phase[i], s->model->plans[i].g, shape->in_place));
+    s->scratch = calloc((size_t)shape->threads, sizeof *s->scratch);
+    return s->scratch != NULL ? CIUIC_OK : ciuic_fail_memory("a session", sizeof *s);
 }
 
 ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_options *options, ciuic_session **session)
 {
-    const ciuic_session_options defaults = {0};
-    if (options == NULL) options = &defaults;
-    CIUIC_TRY(check_options(model, options));
+    session_shape shape;
+    CIUIC_TRY(session_check_options(model, options));
     CIUIC_TRY(model_prepare(model));
+    CIUIC_TRY(session_shape_of(model, options, &shape));
+    const ciuic_prefix_cache *prefixes = options != NULL ? options->prefixes : NULL;
+    if (prefixes != NULL && prefixes->model != model)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: the cache of prefixes is another model's; make one for this model",
+                          checkpoint_path(model->source));
     ciuic_session *s = calloc(1, sizeof *s);
     if (s == NULL) return ciuic_fail_memory("a session", sizeof *s);
     s->model = model_retain(model);
-    s->context = options->context > 0 ? options->context : model->config->max_position;
-    s->chunk = options->chunk > 0 && options->chunk < s->context ? options->chunk : s->context;
-    s->threads = options->threads > 0 ? options->threads : omp_get_num_procs();
-
-    const model_config *c = model->config;
-    const graph *g = model->plans[GRAPH_DECODE].g;
-    const bool on = model->options.memory == CIUIC_MEMORY_ON;
-    const size_t rotated = model_type_has_mla(c->type) ? c->qk_rope_head_dim : c->head_dim;
-    ciuic_status status = rope_table_create(&s->rope, &c->rope, rotated, s->context);
-    if (status == CIUIC_OK)
-        status = kv_cache_create(&s->cache, on ? KERNEL_CACHE_F16 : KERNEL_CACHE_F32, c->layers, s->context,
-                                 g->cache_width, !on);
-    for (int i = 0; i < GRAPH_PHASES && status == CIUIC_OK; i++)
-        status = buffers_create(&s->phase[i], model->plans[i].g);
-    s->scratch = calloc((size_t)s->threads, sizeof *s->scratch);
-    if (status == CIUIC_OK && s->scratch == NULL) status = ciuic_fail_memory("a session", sizeof *s);
+    s->prefixes = prefixes != NULL ? prefixes->rows : NULL;
+    s->shape = shape;
+    const ciuic_status status = create_parts(s);
     if (status != CIUIC_OK) {
         ciuic_session_free(s);
         return status;
@@ -74,7 +66,7 @@ ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_option
 void ciuic_session_free(ciuic_session *session)
 {
     if (session == NULL) return;
-    for (int i = 0; session->scratch != NULL && i < session->threads; i++) free(session->scratch[i]);
+    for (int i = 0; session->scratch != NULL && i < session->shape.threads; i++) free(session->scratch[i]);
     free(session->scratch);
     free(session->partials);
     for (int i = 0; i < GRAPH_PHASES; i++) buffers_free(&session->phase[i]);
@@ -96,10 +88,10 @@ static ciuic_status prepare_routing(ciuic_session *s, size_t tokens)
 
 static ciuic_status prepare_scratch(ciuic_session *s, const graph *g, size_t tokens)
 {
-    const size_t floats = attention_scratch(g, tokens, s->context);
+    const size_t floats = session_scratch(&s->shape, g, tokens);
     if (floats <= s->scratch_floats) return CIUIC_OK;
     s->scratch_floats = 0;
-    for (int i = 0; i < s->threads; i++) {
+    for (int i = 0; i < s->shape.threads; i++) {
         free(s->scratch[i]);
         s->scratch[i] = malloc(floats * sizeof **s->scratch);
         if (s->scratch[i] == NULL) return ciuic_fail_memory("attention workspace", floats * sizeof **s->scratch);
@@ -110,7 +102,7 @@ static ciuic_status prepare_scratch(ciuic_session *s, const graph *g, size_t tok
 
 static ciuic_status prepare_partials(ciuic_session *s, const graph *g)
 {
-    const size_t floats = attention_partials(g, s->context, s->threads);
+    const size_t floats = attention_partials(g, s->shape.context, s->shape.threads);
     if (floats <= s->partial_floats) return CIUIC_OK;
     free(s->partials);
     s->partial_floats = 0;
@@ -125,8 +117,9 @@ static ciuic_status run_phase(ciuic_session *s, graph_phase phase, const int32_t
 {
     const plan *p = &s->model->plans[phase];
     buffers *b = &s->phase[phase];
-    arena_block *arena = s->model->options.memory == CIUIC_MEMORY_ON ? &s->arena : NULL;
-    CIUIC_TRY(buffers_prepare(b, tokens, s->context, arena));
+    arena_block *arena = s->shape.arena ? &s->arena : NULL;
+    CIUIC_TRY(kv_cache_grow(&s->cache, s->length + tokens));
+    CIUIC_TRY(buffers_prepare(b, tokens, s->shape.context, arena));
     CIUIC_TRY(prepare_routing(s, tokens));
     CIUIC_TRY(prepare_scratch(s, p->g, tokens));
     if (tokens == 1) CIUIC_TRY(prepare_partials(s, p->g));
@@ -135,6 +128,7 @@ static ciuic_status run_phase(ciuic_session *s, graph_phase phase, const int32_t
                          .kernels = &s->model->kernels,
                          .config = s->model->config,
                          .values = b->values,
+                         .stride = b->stride,
                          .q8 = b->q8,
                          .barrier = b->barrier,
                          .cache = &s->cache,
@@ -145,7 +139,7 @@ static ciuic_status run_phase(ciuic_session *s, graph_phase phase, const int32_t
                          .ids = ids,
                          .tokens = tokens,
                          .position = s->length,
-                         .threads = s->threads};
+                         .threads = s->shape.threads};
     execute(&e);
     s->length += tokens;
     return CIUIC_OK;
@@ -155,11 +149,11 @@ static ciuic_status check_ids(const ciuic_session *s, const int32_t *ids, size_t
 {
     const size_t vocabulary = s->model->config->vocabulary;
     if (n == 0) return ciuic_fail(CIUIC_ERROR_USAGE, "no tokens were given; at least one is needed");
-    if (n > s->context - s->length)
+    if (n > s->shape.context - s->length)
         return ciuic_fail(CIUIC_ERROR_USAGE,
                           "%zu tokens do not fit: %zu of the session's %zu positions are used; ask for a "
                           "longer context or truncate",
-                          n, s->length, s->context);
+                          n, s->length, s->shape.context);
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= vocabulary)
             return ciuic_fail(CIUIC_ERROR_INPUT, "token %zu has id %d; the vocabulary of %s has ids 0 to %zu", i,
@@ -174,18 +168,13 @@ static void copy_logits(const ciuic_session *s, graph_phase phase, size_t rows, 
     memcpy(logits, s->phase[phase].values[g->output], rows * s->model->config->vocabulary * sizeof *logits);
 }
 
-ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
+/* All tokens in chunks; the logits wanted are those of the last, or of all. */
+static ciuic_status prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
 {
-    CIUIC_TRY(check_ids(session, ids, n));
     const graph_phase phase = all_logits ? GRAPH_PREFILL_ALL : GRAPH_PREFILL;
-    const size_t before = session->length;
     for (size_t done = 0; done < n;) {
-        const size_t tokens = n - done < session->chunk ? n - done : session->chunk;
-        const ciuic_status status = run_phase(session, phase, ids + done, tokens);
-        if (status != CIUIC_OK) {
-            session->length = before;
-            return status;
-        }
+        const size_t tokens = n - done < session->shape.chunk ? n - done : session->shape.chunk;
+        CIUIC_TRY(run_phase(session, phase, ids + done, tokens));
         done += tokens;
         if (all_logits) {
             copy_logits(session, phase, tokens, logits);
@@ -195,6 +184,54 @@ ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n,
         }
     }
     return CIUIC_OK;
+}
+
+ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
+{
+    CIUIC_TRY(check_ids(session, ids, n));
+    const size_t before = session->length;
+    const bool reuse = session->prefixes != NULL && before == 0 && !all_logits;
+    if (reuse) {
+        CIUIC_TRY(kv_cache_grow(&session->cache, n));
+        session->length = prefix_cache_take(session->prefixes, ids, n - 1, &session->cache);
+    }
+    const size_t known = session->length - before;
+    const ciuic_status status = prefill(session, ids + known, n - known, all_logits, logits);
+    if (status != CIUIC_OK)
+        session->length = before;
+    else if (reuse)
+        prefix_cache_put(session->prefixes, ids, n, &session->cache);
+    return status;
+}
+
+ciuic_status ciuic_prefix_cache_create(ciuic_model *model, size_t bytes, ciuic_prefix_cache **cache)
+{
+    session_shape shape;
+    CIUIC_TRY(model_prepare(model));
+    CIUIC_TRY(session_shape_of(model, NULL, &shape));
+    ciuic_prefix_cache *c = calloc(1, sizeof *c);
+    if (c == NULL) return ciuic_fail_memory("a cache of prefixes", sizeof *c);
+    const ciuic_status status = prefix_cache_create(&shape.cache, bytes, &c->rows);
+    if (status != CIUIC_OK) {
+        free(c);
+        return status;
+    }
+    c->model = model_retain(model);
+    *cache = c;
+    return CIUIC_OK;
+}
+
+void ciuic_prefix_cache_free(ciuic_prefix_cache *cache)
+{
+    if (cache == NULL) return;
+    prefix_cache_free(cache->rows);
+    ciuic_model_free(cache->model);
+    free(cache);
+}
+
+void ciuic_prefix_cache_describe(ciuic_prefix_cache *cache, ciuic_prefix_use *use)
+{
+    prefix_cache_describe(cache->rows, use);
 }
 
 ciuic_status ciuic_decode(ciuic_session *session, int32_t id, float *logits)
@@ -221,20 +258,26 @@ size_t ciuic_session_length(const ciuic_session *session)
 
 int ciuic_session_threads(const ciuic_session *session)
 {
-    return session->threads;
+    return session->shape.threads;
 }
 
 void ciuic_session_memory(const ciuic_session *session, ciuic_memory_use *use)
 {
-    const weight_store *w = session->model->weights;
-    const bool on = session->model->options.memory == CIUIC_MEMORY_ON;
+    const weight_bytes w = weight_store_bytes(session->model->weights);
+    const size_t floats = (size_t)session->shape.threads * session->scratch_floats + session->partial_floats +
+                          2 * session->rope.positions * session->rope.half;
     *use = (ciuic_memory_use){
-        .weights = weight_store_heap_bytes(w),
-        .mapped = weight_store_mapped_bytes(w),
+        .weights = w.heap,
+        .packed = w.packed,
+        .mapped = w.mapped,
         .kv_cache = session->cache.bytes,
+        .kv_cache_used = session->cache.used * session->cache.row_bytes * session->cache.shape.layers,
         .activations = session->arena.bytes,
-        .workspace = ((size_t)session->threads * session->scratch_floats + session->partial_floats) * sizeof(float) +
-                     2 * session->rope.positions * session->rope.half * sizeof(float) + routing_bytes(&session->route),
+        .workspace = floats * sizeof(float) + routing_bytes(&session->route),
+        .other = session_table_bytes(session->model, &session->shape),
+        .files = checkpoint_file_bytes(session->model->source),
+        .loading = w.load,
     };
-    for (int i = 0; i < GRAPH_PHASES && !on; i++) use->activations += session->phase[i].bytes;
+    if (!session->shape.arena) use->kv_cache_used = use->kv_cache;
+    for (int i = 0; i < GRAPH_PHASES && !session->shape.arena; i++) use->activations += session->phase[i].bytes;
 }

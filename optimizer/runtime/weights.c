@@ -9,6 +9,7 @@
 #include "optimizer/error.h"
 #include "optimizer/memory/weight_pages.h"
 #include "optimizer/quantize/quantize.h"
+#include "optimizer/runtime/row_source.h"
 
 /* One tensor in one form. Entries are allocated one by one: bound weights point into them. */
 typedef struct entry {
@@ -41,7 +42,8 @@ struct weight_store {
     entry *entries[BUCKETS]; /* by hash of the name */
     bound_parts *bound;
     weight_pages *pages; /* NULL: every matrix has memory of its own */
-    size_t heap_bytes, mapped_bytes;
+    bool only_count;
+    weight_bytes bytes;
 };
 
 ciuic_status weight_store_create(const weight_source *source, const ciuic_options *options, size_t interleave,
@@ -53,7 +55,8 @@ ciuic_status weight_store_create(const weight_source *source, const ciuic_option
     s->source = source->checkpoint;
     s->options = *options;
     s->interleave = interleave;
-    if (options->memory == CIUIC_MEMORY_ON) {
+    s->bytes.tables = sizeof *s;
+    if (options->memory != CIUIC_MEMORY_OFF) {
         s->pages = weight_pages_create();
         if (s->pages == NULL) {
             free(s);
@@ -101,14 +104,30 @@ void weight_store_free(weight_store *store)
     free(store);
 }
 
-size_t weight_store_heap_bytes(const weight_store *store)
+weight_bytes weight_store_bytes(const weight_store *store)
 {
-    return store->heap_bytes;
+    return store->bytes;
 }
 
-size_t weight_store_mapped_bytes(const weight_store *store)
+void weight_store_only_count(weight_store *store)
 {
-    return store->mapped_bytes;
+    store->only_count = true;
+}
+
+void weight_store_expect(weight_store *store, size_t bytes)
+{
+    if (store->pages != NULL) weight_pages_expect(store->pages, bytes);
+}
+
+static void add_packed(weight_store *store, const kernel_matrix *m)
+{
+    store->bytes.heap += weight_matrix_bytes(m);
+    store->bytes.packed += weight_matrix_bytes(m);
+}
+
+static void note_load(weight_store *store, size_t bytes)
+{
+    if (bytes > store->bytes.load) store->bytes.load = bytes;
 }
 
 size_t weight_matrix_bytes(const kernel_matrix *w)
@@ -144,6 +163,8 @@ static kernel_format plain_format(const ciuic_options *options, const tensor *t,
 static ciuic_status read_vector(const weight_store *store, const char *name, size_t width, float **out)
 {
     const checkpoint *c = store->source;
+    *out = NULL;
+    if (store->only_count) return CIUIC_OK;
     float *vector = malloc((width > 0 ? width : 1) * sizeof *vector);
     if (vector == NULL) return ciuic_fail_memory(name, width * sizeof *vector);
     const kernel_matrix *made = quantized_set_find(store->from.set, name);
@@ -162,58 +183,6 @@ static ciuic_status read_vector(const weight_store *store, const char *name, siz
         return status;
     }
     *out = vector;
-    return CIUIC_OK;
-}
-
-/* Rows read at once: enough to make the calls cheap, few enough to stay in the cache. */
-enum { BLOCK_ROWS = 16 };
-
-typedef struct row_reader {
-    const checkpoint *source;
-    const char *name;
-    const float *fold; /* [columns] or NULL */
-    size_t columns;
-} row_reader;
-
-static ciuic_status read_rows(const row_reader *r, size_t first, size_t count, float *rows)
-{
-    CIUIC_TRY(checkpoint_read_f32(r->source, r->name, first, count, rows));
-    for (size_t i = 0; r->fold != NULL && i < count; i++)
-        for (size_t j = 0; j < r->columns; j++) rows[i * r->columns + j] *= r->fold[j];
-    return CIUIC_OK;
-}
-
-static ciuic_status find_range(const row_reader *r, size_t rows, float *block, affine_range *range)
-{
-    *range = affine_range_empty();
-    for (size_t i = 0; i < rows; i += BLOCK_ROWS) {
-        const size_t count = rows - i < BLOCK_ROWS ? rows - i : BLOCK_ROWS;
-        CIUIC_TRY(read_rows(r, i, count, block));
-        if (!affine_range_add(range, count * r->columns, block))
-            return ciuic_fail(CIUIC_ERROR_INPUT,
-                              "%s: tensor %s: a NaN or an infinity in rows %zu to %zu; it cannot be "
-                              "quantised",
-                              checkpoint_path(r->source), r->name, i, i + count - 1);
-    }
-    return CIUIC_OK;
-}
-
-static ciuic_status convert_rows(const row_reader *r, entry *e, float *block)
-{
-    kernel_matrix *m = &e->matrix;
-    if (m->format == KERNEL_AFFINE8 || m->format == KERNEL_AFFINE4) {
-        affine_range range;
-        CIUIC_TRY(find_range(r, m->rows, block, &range));
-        affine_parameters(range, m->format == KERNEL_AFFINE8 ? 8 : 4, &m->scale, &m->minimum);
-    }
-    for (size_t i = 0; i < m->rows; i += BLOCK_ROWS) {
-        const size_t count = m->rows - i < BLOCK_ROWS ? m->rows - i : BLOCK_ROWS;
-        CIUIC_TRY(read_rows(r, i, count, block));
-        const quantized_memory to = {e->values, e->scales, e->minimums};
-        if (quantize_rows(m, to, i, count, block) != CIUIC_OK)
-            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: %s", checkpoint_path(r->source), r->name,
-                              ciuic_last_error());
-    }
     return CIUIC_OK;
 }
 
@@ -272,6 +241,9 @@ static ciuic_status copy_matrix(weight_store *store, const kernel_matrix *from, 
 {
     e->matrix = *from;
     e->matrix.interleave = interleave;
+    const bool twice = interleave != from->interleave && interleave != 0 && from->interleave != 0;
+    note_load(store, twice ? weight_matrix_bytes(from) : 0);
+    if (store->only_count) return CIUIC_OK;
     CIUIC_TRY(allocate(store, true, from->minimums != NULL, e));
     if (interleave == from->interleave) {
         copy_stored(from, e);
@@ -294,13 +266,33 @@ static ciuic_status copy_matrix(weight_store *store, const kernel_matrix *from, 
     return CIUIC_OK;
 }
 
+/* A copy in 16 or 32 bits as the rows lay is not packed. */
+static void add_copy(weight_store *store, const kernel_matrix *m)
+{
+    const bool plain = m->format == KERNEL_F32 || m->format == KERNEL_F16 || m->format == KERNEL_BF16;
+    if (plain)
+        store->bytes.heap += weight_matrix_bytes(m);
+    else
+        add_packed(store, m);
+}
+
 /* Fills a heap copy of the tensor in the entry's format. */
 static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice, bool minimums, entry *e)
 {
     const size_t interleave = wanted_interleave(store, &e->matrix, slice);
     entry rows = *e; /* as they lie; soon freed where they are to be interleaved */
     kernel_matrix *m = &rows.matrix;
-    float *block = malloc(BLOCK_ROWS * m->columns * sizeof *block), *fold = NULL;
+    static const uint16_t some; /* stands for minimums that are yet to come */
+    kernel_matrix like = e->matrix;
+    like.minimums = minimums ? &some : NULL;
+    note_load(store, ROW_SOURCE_BLOCK * m->columns * sizeof(float) + (interleave > 0 ? weight_matrix_bytes(&like) : 0));
+    if (store->only_count) {
+        e->matrix = like;
+        e->matrix.interleave = interleave;
+        add_copy(store, &e->matrix);
+        return CIUIC_OK;
+    }
+    float *block = malloc(ROW_SOURCE_BLOCK * m->columns * sizeof *block), *fold = NULL;
     ciuic_status status =
         block != NULL ? allocate(store, interleave == 0, minimums, &rows) : ciuic_fail_memory(e->name, m->columns);
     if (status == CIUIC_OK && e->fold[0] != '\0') status = read_vector(store, e->fold, m->columns, &fold);
@@ -308,8 +300,9 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice
                                        (t->dtype == TENSOR_F16 && m->format == KERNEL_F16));
     if (status == CIUIC_OK && same) memcpy(rows.values, t->data, m->rows * kernel_row_bytes(m->format, m->columns));
     if (status == CIUIC_OK && !same) {
-        const row_reader reader = {.source = store->source, .name = t->name, .fold = fold, .columns = m->columns};
-        status = convert_rows(&reader, &rows, block);
+        const row_source reader = {.source = store->source, .name = t->name, .fold = fold, .columns = m->columns};
+        const quantized_memory to = {rows.values, rows.scales, rows.minimums};
+        status = row_source_convert(&reader, to, block, m);
     }
     free(fold);
     free(block);
@@ -319,7 +312,7 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice
         free_memory(&rows);
     else
         *e = rows;
-    if (status == CIUIC_OK) store->heap_bytes += weight_matrix_bytes(&e->matrix);
+    if (status == CIUIC_OK) add_copy(store, &e->matrix);
     return status;
 }
 
@@ -333,7 +326,7 @@ static ciuic_status adopt(weight_store *store, const kernel_matrix *made, const 
         e->matrix = *made;
     else
         CIUIC_TRY(copy_matrix(store, made, wanted_interleave(store, made, w->slice), e));
-    store->heap_bytes += weight_matrix_bytes(&e->matrix);
+    add_packed(store, &e->matrix);
     return CIUIC_OK;
 }
 
@@ -346,13 +339,13 @@ static ciuic_status load_quantised(weight_store *store, const kernel_matrix *sto
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s.weight: %zu x %zu; expected %zu x %zu",
                           checkpoint_path(store->source), e->name, stored->rows, stored->columns, w->rows[part],
                           w->columns);
-    if (store->options.memory == CIUIC_MEMORY_ON && stored->interleave == wanted) {
+    if (store->options.memory != CIUIC_MEMORY_OFF && stored->interleave == wanted) {
         e->matrix = *stored;
-        store->mapped_bytes += weight_matrix_bytes(stored);
+        store->bytes.mapped += weight_matrix_bytes(stored);
         return CIUIC_OK;
     }
     CIUIC_TRY(copy_matrix(store, stored, wanted, e));
-    store->heap_bytes += weight_matrix_bytes(&e->matrix);
+    add_packed(store, &e->matrix);
     checkpoint_drop_pages(store->source, e->name);
     return CIUIC_OK;
 }
@@ -366,17 +359,21 @@ static ciuic_status map_f8(weight_store *store, const tensor *t, entry *e)
     if (scales == NULL)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s is missing", checkpoint_path(store->source), name);
     e->matrix.values = t->data;
-    store->mapped_bytes += t->bytes;
+    store->bytes.mapped += t->bytes;
     if ((uintptr_t)scales->data % _Alignof(float) == 0) {
         e->matrix.block_scales = (const float *)scales->data;
-        store->mapped_bytes += scales->bytes;
+        store->bytes.mapped += scales->bytes;
+        return CIUIC_OK;
+    }
+    if (store->only_count) {
+        store->bytes.heap += scales->bytes;
         return CIUIC_OK;
     }
     e->block_scales = malloc(scales->bytes > 0 ? scales->bytes : 1);
     if (e->block_scales == NULL) return ciuic_fail_memory(name, scales->bytes);
     memcpy(e->block_scales, scales->data, scales->bytes);
     e->matrix.block_scales = e->block_scales;
-    store->heap_bytes += scales->bytes;
+    store->bytes.heap += scales->bytes;
     return CIUIC_OK;
 }
 
@@ -415,10 +412,10 @@ static ciuic_status load_tensor(weight_store *store, entry *e, const graph_weigh
                           (t->dtype == TENSOR_F32 && e->matrix.format == KERNEL_F32);
     const bool aligned = (uintptr_t)t->data % tensor_dtype_bytes(t->dtype) == 0;
     if (e->matrix.format == KERNEL_F8) return map_f8(store, t, e);
-    if (store->options.memory != CIUIC_MEMORY_ON || !readable || !aligned || e->fold[0] != '\0')
+    if (store->options.memory == CIUIC_MEMORY_OFF || !readable || !aligned || e->fold[0] != '\0')
         return load_copy(store, t, w->slice, minimums, e);
     e->matrix.values = t->data;
-    store->mapped_bytes += t->bytes;
+    store->bytes.mapped += t->bytes;
     return CIUIC_OK;
 }
 
@@ -439,7 +436,7 @@ static ciuic_status load_matrix(weight_store *store, entry *e, const graph_weigh
     snprintf(name, sizeof name, "%s.bias", e->name);
     CIUIC_TRY(read_vector(store, name, rows, &e->bias));
     e->matrix.bias = e->bias;
-    store->heap_bytes += rows * sizeof *e->bias;
+    store->bytes.heap += rows * sizeof *e->bias;
     return CIUIC_OK;
 }
 
@@ -471,6 +468,7 @@ static ciuic_status get_entry(weight_store *store, const graph_weight *w, int pa
         }
     entry *e = calloc(1, sizeof *e);
     if (e == NULL) return ciuic_fail_memory(name, sizeof *e);
+    store->bytes.tables += sizeof *e;
     snprintf(e->name, sizeof e->name, "%s", name);
     snprintf(e->fold, sizeof e->fold, "%s", w->fold);
     e->exact = w->exact;
@@ -478,7 +476,7 @@ static ciuic_status get_entry(weight_store *store, const graph_weight *w, int pa
     ciuic_status status;
     if (is_vector) {
         status = read_vector(store, name, w->columns, &e->vector);
-        store->heap_bytes += w->columns * sizeof(float);
+        store->bytes.heap += w->columns * sizeof(float);
     } else {
         status = load_matrix(store, e, w, part);
     }
@@ -505,6 +503,7 @@ ciuic_status weight_store_bind(weight_store *store, const graph_weight *w, bound
     if (b == NULL) return ciuic_fail_memory("binding weights", experts * parts * sizeof b->parts[0]);
     b->next = store->bound;
     store->bound = b;
+    store->bytes.tables += sizeof *b + experts * parts * sizeof b->parts[0];
     for (size_t i = 0; i < experts; i++)
         for (size_t j = 0; j < parts; j++) {
             CIUIC_TRY(get_entry(store, w, (int)j, i, &e));
@@ -512,4 +511,55 @@ ciuic_status weight_store_bind(weight_store *store, const graph_weight *w, bound
         }
     *bound = (bound_weight){.parts = b->parts};
     return CIUIC_OK;
+}
+
+/* ---- the checkpoint's pages ------------------------------------------------------------------------------------- */
+
+/* Addresses that bound weights begin at. */
+typedef struct address_list {
+    uintptr_t *at;
+    size_t count;
+} address_list;
+
+static int ascending(const void *a, const void *b)
+{
+    const uintptr_t x = *(const uintptr_t *)a, y = *(const uintptr_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Whether something begins inside the tensor. */
+static bool is_used(const void *context, const tensor *t)
+{
+    const address_list *list = context;
+    const uintptr_t begin = (uintptr_t)t->data, end = begin + t->bytes;
+    size_t low = 0, high = list->count;
+    while (low < high) { /* the first address that is not before the tensor */
+        const size_t middle = low + (high - low) / 2;
+        if (list->at[middle] < begin)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < list->count && list->at[low] < end;
+}
+
+void weight_store_drop_sources(const weight_store *store)
+{
+    enum { PARTS = 4 };
+    size_t entries = 0;
+    address_list list = {0};
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const entry *e = store->entries[i]; e != NULL; e = e->next) entries++;
+    list.at = calloc(PARTS * entries + 1, sizeof *list.at);
+    if (list.at == NULL) return;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const entry *e = store->entries[i]; e != NULL; e = e->next) {
+            const void *const parts[PARTS] = {e->matrix.values, e->matrix.scales, e->matrix.minimums,
+                                              e->matrix.block_scales};
+            for (size_t j = 0; j < PARTS; j++)
+                if (parts[j] != NULL) list.at[list.count++] = (uintptr_t)parts[j];
+        }
+    qsort(list.at, list.count, sizeof *list.at, ascending);
+    checkpoint_drop_unused(store->source, is_used, &list);
+    free(list.at);
 }

@@ -38,8 +38,22 @@ size_t weight_interleave(kernel_format format, size_t interleave, size_t slice, 
 /* Loads what `w` names, unless it is there already, and binds it. */
 ciuic_status weight_store_bind(weight_store *store, const graph_weight *w, bound_weight *bound);
 
-size_t weight_store_heap_bytes(const weight_store *store);
-size_t weight_store_mapped_bytes(const weight_store *store);
+/* What a store holds, or would hold, in bytes. */
+typedef struct weight_bytes {
+    size_t heap;   /* copies */
+    size_t packed; /* of those: quantised, or laid out for the kernels in use */
+    size_t mapped; /* used where the checkpoint is mapped */
+    size_t tables; /* names, and what was bound to graphs */
+    size_t load;   /* most that loading one matrix takes for a while */
+} weight_bytes;
+weight_bytes weight_store_bytes(const weight_store *store);
+/* A store that only counts: nothing is read or allocated for weights, and what it binds has shapes but no values. Set before
+ * the first binding. */
+void weight_store_only_count(weight_store *store);
+/* How many bytes of copies there will be: they are then taken from the system at once. */
+void weight_store_expect(weight_store *store, size_t bytes);
+/* Gives back the pages of the checkpoint that nothing in the store lies on. Advice: failing costs only memory. */
+void weight_store_drop_sources(const weight_store *store);
 /* Bytes of values, scales and bias of one matrix. */
 size_t weight_matrix_bytes(const kernel_matrix *w);
 

@@ -1,6 +1,7 @@
 /* test_memory.c - the arena planner on random lifetimes, and what a session says that it uses. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "optimizer/memory/arena.h"
 #include "optimizer/memory/kv_cache.h"
@@ -64,6 +65,84 @@ static void test_arena_known(void)
     CU_ASSERT_EQUAL(total, 0);
 }
 
+/* Every architecture: the goldens, the trained ones, and the shapes of the real models. */
+static const char *const configs[] = {
+    "datasets/golden/deepseek-llm/config.json",
+    "datasets/golden/deepseek-coder/config.json",
+    "datasets/golden/r1-distill-qwen/config.json",
+    "datasets/golden/r1-distill-llama/config.json",
+    "datasets/golden/r1-0528-qwen3/config.json",
+    "datasets/golden/deepseek-v2-lite/config.json",
+    "datasets/golden/deepseek-v2/config.json",
+    "datasets/golden/deepseek-v3/config.json",
+    "datasets/golden/deepseek-v3-fp8/config.json",
+    "datasets/deepseek-v3-tiny/config.json",
+    "datasets/qwen2-tiny/config.json",
+    "datasets/shapes/deepseek-coder-1.3b.json",
+    "datasets/shapes/deepseek-v2-lite.json",
+    "datasets/shapes/deepseek-v2.json",
+    "datasets/shapes/deepseek-v3.json",
+    "datasets/shapes/r1-0528-qwen3-8b.json",
+    "datasets/shapes/r1-distill-qwen-1.5b.json",
+};
+
+/* A graph as a session runs it: fused or not, with quantised activations or not. */
+static graph *lowered_graph(const model_config *c, graph_phase phase, bool fused, bool quantised)
+{
+    graph *g = NULL;
+    const graph_pass_options passes = {.fold_norms = quantised};
+    const graph_cache cache = model_type_has_mla(c->type) ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED;
+    CU_ASSERT_EQUAL_FATAL(graph_build(c, phase, cache, &g), CIUIC_OK);
+    if (fused) CU_ASSERT_EQUAL_FATAL(graph_optimize(g, &passes), CIUIC_OK);
+    graph_q8_need *needs = calloc((size_t)g->weight_count + 1, sizeof *needs);
+    for (int i = 0; i < g->weight_count; i++)
+        if (quantised && g->weights[i].kind != GRAPH_VECTOR && !g->weights[i].exact)
+            needs[i] = (graph_q8_need){.quantised = true, .group = 32};
+    CU_ASSERT_EQUAL_FATAL(graph_insert_quantize(g, needs, fused), CIUIC_OK);
+    free(needs);
+    return g;
+}
+
+/* Prefill of 512 tokens, and decoding; with results in the place of inputs, and without. */
+static void test_arena_near_bound(void)
+{
+    for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++) {
+        model_config c;
+        CU_ASSERT_EQUAL_FATAL(model_config_read(configs[i], &c), CIUIC_OK);
+        for (int setting = 0; setting < 16; setting++) {
+            const bool decode = setting & 1, fused = setting & 2, quantised = setting & 4, in_place = setting & 8;
+            graph *g = lowered_graph(&c, decode ? GRAPH_DECODE : GRAPH_PREFILL, fused, quantised);
+            size_t bytes = 0, bound = 0;
+            CU_ASSERT_EQUAL(buffers_plan(g, in_place, true, decode ? 1 : 512, 512, &bytes, &bound), CIUIC_OK);
+            CHECK((double)bytes <= 1.05 * (double)bound, "%s decode %d fused %d quantised %d in place %d: %.2f%% more",
+                  configs[i], decode, fused, quantised, in_place, 100.0 * ((double)bytes / (double)bound - 1.0));
+            graph_free(g);
+        }
+    }
+}
+
+/* What the passes and the arena save of the activations of a 512-token prefill. */
+static void test_activations_saved(void)
+{
+    for (size_t i = 0; i < sizeof configs / sizeof configs[0]; i++) {
+        model_config c;
+        graph *off = NULL;
+        size_t each = 0, bytes[2] = {0}, bound = 0;
+        CU_ASSERT_EQUAL_FATAL(model_config_read(configs[i], &c), CIUIC_OK);
+        CU_ASSERT_EQUAL_FATAL(graph_build(&c, GRAPH_PREFILL, GRAPH_CACHE_EXPANDED, &off), CIUIC_OK);
+        CU_ASSERT_EQUAL(buffers_plan(off, false, false, 512, 512, &each, &bound), CIUIC_OK);
+        for (int in_place = 0; in_place < 2; in_place++) {
+            graph *on = lowered_graph(&c, GRAPH_PREFILL, true, false);
+            CU_ASSERT_EQUAL(buffers_plan(on, in_place, true, 512, 512, &bytes[in_place], &bound), CIUIC_OK);
+            CHECK(3 * bytes[in_place] <= each, "%s in place %d: %zu bytes, %zu with memory off", configs[i], in_place,
+                  bytes[in_place], each);
+            graph_free(on);
+        }
+        CHECK(bytes[1] <= bytes[0], "%s: %zu bytes in place, %zu not", configs[i], bytes[1], bytes[0]);
+        graph_free(off);
+    }
+}
+
 static ciuic_memory_use use_after_prefill(const char *folder, const ciuic_options *options)
 {
     ciuic_memory_use use = {0};
@@ -122,14 +201,46 @@ static void test_f8_accounting(void)
 static void test_kv_cache(void)
 {
     kv_cache cache;
-    const size_t width[2] = {3, 2};
-    CU_ASSERT_EQUAL_FATAL(kv_cache_create(&cache, KERNEL_CACHE_F16, 2, 4, width, false), CIUIC_OK);
+    kv_cache_shape shape = {.format = KERNEL_CACHE_F16, .layers = 2, .positions = 4, .width = {3, 2}, .heads = 1};
+    CU_ASSERT_EQUAL_FATAL(kv_cache_create(&cache, &shape, false), CIUIC_OK);
     CU_ASSERT_EQUAL(cache.bytes, 2 * 4 * 5 * 2);
-    CU_ASSERT_EQUAL((char *)kv_cache_at(&cache, 1, 2, 1) - (char *)cache.data, ((1 * 4 + 2) * 5 + 3) * 2);
+    CU_ASSERT_EQUAL((char *)kv_cache_at(&cache, 1, 2, 1) - (char *)kv_cache_at(&cache, 1, 0, 0), (2 * 5 + 3) * 2);
     kv_cache_free(&cache);
-    const size_t huge[2] = {(size_t)1 << 40, 0};
-    CU_ASSERT_EQUAL(kv_cache_create(&cache, KERNEL_CACHE_F32, 1u << 10, 1u << 20, huge, false),
-                    CIUIC_ERROR_UNSUPPORTED);
+    /* Keys of two heads of 65 values: two groups each; values of two heads of 3: one. 136 values, 6 scales. */
+    shape = (kv_cache_shape){.format = KERNEL_CACHE_INT8, .layers = 3, .positions = 7, .width = {130, 6}, .heads = 2};
+    CU_ASSERT_EQUAL_FATAL(kv_cache_create(&cache, &shape, false), CIUIC_OK);
+    CU_ASSERT_EQUAL(cache.row_bytes, 136 + 2 * 6);
+    CU_ASSERT_EQUAL((char *)kv_cache_scales(&cache, 0, 0, 0, 1) - (char *)kv_cache_at(&cache, 0, 0, 0), 136 + 2 * 2);
+    CU_ASSERT_EQUAL((char *)kv_cache_scales(&cache, 1, 3, 1, 1) - (char *)kv_cache_at(&cache, 1, 3, 0), 136 + 2 * 5);
+    kv_cache_free(&cache);
+    shape.joined = true, shape.width[0] = 65,
+    shape.width[1] = 64; /* one vector of 129: three groups, after 130 bytes */
+    CU_ASSERT_EQUAL(kv_cache_row_bytes(&shape), 130 + 2 * 3);
+    const kv_cache_shape huge = {.layers = 1u << 10, .positions = 1u << 20, .width = {(size_t)1 << 40, 0}, .heads = 1};
+    CU_ASSERT_EQUAL(kv_cache_create(&cache, &huge, false), CIUIC_ERROR_UNSUPPORTED);
+}
+
+/* Growing moves nothing, stops at what was reserved, and says so. */
+static void test_kv_cache_growth(void)
+{
+    kv_cache cache;
+    const kv_cache_shape shape = {
+        .format = KERNEL_CACHE_F32, .layers = 3, .positions = 1000, .width = {96, 32}, .heads = 1};
+    CU_ASSERT_EQUAL_FATAL(kv_cache_create(&cache, &shape, false), CIUIC_OK);
+    float *first = kv_cache_at(&cache, 2, 0, 0);
+    CU_ASSERT_EQUAL(kv_cache_grow(&cache, 1), CIUIC_OK);
+    *first = 7.0f;
+    for (size_t n = 2; n <= 1000; n += 37) {
+        CU_ASSERT_EQUAL(kv_cache_grow(&cache, n), CIUIC_OK);
+        *(float *)kv_cache_at(&cache, 1, n - 1, 1) = (float)n; /* would fault where it did not grow */
+        CU_ASSERT_EQUAL(cache.used, n);
+    }
+    CU_ASSERT_EQUAL(kv_cache_grow(&cache, 1000), CIUIC_OK);
+    CU_ASSERT_TRUE(first == kv_cache_at(&cache, 2, 0, 0) && *first == 7.0f);
+    CU_ASSERT_EQUAL(kv_cache_grow(&cache, 1001), CIUIC_ERROR_USAGE);
+    CHECK(strstr(ciuic_last_error(), "1001") != NULL && strstr(ciuic_last_error(), "1000") != NULL, "%s",
+          ciuic_last_error());
+    kv_cache_free(&cache);
 }
 
 /* A phase that could not grow the shared arena leaves the other phases usable. */
@@ -142,8 +253,8 @@ static void test_failed_growth(void)
     CU_ASSERT_EQUAL_FATAL(model_config_read("datasets/deepseek-v3-tiny/config.json", &config), CIUIC_OK);
     CU_ASSERT_EQUAL_FATAL(graph_build(&config, GRAPH_DECODE, GRAPH_CACHE_LATENT, &decode), CIUIC_OK);
     CU_ASSERT_EQUAL_FATAL(graph_build(&config, GRAPH_PREFILL, GRAPH_CACHE_LATENT, &prefill), CIUIC_OK);
-    CU_ASSERT_EQUAL_FATAL(buffers_create(&small, decode), CIUIC_OK);
-    CU_ASSERT_EQUAL_FATAL(buffers_create(&large, prefill), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(buffers_create(&small, decode, false), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(buffers_create(&large, prefill, true), CIUIC_OK);
     CU_ASSERT_EQUAL(buffers_prepare(&small, 1, 64, &arena), CIUIC_OK);
     buffers_bind(&small, 1, 64, &arena, NULL);
     /* More than any address space holds, and more than a size can say. */
@@ -187,11 +298,15 @@ static void test_largest_sizes(void)
             CHECK(graph_build(&c, GRAPH_PREFILL, (graph_cache)cache, &g) == CIUIC_OK, "%s: %s", files[i],
                   ciuic_last_error());
             if (g == NULL) continue;
-            CU_ASSERT_EQUAL(buffers_create(&b, g), CIUIC_OK);
+            CU_ASSERT_EQUAL(buffers_create(&b, g, true), CIUIC_OK);
             CU_ASSERT_EQUAL(buffers_prepare(&b, positions, positions, &arena), CIUIC_ERROR_UNSUPPORTED);
             CU_ASSERT_EQUAL(buffers_prepare(&b, positions, positions, NULL), CIUIC_ERROR_UNSUPPORTED);
-            CU_ASSERT_EQUAL(kv_cache_create(&kv, KERNEL_CACHE_F16, 1u << 16, positions, g->cache_width, false),
-                            CIUIC_ERROR_UNSUPPORTED);
+            const kv_cache_shape shape = {.format = KERNEL_CACHE_F16,
+                                          .layers = 1u << 16,
+                                          .positions = positions,
+                                          .width = {g->cache_width[0], g->cache_width[1]},
+                                          .heads = 1};
+            CU_ASSERT_EQUAL(kv_cache_create(&kv, &shape, false), CIUIC_ERROR_UNSUPPORTED);
             CU_ASSERT_EQUAL(rope_table_create(&rope, &c.rope, most, positions), CIUIC_ERROR_UNSUPPORTED);
             /* heads * (positions + block) + 64, in floats: below 2^58 bytes */
             CU_ASSERT_TRUE(attention_scratch(g, positions, positions) > positions);
@@ -208,8 +323,11 @@ static const test_case cases[] = {
     {"failed growth", test_failed_growth},
     {"arena: random lifetimes", test_arena_property},
     {"arena: known plans", test_arena_known},
+    {"arena: near the bound", test_arena_near_bound},
+    {"arena: activations saved", test_activations_saved},
     {"accounting", test_accounting},
     {"accounting of FP8", test_f8_accounting},
     {"kv cache", test_kv_cache},
+    {"kv cache growth", test_kv_cache_growth},
 };
 TEST_SUITE(memory, cases);

@@ -1,0 +1,113 @@
+/* run_limit.c - see run_limit.h. */
+#include "harness/run_limit.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <omp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "harness/measure/memory_account.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+static size_t addresses_before;
+
+void run_limit_begin(int threads)
+{
+    process_memory now;
+    const int team = threads > 0 ? threads : omp_get_num_procs();
+    /* One arena, and blocks above 128 KiB mapped one by one and given back when they are freed: addresses are then those of
+     * what is used. */
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+#pragma omp parallel num_threads(team)
+    {
+        (void)omp_get_thread_num(); /* the team is made, and its stacks with it */
+    }
+    addresses_before = memory_read(&now) ? now.addresses : 0;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+ciuic_status run_limit_plan(const ciuic_model *plain, const ciuic_options *options,
+                            const ciuic_session_options *session, const ciuic_work *work, size_t caller, size_t limit,
+                            run_need *need)
+{
+    run_need n = {.caller = caller};
+    CIUIC_TRY(ciuic_plan_memory(plain, options, session, work, &n.use));
+    const ciuic_memory_use *u = &n.use;
+    /* A weight is loaded before there is a session. */
+    const size_t session_bytes = u->kv_cache + u->activations + u->workspace + caller;
+    const size_t total = u->weights + u->files + u->other + larger(session_bytes, u->loading);
+    n.allowance = ((size_t)4 << 20) + total / 64;
+    n.total = total + n.allowance;
+    const size_t fixed = n.allowance + caller + u->files - u->mapped; /* what the session's own account leaves out */
+    const size_t most = limit > 0 ? limit : memory_physical();
+    if (most > fixed) CIUIC_TRY(ciuic_longest_context(plain, options, session, work, most - fixed, &n.longest_context));
+    *need = n;
+    return CIUIC_OK;
+}
+
+ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit)
+{
+    const double mib = 1048576.0;
+    const ciuic_memory_use *u = &need->use;
+    if (limit == 0 || need->total <= limit) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
+                      "%s: needs %.1f MiB (weights %.1f, checkpoint's files %.1f, cache %.1f, activations %.1f, "
+                      "workspace %.1f, other %.1f), and the limit is %.1f MiB; the longest context that fits is %zu",
+                      who, (double)need->total / mib, (double)u->weights / mib, (double)u->files / mib,
+                      (double)u->kv_cache / mib, (double)u->activations / mib, (double)u->workspace / mib,
+                      (double)(u->other + need->caller + need->allowance) / mib, (double)limit / mib,
+                      need->longest_context);
+}
+
+/* AddressSanitizer's shadow is terabytes of addresses: no limit can be set below that. */
+#if defined(__SANITIZE_ADDRESS__)
+enum { LIMITS_WORK = 0 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+enum { LIMITS_WORK = 0 };
+#else
+enum { LIMITS_WORK = 1 };
+#endif
+#else
+enum { LIMITS_WORK = 1 };
+#endif
+
+ciuic_status run_limit_set(size_t limit)
+{
+    if (limit == 0 || !LIMITS_WORK) return CIUIC_OK;
+    const size_t bytes = addresses_before + limit;
+    const struct rlimit as = {.rlim_cur = bytes, .rlim_max = bytes};
+    if (addresses_before > 0 && setrlimit(RLIMIT_AS, &as) == 0) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the limit of %zu bytes cannot be set: %s", limit,
+                      addresses_before > 0 ? strerror(errno) : "/proc/self/status does not give VmSize");
+}
+
+bool run_need_json(cJSON *object, const run_need *need)
+{
+    return memory_use_json(object, &need->use) && json_add_size(object, "files", need->use.files) &&
+           json_add_size(object, "caller", need->caller) && json_add_size(object, "allowance", need->allowance) &&
+           json_add_size(object, "needed", need->total) &&
+           json_add_size(object, "longest_context", need->longest_context);
+}
+
+void run_need_print(const run_need *need, size_t limit)
+{
+    const memory_account account = {.use = need->use};
+    memory_account_print(&account);
+    printf("    %-22s %12.3f  MiB\n", "checkpoint's files", (double)need->use.files / 1048576.0);
+    printf("    %-22s %12.3f  MiB\n", "token ids, logits", (double)need->caller / 1048576.0);
+    printf("    %-22s %12.3f  MiB\n", "allowance", (double)need->allowance / 1048576.0);
+    printf("  %-24s %12.3f  MiB\n", "needed", (double)need->total / 1048576.0);
+    printf("  %-24s %12zu  positions%s\n", "longest context", need->longest_context,
+           limit > 0 ? " within the limit" : " in this machine's memory");
+    if (limit > 0)
+        printf("  it %s into %.3f MiB\n", need->total <= limit ? "fits" : "does not fit", (double)limit / 1048576.0);
+}

@@ -1,0 +1,80 @@
+/* session_shape.c - see session_shape.h. */
+#include "optimizer/runtime/session_shape.h"
+
+#include <omp.h>
+
+#include "optimizer/error.h"
+#include "optimizer/runtime/buffers.h"
+
+ciuic_status session_check_options(const ciuic_model *model, const ciuic_session_options *options)
+{
+    if (options == NULL) return CIUIC_OK;
+    if (options->context > model->config->max_position)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: a context of %zu positions was asked for; the model has at most %zu",
+                          checkpoint_path(model->source), options->context, model->config->max_position);
+    if (options->threads < 0 || options->threads > 4096)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%d threads were asked for; 1 to 4096 are possible, 0 means all cores",
+                          options->threads);
+    if (options->threads > omp_get_thread_limit()) /* fewer than asked for would run, and be reported as more */
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "%d threads were asked for; OpenMP is limited to %d here: unset "
+                          "OMP_THREAD_LIMIT or ask for fewer",
+                          options->threads, omp_get_thread_limit());
+    return CIUIC_OK;
+}
+
+/* The vectors that a half of a cache row is cut into: those that attention reads. */
+static size_t cache_heads(const graph *g)
+{
+    for (int i = 0; i < g->op_count && g->cache != GRAPH_CACHE_LATENT; i++)
+        if (g->ops[i].kind == GRAPH_ATTENTION) return g->ops[i].kv_heads;
+    return 1;
+}
+
+ciuic_status session_shape_of(const ciuic_model *model, const ciuic_session_options *options, session_shape *shape)
+{
+    static const kernel_cache formats[CIUIC_MEMORY_COUNT] = {[CIUIC_MEMORY_OFF] = KERNEL_CACHE_F32,
+                                                             [CIUIC_MEMORY_ON] = KERNEL_CACHE_F16,
+                                                             [CIUIC_MEMORY_AGGRESSIVE] = KERNEL_CACHE_INT8};
+    const ciuic_session_options defaults = {0};
+    if (options == NULL) options = &defaults;
+    CIUIC_TRY(session_check_options(model, options));
+    const model_config *c = model->config;
+    const ciuic_memory memory = model->options.memory;
+    const graph *g = model->plans[GRAPH_DECODE].g;
+    const size_t context = options->context > 0 ? options->context : c->max_position;
+    const size_t usual = memory == CIUIC_MEMORY_AGGRESSIVE ? CIUIC_CHUNK : context;
+    const size_t chunk = options->chunk > 0 ? options->chunk : usual;
+    *shape = (session_shape){.context = context,
+                             .chunk = chunk < context ? chunk : context,
+                             .threads = options->threads > 0 ? options->threads : omp_get_num_procs(),
+                             .cache = {.format = formats[memory],
+                                       .layers = c->layers,
+                                       .positions = context,
+                                       .width = {g->cache_width[0], g->cache_width[1]},
+                                       .heads = cache_heads(g),
+                                       .joined = g->cache == GRAPH_CACHE_LATENT},
+                             .rotated = model_type_has_mla(c->type) ? c->qk_rope_head_dim : c->head_dim,
+                             .arena = memory != CIUIC_MEMORY_OFF,
+                             .in_place = memory == CIUIC_MEMORY_AGGRESSIVE};
+    return CIUIC_OK;
+}
+
+size_t session_scratch(const session_shape *shape, const graph *g, size_t tokens)
+{
+    const size_t attention = attention_scratch(g, tokens, shape->context), write = cache_write_scratch(&shape->cache);
+    return attention > write ? attention : write;
+}
+
+size_t session_table_bytes(const ciuic_model *model, const session_shape *shape)
+{
+    size_t bytes = checkpoint_table_bytes(model->source) + weight_store_bytes(model->weights).tables + sizeof *model +
+                   (size_t)shape->threads * sizeof(float *);
+    for (int i = 0; i < GRAPH_PHASES; i++) {
+        const graph *g = model->plans[i].g;
+        bytes += sizeof *g + (size_t)g->value_capacity * sizeof *g->values + (size_t)g->op_capacity * sizeof *g->ops +
+                 (size_t)g->weight_capacity * sizeof *g->weights +
+                 (size_t)g->weight_count * sizeof *model->plans[i].weights + buffers_table_bytes(g);
+    }
+    return bytes;
+}
