@@ -41,7 +41,8 @@ enum { STAGE_THREADS_MAX = 1024 };
     "stage flags (all stages are off unless set):\n"                                                                   \
     "  --quantize Q     none, affine8, affine4, int8, int6, int5, int4, int3,\n"                                       \
     "                   or mixed\n"                                                                                    \
-    "  --graph G        off or on\n"                                                                                   \
+    "  --graph G        off, on, or passes by name, such as\n"                                                         \
+    "                   fuse-qkv,absorb-mla; 'ciuic inspect --graph' lists them\n"                                    \
     "  --memory M       off or on\n"                                                                                   \
     "  --isa K          c, avx2, avx512, or best: the highest that runs here\n"                                        \
     "  --stages Q,G,M,K all four in one; a flag above overrides its part\n"                                            \
@@ -67,8 +68,9 @@ ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, 
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize);
 
 /* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights); what is not as usual is said:
- * "int4-g64-asym-gptq-a32+avx512" (a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes). */
-enum { VARIANT_NAME_SIZE = 96 };
+ * "int4-g64-asym-gptq-a32+avx512" (a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes),
+ * "int4+graph=fuse-qkv,absorb-mla+c" (these passes only). */
+enum { VARIANT_NAME_SIZE = 352 };
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE]);
 
 /* Whether the options are those of the reference: all stages off. */

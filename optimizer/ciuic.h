@@ -72,6 +72,23 @@ typedef enum ciuic_memory {
     CIUIC_MEMORY_COUNT
 } ciuic_memory;
 
+/* The rewrites of the graph stage, in the order in which they run; optimizer/graph/pass_*.c say why each preserves the
+ * function. One finds what it looks for with or without those before it, unless it says so. */
+typedef enum ciuic_pass {
+    CIUIC_PASS_FUSE_QKV,      /* q, k and v of grouped-query attention become one matmul */
+    CIUIC_PASS_FUSE_LATENT,   /* MLA: q_a (or q) and kv_a become one matmul */
+    CIUIC_PASS_FUSE_GATE_UP,  /* gate and up of an MLP, and of all experts, become one matmul */
+    CIUIC_PASS_FUSE_SWIGLU,   /* silu(gate) * up in one sweep */
+    CIUIC_PASS_ABSORB_MLA,    /* MLA attends to the cached latent, kv_b absorbed into query and output */
+    CIUIC_PASS_DROP_SLICES,   /* parts of a row are read where they are */
+    CIUIC_PASS_ROPE_IN_PLACE, /* queries and keys are rotated where they are */
+    CIUIC_PASS_DROP_CONCATS,  /* parts that stand side by side are not put together; after drop-slices, rope-in-place */
+    CIUIC_PASS_FOLD_NORMS,    /* norm weights move into FP32 matrices */
+    CIUIC_PASS_LAST_ROW,      /* a prefill computes what the last token's logits need */
+    CIUIC_PASS_DROP_DEAD,     /* operations whose result nobody reads */
+    CIUIC_PASSES
+} ciuic_pass;
+
 /* How far a long piece of work is, for whoever waits: `done` of `total` parts of `what`. What it returns other than CIUIC_OK
  * ends the work with that status. */
 typedef ciuic_status ciuic_progress_fn(void *context, const char *what, size_t done, size_t total);
@@ -93,6 +110,7 @@ typedef struct ciuic_options {
     ciuic_progress_fn *progress; /* of quantising; NULL: nobody waits */
     void *progress_context;
     bool graph;
+    uint32_t passes; /* graph: bits 1 << ciuic_pass of those that run; 0: all */
     ciuic_memory memory;
     const char *isa;  /* "c" (NULL means "c"), "avx2", "avx512", "best" */
     bool weights_f32; /* all weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */
@@ -106,10 +124,12 @@ const char *ciuic_quantize_name(ciuic_quantize quantize);
 const char *ciuic_quantizer_name(ciuic_quantizer quantizer);
 const char *ciuic_activations_name(ciuic_activations activations);
 const char *ciuic_memory_name(ciuic_memory memory);
+const char *ciuic_pass_name(ciuic_pass pass); /* "fuse-qkv", ... */
 bool ciuic_quantize_parse(const char *name, ciuic_quantize *quantize);
 bool ciuic_quantizer_parse(const char *name, ciuic_quantizer *quantizer);
 bool ciuic_activations_parse(const char *name, ciuic_activations *activations);
 bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
+bool ciuic_pass_parse(const char *name, ciuic_pass *pass);
 
 /* Whether the settings exist and go together; CIUIC_ERROR_USAGE says which do not. ciuic_optimize asks itself. */
 ciuic_status ciuic_options_check(const ciuic_options *options);

@@ -142,6 +142,9 @@ int graph_producer(const graph *g, int value);
 /* Removes the operations whose entry in `dead` is true. */
 void graph_remove_ops(graph *g, const bool *dead);
 
+/* Removes the operations whose result nobody reads; sets *changed when there was one. */
+ciuic_status graph_sweep(graph *g, bool *changed);
+
 /* Every operand bound to a value written before it, inside its columns; weights of the right shape; one output. The
  * error names operation and operand. Run after building and after every pass. */
 ciuic_status graph_validate(const graph *g);
@@ -164,25 +167,25 @@ typedef struct graph_pass_options {
     const void *context;
 } graph_pass_options;
 
+typedef ciuic_status graph_pass_fn(graph *g, const graph_pass_options *options, bool *changed);
+
 typedef struct graph_pass {
     const char *name;
-    ciuic_status (*run)(graph *g, const graph_pass_options *options, bool *changed);
+    graph_pass_fn *run;
 } graph_pass;
 
-/* All passes in the order in which they run. */
-extern const graph_pass graph_passes[];
-extern const size_t graph_pass_count;
+/* All passes in the order in which they run: [ciuic_pass]. A pass removes what it leaves without a reader itself, so that
+ * what it is charged for does not depend on drop-dead. */
+extern const graph_pass graph_passes[CIUIC_PASSES];
 
-ciuic_status graph_pass_fuse_matmuls(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_fuse_swiglu(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_absorb_mla(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_fold_norms(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_drop_copies(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_last_row(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, bool *changed);
+graph_pass_fn graph_pass_fuse_qkv, graph_pass_fuse_latent, graph_pass_fuse_gate_up, graph_pass_fuse_swiglu,
+    graph_pass_absorb_mla, graph_pass_drop_slices, graph_pass_rope_in_place, graph_pass_drop_concats,
+    graph_pass_fold_norms, graph_pass_last_row, graph_pass_drop_dead;
 
-/* Runs all passes and validates after each. */
-ciuic_status graph_optimize(graph *g, const graph_pass_options *options);
+/* Whether a stage that is set so runs the pass. */
+bool graph_pass_selected(const ciuic_options *options, ciuic_pass pass);
+/* Runs the passes whose bits are set, 0 meaning all, and validates after each. */
+ciuic_status graph_optimize(graph *g, const graph_pass_options *options, uint32_t passes);
 
 /* Puts GRAPH_QUANTIZE before every matmul whose weight is stored in a format that needs quantised activations
  * (`needs[weight]`), and refuses groups that no kernel takes; with `share`, matmuls that read the same operand in the same groups read the same quantised value. */

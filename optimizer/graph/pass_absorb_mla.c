@@ -75,6 +75,5 @@ ciuic_status graph_pass_absorb_mla(graph *g, const graph_pass_options *options, 
     if (g->phase != GRAPH_DECODE || g->cache != GRAPH_CACHE_LATENT) return CIUIC_OK;
     for (int i = 0; i < g->op_count; i++)
         if (g->ops[i].kind == GRAPH_ATTENTION) CIUIC_TRY(absorb(g, i, changed));
-    /* What the expansion needed is now dead; drop-dead removes it. */
-    return CIUIC_OK;
+    return *changed ? graph_sweep(g, changed) : CIUIC_OK; /* what the expansion needed */
 }

@@ -1,4 +1,5 @@
-/* pass_drop_dead.c - removes operations whose result nobody reads: what other passes left behind.
+/* pass_drop_dead.c - removes operations whose result nobody reads. Graphs come from the builders without any, and passes
+ * call graph_sweep themselves where they leave some behind; what is left to the pass is what a graph brings along.
  *
  * Why it preserves the function: an operation's only effects are its output value and, for cache_write, the cache; without
  * a reader the first does not matter, and cache_write is kept. */
@@ -7,9 +8,8 @@
 #include "optimizer/error.h"
 #include "optimizer/graph/graph.h"
 
-ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, bool *changed)
+ciuic_status graph_sweep(graph *g, bool *changed)
 {
-    (void)options;
     bool *needed = calloc((size_t)g->value_count + 1, sizeof *needed);
     bool *dead = calloc((size_t)g->op_count + 1, sizeof *dead);
     if (needed == NULL || dead == NULL) {
@@ -29,4 +29,10 @@ ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, b
     free(needed);
     free(dead);
     return CIUIC_OK;
+}
+
+ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, bool *changed)
+{
+    (void)options;
+    return graph_sweep(g, changed);
 }

@@ -185,7 +185,7 @@ static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
     CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
     const graph_pass_options passes = {
         .fold_norms = model->options.weights_f32, .need = need_by_name, .context = model};
-    if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes));
+    if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes, model->options.passes));
     return bind_weights(model, p);
 }
 

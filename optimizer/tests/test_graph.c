@@ -58,7 +58,7 @@ static void test_decode_passes(void)
     for (size_t i = 0; i < sizeof tiny_decode / sizeof tiny_decode[0]; i++)
         CHECK(count_ops(g, tiny_decode[i].kind) == tiny_decode[i].before, "%s before: %d, expected %d",
               graph_op_name(tiny_decode[i].kind), count_ops(g, tiny_decode[i].kind), tiny_decode[i].before);
-    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding), CIUIC_OK);
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
     for (size_t i = 0; i < sizeof tiny_decode / sizeof tiny_decode[0]; i++)
         CHECK(count_ops(g, tiny_decode[i].kind) == tiny_decode[i].after, "%s after: %d, expected %d",
               graph_op_name(tiny_decode[i].kind), count_ops(g, tiny_decode[i].kind), tiny_decode[i].after);
@@ -72,7 +72,7 @@ static void test_last_row(void)
     graph *g = NULL;
     if (!build("datasets/deepseek-v3-tiny", GRAPH_PREFILL, GRAPH_CACHE_LATENT, &g)) return;
     CU_ASSERT_EQUAL(count_ops(g, GRAPH_LAST_ROW), 1);
-    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding), CIUIC_OK);
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
     CU_ASSERT_EQUAL(count_ops(g, GRAPH_LAST_ROW), 0);
     CU_ASSERT_TRUE(g->values[g->output].last);
     for (int i = 0; i < g->op_count; i++) {
@@ -92,7 +92,7 @@ static void test_fold_norms(void)
 {
     graph *g = NULL;
     if (!build("datasets/deepseek-v3-tiny", GRAPH_DECODE, GRAPH_CACHE_LATENT, &g)) return;
-    CU_ASSERT_EQUAL(graph_optimize(g, &folding), CIUIC_OK);
+    CU_ASSERT_EQUAL(graph_optimize(g, &folding, 0), CIUIC_OK);
     int bare = 0, folded = 0;
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
@@ -126,9 +126,9 @@ static void test_passes_everywhere(void)
                 if (!build(golden_folders[i], (graph_phase)phase, (graph_cache)cache, &g)) continue;
                 if (!build(golden_folders[i], (graph_phase)phase, (graph_cache)cache, &once)) continue;
                 const int before = g->op_count;
-                CU_ASSERT_EQUAL(graph_optimize(once, &no_folding), CIUIC_OK);
-                CU_ASSERT_EQUAL(graph_optimize(g, &no_folding), CIUIC_OK);
-                for (size_t p = 0; p < graph_pass_count; p++) {
+                CU_ASSERT_EQUAL(graph_optimize(once, &no_folding, 0), CIUIC_OK);
+                CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
+                for (size_t p = 0; p < CIUIC_PASSES; p++) {
                     bool changed = false;
                     CU_ASSERT_EQUAL(graph_passes[p].run(g, &no_folding, &changed), CIUIC_OK);
                     CHECK(!changed, "%s phase %d cache %d: pass %s finds more to do", golden_folders[i], phase, cache,
