@@ -56,7 +56,7 @@ static void wrong_usage_is_refused(void)
         {{"eval", CHECKPOINT, "--quantize", "int7"},
          2,
          "expected none, affine8, affine4, int8, int6, int5, int4, int3 or mixed"},
-        {{"eval", CHECKPOINT, "--graph", "maybe"}, 2, "expected off, on, or passes out of fuse-qkv, fuse-latent"},
+        {{"eval", CHECKPOINT, "--graph", "maybe"}, 2, "expected off, on, or passes out of fold-constants, merge-equal"},
         {{"eval", CHECKPOINT, "--graph", "fuse-qkv,absorb-mal"}, 2, "did you mean 'absorb-mla'?"},
         {{"eval", CHECKPOINT, "--graph", "fuse-qkv,"}, 2, "graph '': expected off, on, or passes"},
         {{"eval", CHECKPOINT, "--graph", "fuse-qkv,on"}, 2, "graph 'on': expected"},

@@ -254,7 +254,10 @@ ciuic_status graph_build_layer(const model_config *config, size_t layer, graph *
     input.out.value = graph_add_value(b.g, GRAPH_F32, GRAPH_TOKENS, config->hidden_size, "input");
     const int x = append(&b, &input, input.out.value);
     if (!b.failed) b.g->output = b.layer != GRAPH_NONE ? build_layer(&b, x) : build_head(&b, x);
-    for (int i = 0; i < b.g->op_count; i++) /* the one layer of its cache */
-        if (b.g->ops[i].layer != GRAPH_NONE) b.g->ops[i].layer = 0;
+    for (int i = 0; i < b.g->op_count; i++) {
+        graph_op *op = &b.g->ops[i];
+        if (op->layer != GRAPH_NONE) op->layer = 0; /* the one layer of its cache */
+        op->grouped = op->kind == GRAPH_ROUTE;
+    }
     return finish_graph(&b, out);
 }

@@ -14,7 +14,8 @@
 static bool runs_for_all(const graph *g, const graph_op *op, const bool *all)
 {
     const int out = op->out.value;
-    return out == GRAPH_NONE || all[out] || g->values[out].rows == GRAPH_CONTEXT;
+    return out == GRAPH_NONE || all[out] || g->values[out].rows == GRAPH_CONTEXT ||
+           (op->kind == GRAPH_ADD_NORM && all[op->in[0].value]);
 }
 
 /* Marks the values of which every row is needed, to a fixed point: an operation in place is reader and writer at once. */

@@ -5,6 +5,8 @@
 #include "optimizer/graph/graph.h"
 
 const graph_pass graph_passes[CIUIC_PASSES] = {
+    [CIUIC_PASS_FOLD_CONSTANTS] = {"fold-constants", graph_pass_fold_constants},
+    [CIUIC_PASS_MERGE_EQUAL] = {"merge-equal", graph_pass_merge_equal},
     [CIUIC_PASS_FUSE_QKV] = {"fuse-qkv", graph_pass_fuse_qkv},
     [CIUIC_PASS_FUSE_LATENT] = {"fuse-latent", graph_pass_fuse_latent},
     [CIUIC_PASS_FUSE_GATE_UP] = {"fuse-gate-up", graph_pass_fuse_gate_up},
@@ -14,8 +16,13 @@ const graph_pass graph_passes[CIUIC_PASSES] = {
     [CIUIC_PASS_DROP_SLICES] = {"drop-slices", graph_pass_drop_slices},
     [CIUIC_PASS_ROPE_IN_PLACE] = {"rope-in-place", graph_pass_rope_in_place},
     [CIUIC_PASS_DROP_CONCATS] = {"drop-concats", graph_pass_drop_concats},
+    [CIUIC_PASS_GROUP_EXPERTS] = {"group-experts", graph_pass_group_experts},
     [CIUIC_PASS_FOLD_NORMS] = {"fold-norms", graph_pass_fold_norms},
     [CIUIC_PASS_LAST_ROW] = {"last-row", graph_pass_last_row},
+    /* Hides norms from fold-norms, and rewrites values that last-row reasons about: after both. */
+    [CIUIC_PASS_FUSE_ADD_NORM] = {"fuse-add-norm", graph_pass_fuse_add_norm},
+    [CIUIC_PASS_FOLD_BATCHNORM] = {"fold-batchnorm", graph_pass_fold_batchnorm},
+    [CIUIC_PASS_DROP_LAYOUT] = {"drop-layout", graph_pass_drop_layout},
     [CIUIC_PASS_DROP_DEAD] = {"drop-dead", graph_pass_drop_dead},
 };
 

@@ -139,6 +139,19 @@ static graph_q8_need need_by_name(const void *context, const char *name)
     return stored ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
 }
 
+/* Whether every element of a vector is that number. */
+static bool all_equal(const void *context, const char *name, size_t elements, float number)
+{
+    const ciuic_model *model = context;
+    graph_weight w = {.kind = GRAPH_VECTOR, .parts = 1, .rows = {1}, .columns = elements};
+    bound_weight bound = {0};
+    snprintf(w.name[0], sizeof w.name[0], "%s", name);
+    if (weight_store_bind(model->weights, &w, &bound) != CIUIC_OK) return false; /* binding the plan says why */
+    for (size_t i = 0; i < elements; i++)
+        if (bound.vector[i] != number) return false;
+    return true;
+}
+
 /* Of a bound weight: its matrices have one need, since only such are fused, and the experts of a layer are one unit. */
 static graph_q8_need q8_need(const ciuic_model *model, const bound_weight *w)
 {
@@ -172,7 +185,8 @@ static ciuic_status bind_weights(ciuic_model *model, plan *p)
         if (status == CIUIC_OK && used[i]) status = check_kernels(model, &p->g->weights[i], &p->weights[i]);
         if (status == CIUIC_OK && used[i]) needs[i] = q8_need(model, &p->weights[i]);
     }
-    if (status == CIUIC_OK) status = graph_insert_quantize(p->g, needs, model->options.graph);
+    if (status == CIUIC_OK)
+        status = graph_insert_quantize(p->g, needs, graph_pass_selected(&model->options, CIUIC_PASS_MERGE_EQUAL));
     free(needs);
     free(used);
     return status;
@@ -184,7 +198,7 @@ static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
     const bool latent = model->options.memory == CIUIC_MEMORY_ON && model_type_has_mla(model->config->type);
     CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
     const graph_pass_options passes = {
-        .fold_norms = model->options.weights_f32, .need = need_by_name, .context = model};
+        .fold_norms = model->options.weights_f32, .need = need_by_name, .all_equal = all_equal, .context = model};
     if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes, model->options.passes));
     return bind_weights(model, p);
 }

@@ -95,6 +95,17 @@ void run_elementwise(const execution *e, const graph_op *op, int thread, int thr
     }
 }
 
+void run_add_norm(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const float *weight = op->weight != GRAPH_NONE ? e->p->weights[op->weight].vector : NULL;
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        float *sum = operand_row(e, op, &op->in[0], r);
+        e->kernels->add(op->head_width, sum, operand_row(e, op, &op->in[1], r), sum);
+        e->kernels->rms_norm(op->head_width, sum, weight, op->scale, operand_row(e, op, &op->out, r));
+    }
+}
+
 void run_last_row(const execution *e, const graph_op *op, int thread, int threads)
 {
     (void)threads;

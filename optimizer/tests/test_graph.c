@@ -48,7 +48,10 @@ static const expectation tiny_decode[] = {
     {GRAPH_MUL, 11, 0},
     {GRAPH_SWIGLU, 0, 11},
     {GRAPH_CACHE_WRITE, 6, 6},
-    {GRAPH_RMS_NORM, 6 * 4 + 1, 6 * 4 + 1},
+    /* input, q_a, kv_a, post-attention; all but the first input norm and the latent ones go with a residual sum */
+    {GRAPH_RMS_NORM, 6 * 4 + 1, 6 * 2 + 1},
+    {GRAPH_ADD, 6 * 2 + 5, 5},
+    {GRAPH_ADD_NORM, 0, 6 * 2},
 };
 
 static void test_decode_passes(void)
@@ -96,7 +99,7 @@ static void test_fold_norms(void)
     int bare = 0, folded = 0;
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
-        if (op->kind == GRAPH_RMS_NORM && op->weight == GRAPH_NONE) bare++;
+        if ((op->kind == GRAPH_RMS_NORM || op->kind == GRAPH_ADD_NORM) && op->weight == GRAPH_NONE) bare++;
         if ((op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL) && g->weights[op->weight].fold[0] != '\0')
             folded++;
     }
@@ -186,9 +189,9 @@ static void odd_rotation(graph *g)
         if (g->ops[i].kind == GRAPH_ROPE) g->ops[i].head_width--;
 }
 static const damage damages[] = {
-    {"operations in the wrong order", swap_first_ops, "read before it is written"},
+    {"operations in the wrong order", swap_first_ops, "its input embedding is read before it is written"},
     {"an unbound input", unbind_input, "an input is no value"},
-    {"an operand beyond its value", widen_operand, "beyond its value's columns"},
+    {"an operand beyond its value", widen_operand, "embedding ends before the columns that are read"},
     {"a missing weight", lose_weight, "needs a weight"},
     {"no logits", lose_output, "logits are not computed"},
     {"two writers of one value", write_twice, "written before"},
