@@ -191,7 +191,8 @@ static void build_model(builder *b)
     }
     b->layer = GRAPH_NONE;
     x = build_head(b, x);
-    if (g->phase == GRAPH_PREFILL && !b->failed) {
+    const bool last_only = g->phase == GRAPH_PREFILL || g->phase == GRAPH_PREFILL_ABSORBED;
+    if (last_only && !b->failed) {
         graph_op last = blank;
         last.kind = GRAPH_LAST_ROW;
         last.in[0] = graph_whole(x);
@@ -210,6 +211,7 @@ static graph *create_graph(const model_config *config, graph_phase phase, graph_
     g->phase = phase;
     g->cache = cache;
     g->output = GRAPH_NONE;
+    g->context = config->max_position;
     g->experts_per_token = config->experts_per_token;
     if (cache == GRAPH_CACHE_LATENT) {
         g->cache_width[0] = config->kv_lora_rank;

@@ -130,6 +130,10 @@ typedef enum graph_phase {
     GRAPH_PREFILL,     /* n tokens, logits of the last */
     GRAPH_PREFILL_ALL, /* n tokens, logits of all */
     GRAPH_DECODE,      /* one token */
+    /* Few tokens over a long latent cache: the two prefills once more, for absorb-mla, which leaves the others as they
+     * are. Which one a call takes is the cost model's choice (cost.h). */
+    GRAPH_PREFILL_ABSORBED,
+    GRAPH_PREFILL_ALL_ABSORBED,
     GRAPH_PHASES
 } graph_phase;
 
@@ -143,7 +147,8 @@ typedef struct graph {
     int op_count, op_capacity;
     graph_weight *weights;
     int weight_count, weight_capacity;
-    int output; /* the value that holds the logits */
+    int output;     /* the value that holds the logits */
+    size_t context; /* positions that the model allows */
     size_t experts_per_token;
 } graph;
 

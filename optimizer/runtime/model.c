@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "optimizer/error.h"
+#include "optimizer/graph/cost.h"
 #include "optimizer/quantize/calibrate.h"
 #include "optimizer/quantize/mixed.h"
 
@@ -177,8 +178,17 @@ static ciuic_status bind_weights(ciuic_model *model, plan *p)
     bool *used = calloc(count + 1, sizeof *used);
     p->weights = calloc(count + 1, sizeof *p->weights);
     ciuic_status status = needs && used && p->weights ? CIUIC_OK : ciuic_fail_memory("binding weights", count);
-    for (int i = 0; i < p->g->op_count && status == CIUIC_OK; i++)
+    if (status != CIUIC_OK) {
+        free(needs);
+        free(used);
+        return status;
+    }
+    for (int i = 0; i < p->g->op_count; i++)
         if (p->g->ops[i].weight != GRAPH_NONE) used[p->g->ops[i].weight] = true;
+    /* A vector that no pass left a reader is part of the model all the same: ciuic_layer_errors asks for it. FP32 matrices
+     * have theirs folded in. */
+    for (size_t i = 0; i < count; i++)
+        if (p->g->weights[i].kind == GRAPH_VECTOR && !model->options.weights_f32) used[i] = true;
     for (size_t i = 0; i < count && status == CIUIC_OK;
          i++) { /* fused and dead operations leave unused weights behind */
         if (used[i]) status = weight_store_bind(model->weights, &p->g->weights[i], &p->weights[i]);
@@ -196,11 +206,22 @@ static ciuic_status make_plan(ciuic_model *model, graph_phase phase)
 {
     plan *p = &model->plans[phase];
     const bool latent = model->options.memory == CIUIC_MEMORY_ON && model_type_has_mla(model->config->type);
+    const bool absorbed = phase == GRAPH_PREFILL_ABSORBED || phase == GRAPH_PREFILL_ALL_ABSORBED;
+    if (absorbed && !(latent && graph_pass_selected(&model->options, CIUIC_PASS_ABSORB_MLA))) return CIUIC_OK;
     CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
     const graph_pass_options passes = {
         .fold_norms = model->options.weights_f32, .need = need_by_name, .all_equal = all_equal, .context = model};
     if (model->options.graph) CIUIC_TRY(graph_optimize(p->g, &passes, model->options.passes));
     return bind_weights(model, p);
+}
+
+graph_phase model_prefill_phase(const ciuic_model *model, bool all_logits, size_t tokens, size_t context)
+{
+    const graph_phase absorbed = all_logits ? GRAPH_PREFILL_ALL_ABSORBED : GRAPH_PREFILL_ABSORBED;
+    const graph_mla mla = graph_mla_of(model->config);
+    if (model->plans[absorbed].g != NULL && graph_mla_choose(&mla, tokens, context) == GRAPH_MLA_ABSORBED)
+        return absorbed;
+    return all_logits ? GRAPH_PREFILL_ALL : GRAPH_PREFILL;
 }
 
 /* Mixed precision: what each unit gets, under the budget. */

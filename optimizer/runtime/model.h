@@ -16,9 +16,11 @@ struct ciuic_model {
     recipe recipe;
     quantized_set *made; /* what calibration made, until the store has it; otherwise NULL */
     weight_store *weights;
-    plan plans[GRAPH_PHASES];
+    plan plans[GRAPH_PHASES]; /* those of absorbed prefills have no graph where nothing is absorbed */
 };
 
+/* The plan for a prefill of `tokens` tokens after which the cache holds `context` positions. */
+graph_phase model_prefill_phase(const ciuic_model *model, bool all_logits, size_t tokens, size_t context);
 /* Loads weights and makes plans, unless that is done. Thread-safe. */
 ciuic_status model_prepare(ciuic_model *model);
 ciuic_model *model_retain(ciuic_model *model);

@@ -60,7 +60,7 @@ ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_option
         status = kv_cache_create(&s->cache, on ? KERNEL_CACHE_F16 : KERNEL_CACHE_F32, c->layers, s->context,
                                  g->cache_width, !on);
     for (int i = 0; i < GRAPH_PHASES && status == CIUIC_OK; i++)
-        status = buffers_create(&s->phase[i], model->plans[i].g);
+        if (model->plans[i].g != NULL) status = buffers_create(&s->phase[i], model->plans[i].g);
     s->scratch = calloc((size_t)s->threads, sizeof *s->scratch);
     if (status == CIUIC_OK && s->scratch == NULL) status = ciuic_fail_memory("a session", sizeof *s);
     if (status != CIUIC_OK) {
@@ -177,10 +177,10 @@ static void copy_logits(const ciuic_session *s, graph_phase phase, size_t rows, 
 ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
 {
     CIUIC_TRY(check_ids(session, ids, n));
-    const graph_phase phase = all_logits ? GRAPH_PREFILL_ALL : GRAPH_PREFILL;
     const size_t before = session->length;
     for (size_t done = 0; done < n;) {
         const size_t tokens = n - done < session->chunk ? n - done : session->chunk;
+        const graph_phase phase = model_prefill_phase(session->model, all_logits, tokens, session->length + tokens);
         const ciuic_status status = run_phase(session, phase, ids + done, tokens);
         if (status != CIUIC_OK) {
             session->length = before;
