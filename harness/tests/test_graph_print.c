@@ -34,8 +34,11 @@ static void text_fits_and_names_every_pass(void)
             for (int p = 0; p < CIUIC_PASSES; p++)
                 CHECK(strstr(run.out, ciuic_pass_name((ciuic_pass)p)) != NULL, "%s: no %s", graphs[i],
                       ciuic_pass_name((ciuic_pass)p));
-            CHECK(strstr(run.out, ": as layer ") != NULL && count_lines(run.out) < 160, "%s: layers alike are printed",
-                  graphs[i]);
+            /* Sixty-one layers, of which all but the ends are of two kinds. */
+            const bool folded =
+                strstr(run.out, "layers 4-59: as layer 3") || strstr(run.out, "layers 4-60: as layer 3");
+            CHECK((strstr(graphs[i], "shapes") == NULL || folded) && count_lines(run.out) < 160,
+                  "%s: layers alike are printed", graphs[i]);
             program_run_free(&run);
         }
 }

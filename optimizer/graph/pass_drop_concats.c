@@ -24,7 +24,7 @@ ciuic_status graph_pass_drop_concats(graph *g, const graph_pass_options *options
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
         if (op->kind == GRAPH_CONCAT && is_in_place(op))
-            dead[i] = graph_view_instead(g, op->out.value, op->in[0], op->heads, op->head_width + op->tail_width);
+            dead[i] = graph_view_instead(g, i, op->heads, op->head_width + op->tail_width);
         *changed |= dead[i];
     }
     graph_remove_ops(g, dead);

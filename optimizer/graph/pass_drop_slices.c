@@ -14,8 +14,7 @@ ciuic_status graph_pass_drop_slices(graph *g, const graph_pass_options *options,
     if (dead == NULL) return ciuic_fail_memory("a graph pass", (size_t)g->op_count);
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
-        if (op->kind == GRAPH_SLICE)
-            dead[i] = graph_view_instead(g, op->out.value, op->in[0], op->heads, op->head_width);
+        if (op->kind == GRAPH_SLICE) dead[i] = graph_view_instead(g, i, op->heads, op->head_width);
         *changed |= dead[i];
     }
     graph_remove_ops(g, dead);

@@ -53,7 +53,7 @@ static void rotate_in_place(graph *g, int index, bool *changed)
     graph_op *rope = &g->ops[index];
     if (rope->in[0].value == rope->out.value || rotated_columns_shared(g, index)) return;
     const graph_operand original = rope->in[0];
-    if (!graph_view_instead(g, rope->out.value, original, rope->heads, rope->head_width)) return;
+    if (!graph_view_instead(g, index, rope->heads, rope->head_width)) return;
     rope->out = original;
     *changed = true;
 }

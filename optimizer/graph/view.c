@@ -20,26 +20,30 @@ static bool reads_by_head(const graph_op *op, int j, size_t heads)
 /* Whether input j of `op`, which reads value `copy`, can read it where `from` (heads segments of `width`) has it. */
 static bool can_view(const graph_op *op, int j, size_t heads, size_t width)
 {
-    if (heads == 1) return true;
     return op->in[j].offset == 0 && op->in[j].stride == width && reads_by_head(op, j, heads);
 }
 
-bool graph_view_instead(graph *g, int copy, graph_operand original, size_t heads, size_t width)
+bool graph_view_instead(graph *g, int index, size_t heads, size_t width)
 {
+    const int copy = g->ops[index].out.value;
+    const graph_operand original = g->ops[index].in[0];
     if (g->output == copy) return false;
-    int writers = 0;
-    for (int i = 0; i < g->op_count; i++) writers += g->ops[i].out.value == copy ? 1 : 0;
-    if (writers > 1) return false; /* rewritten in place: the original must not be */
+    /* Both lie without gaps: an offset is all that readers need to follow. */
+    const bool alike = heads == 1 || original.stride == width;
+    for (int i = 0; i < g->op_count; i++) {
+        if (i != index && graph_writes(&g->ops[i], copy)) return false;          /* the original must stay as it is, */
+        if (i > index && graph_writes(&g->ops[i], original.value)) return false; /* and the copy, too */
+    }
     for (int i = 0; i < g->op_count; i++)
         for (int j = 0; j < GRAPH_MAX_INPUTS; j++)
-            if (g->ops[i].in[j].value == copy && !can_view(&g->ops[i], j, heads, width)) return false;
+            if (g->ops[i].in[j].value == copy && !alike && !can_view(&g->ops[i], j, heads, width)) return false;
     for (int i = 0; i < g->op_count; i++)
         for (int j = 0; j < GRAPH_MAX_INPUTS; j++) {
             graph_operand *in = &g->ops[i].in[j];
             if (in->value != copy) continue;
             in->value = original.value;
             in->offset += original.offset;
-            if (heads > 1) in->stride = original.stride;
+            if (!alike) in->stride = original.stride;
         }
     return true;
 }

@@ -4,8 +4,8 @@
 
 #include "optimizer/graph/graph.h"
 
-/* Every reader of `copy`, which holds `heads` segments of `width`, reads the original operand instead; false, and nothing
- * changes, when one of them cannot, or when something rewrites the copy in place. */
-bool graph_view_instead(graph *g, int copy, graph_operand original, size_t heads, size_t width);
+/* Every reader of what operation `index` writes, `heads` segments of `width`, reads its first input instead; false, and
+ * nothing changes, when one of them cannot, or when something rewrites either of the two in place later. */
+bool graph_view_instead(graph *g, int index, size_t heads, size_t width);
 
 #endif
