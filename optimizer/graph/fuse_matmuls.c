@@ -36,6 +36,7 @@ static bool fusible(const graph *g, const graph_pass_options *options, const cha
 {
     if (a->kind != b->kind || (a->kind != GRAPH_MATMUL && a->kind != GRAPH_EXPERT_MATMUL)) return false;
     if (a->last != b->last || a->layer != b->layer) return false;
+    if (a->out.value == g->output || b->out.value == g->output) return false; /* the output is a value of its own */
     for (int i = 0; i < 2; i++)
         if (a->in[i].value != b->in[i].value || a->in[i].offset != b->in[i].offset) return false;
     const graph_weight *wa = &g->weights[a->weight], *wb = &g->weights[b->weight];
