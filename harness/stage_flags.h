@@ -42,7 +42,7 @@ enum { STAGE_THREADS_MAX = 1024 };
     "  --quantize Q     none, affine8, affine4, int8, int6, int5, int4, int3,\n"                                       \
     "                   or mixed\n"                                                                                    \
     "  --graph G        off, on, or passes by name, such as\n"                                                         \
-    "                   fuse-qkv,absorb-mla; 'ciuic inspect --graph' lists them\n"                                    \
+    "                   fuse-qkv,absorb-mla; 'ciuic inspect --graph' lists them\n"                                     \
     "  --memory M       off or on\n"                                                                                   \
     "  --isa K          c, avx2, avx512, or best: the highest that runs here\n"                                        \
     "  --stages Q,G,M,K all four in one; a flag above overrides its part\n"                                            \

@@ -23,8 +23,8 @@ typedef struct result_case {
     const char *baseline;                    /* "naive", "tuned", "openblas", "onednn" or NULL */
     bool graph;
     const char *passes; /* those of the graph stage that ran, "fuse-qkv,absorb-mla"; NULL: all, or the stage is off */
-    bool twin;    /* the A/A twin of `tuned`: nothing but a measure of noise */
-    size_t group; /* index into results.groups */
+    bool twin;          /* the A/A twin of `tuned`: nothing but a measure of noise */
+    size_t group;       /* index into results.groups */
 } result_case;
 
 /* All cases of one workload and thread count: what may be compared with each other. */

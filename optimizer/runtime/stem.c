@@ -22,7 +22,8 @@ typedef struct stem_source {
     void *context;
 } stem_source;
 
-static ciuic_status find_part(const stem_source *from, const char *name, stem_part part, size_t count, const float **out)
+static ciuic_status find_part(const stem_source *from, const char *name, stem_part part, size_t count,
+                              const float **out)
 {
     static const char *const parts[] = {"filters", "biases", "scale", "shift", "mean", "variance"};
     *out = from->find(from->context, name, part, count);
