@@ -4,21 +4,22 @@
 #include <string.h>
 
 #include "harness/commands.h"
+#include "harness/inspect_graph.h"
 #include "harness/quantized_summary.h"
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/json.h"
 
-static const char help[] = "usage: ciuic inspect CHECKPOINT [--tensors] [--json]\n"
+static const char help[] = "usage: ciuic inspect CHECKPOINT [--tensors | --graph] [--json]\n"
                            "\n"
                            "Architecture, tensors, bytes by dtype, bits per weight, and what the key/value\n"
                            "cache costs for each token; of a quantised checkpoint its settings, and what it\n"
                            "was made from. Checks the whole checkpoint and runs nothing.\n"
                            "\n"
                            "  --tensors   list every tensor: dtype, shape, bytes, file\n"
-                           "  --json      one JSON object on stdout\n"
-                           "\n"
-                           "example:\n"
-                           "  ciuic inspect datasets/deepseek-v3-tiny\n";
+                           "  --json      one JSON object on stdout\n" GRAPH_FLAG_HELP "\n"
+                           "examples:\n"
+                           "  ciuic inspect datasets/deepseek-v3-tiny\n"
+                           "  ciuic inspect datasets/deepseek-v3-tiny --graph --phase prefill\n";
 
 /* Tensors and bytes of one dtype. */
 typedef struct dtype_use {
@@ -293,14 +294,22 @@ static bool fill_json(cJSON *object, const inspection *found, bool tensors)
 int cmd_inspect(int argc, char **argv)
 {
     bool tensors = false, json = false;
+    graph_flags graph = {0};
     const command_option options[] = {
         {.name = "--tensors", .kind = OPTION_SWITCH, .value = &tensors},
         {.name = "--json", .kind = OPTION_SWITCH, .value = &json},
+        GRAPH_FLAG_OPTIONS(&graph),
     };
     command_operands operands;
     checkpoint *c = NULL;
     ciuic_status status = command_parse(argc, argv, help, options, sizeof options / sizeof options[0], 1, 1, &operands);
     if (status != CIUIC_OK || operands.help) return command_exit(status);
+    if (!graph.graph && graph_flags_typed(&graph))
+        return command_exit(ciuic_fail(CIUIC_ERROR_USAGE, "inspect: --phase, --passes, --memory, --tokens, --depth and "
+                                                          "--format are about a graph; add --graph"));
+    if (graph.graph && tensors)
+        return command_exit(ciuic_fail(CIUIC_ERROR_USAGE, "inspect: --graph and --tensors exclude each other"));
+    if (graph.graph) return command_exit(inspect_graph(operands.names[0], &graph, json));
     status = checkpoint_open(operands.names[0], &c);
     if (status != CIUIC_OK) return command_exit(status);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/graph_setting.h"
 #include "kernels/kernels.h"
 
 enum { STAGES = 4, STAGE_NAME_SIZE = 32 };
@@ -30,11 +31,6 @@ static const char *quantize_name_of(int i)
     return ciuic_quantize_name((ciuic_quantize)i);
 }
 
-static const char *graph_name_of(int i)
-{
-    return i == 0 ? "off" : i == 1 ? "on" : NULL;
-}
-
 static const char *memory_name_of(int i)
 {
     return ciuic_memory_name((ciuic_memory)i);
@@ -54,7 +50,8 @@ static ciuic_status wrong_choice(const char *command, const char *flag, const ch
 
 static ciuic_status wrong_setting(const char *command, int stage, const char *typed)
 {
-    static const char *(*const name_of[STAGES])(int) = {quantize_name_of, graph_name_of, memory_name_of, isa_name_of};
+    static const char *(*const name_of[STAGES])(int) = {
+        [STAGE_QUANTIZE] = quantize_name_of, [STAGE_MEMORY] = memory_name_of, [STAGE_ISA] = isa_name_of};
     return wrong_choice(command, stage_names[stage], typed, name_of[stage]);
 }
 
@@ -184,9 +181,7 @@ ciuic_status stage_flags_resolve(const char *command, const stage_flags *flags, 
     ciuic_options resolved = {0};
     if (!ciuic_quantize_parse(settings[STAGE_QUANTIZE], &resolved.quantize))
         return wrong_setting(command, STAGE_QUANTIZE, settings[STAGE_QUANTIZE]);
-    resolved.graph = strcmp(settings[STAGE_GRAPH], "on") == 0;
-    if (!resolved.graph && strcmp(settings[STAGE_GRAPH], "off") != 0)
-        return wrong_setting(command, STAGE_GRAPH, settings[STAGE_GRAPH]);
+    CIUIC_TRY(graph_setting_parse(CIUIC_ERROR_USAGE, command, settings[STAGE_GRAPH], &resolved));
     if (!ciuic_memory_parse(settings[STAGE_MEMORY], &resolved.memory))
         return wrong_setting(command, STAGE_MEMORY, settings[STAGE_MEMORY]);
     CIUIC_TRY(resolve_isa(command, settings[STAGE_ISA], &resolved.isa));
@@ -216,10 +211,11 @@ void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE])
 {
     static const char *const memory[CIUIC_MEMORY_COUNT] = {
         [CIUIC_MEMORY_OFF] = "", [CIUIC_MEMORY_ON] = "+memory", [CIUIC_MEMORY_AGGRESSIVE] = "+aggressive"};
-    char weights[64] = "fp16";
+    char weights[64] = "fp16", passes[GRAPH_SETTING_SIZE] = "";
     if (options->quantize != CIUIC_QUANTIZE_NONE) weights_name(options, weights, sizeof weights);
-    snprintf(name, VARIANT_NAME_SIZE, "%s%s%s+%s", weights, options->graph ? "+graph" : "", memory[options->memory],
-             options->isa ? options->isa : "c");
+    if (options->passes != 0) graph_setting_name(options, passes);
+    snprintf(name, VARIANT_NAME_SIZE, "%s%s%s%s%s+%s", weights, options->graph ? "+graph" : "",
+             passes[0] != '\0' ? "=" : "", passes, memory[options->memory], options->isa ? options->isa : "c");
 }
 
 bool variant_is_reference(const ciuic_options *options)

@@ -42,7 +42,8 @@ enum { STAGE_THREADS_MAX = 1024 };
     "stage flags (all stages are off unless set):\n"                                                                   \
     "  --quantize Q     none, affine8, affine4, int8, int6, int5, int4, int3,\n"                                       \
     "                   or mixed\n"                                                                                    \
-    "  --graph G        off or on\n"                                                                                   \
+    "  --graph G        off, on, or passes by name, such as\n"                                                         \
+    "                   fuse-qkv,absorb-mla; 'ciuic inspect --graph' lists them\n"                                     \
     "  --memory M       off, on, or aggressive: an INT8 cache, results in the\n"                                       \
     "                   place of their inputs, prefills in chunks\n"                                                   \
     "  --isa K          c, avx2, avx512, or best: the highest that runs here\n"                                        \
@@ -73,8 +74,9 @@ ciuic_status stage_flags_bytes(const char *command, const char *flag, const char
 ciuic_quantizer usual_quantizer(ciuic_quantize quantize);
 
 /* "int4+graph+memory+avx512", as in case ids ("fp16" for unquantised weights, "+aggressive" for memory aggressive); what is not as usual is said:
- * "int4-g64-asym-layers-gptq-a32+avx512" (layers: in them only; a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes). */
-enum { VARIANT_NAME_SIZE = 96 };
+ * "int4-g64-asym-layers-gptq-a32+avx512" (layers: in them only; a32: activations in FP32), "mixed4.8-gptq+graph", "mixed900000B-gptq+c" (a limit of bytes),
+ * "int4+graph=fuse-qkv,absorb-mla+c" (these passes only). */
+enum { VARIANT_NAME_SIZE = 352 };
 void variant_name(const ciuic_options *options, char name[VARIANT_NAME_SIZE]);
 
 /* Whether the options are those of the reference: all stages off. */

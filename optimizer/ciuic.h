@@ -74,6 +74,29 @@ typedef enum ciuic_memory {
     CIUIC_MEMORY_COUNT
 } ciuic_memory;
 
+/* The rewrites of the graph stage, in the order in which they run; optimizer/graph/pass_*.c say why each preserves the
+ * function. One finds what it looks for with or without those before it, unless it says so. */
+typedef enum ciuic_pass {
+    CIUIC_PASS_FOLD_CONSTANTS, /* weights that change nothing are not applied; constants are computed once */
+    CIUIC_PASS_MERGE_EQUAL,    /* what is computed twice is computed once, quantising activations included */
+    CIUIC_PASS_FUSE_QKV,       /* q, k and v of grouped-query attention become one matmul */
+    CIUIC_PASS_FUSE_LATENT,    /* MLA: q_a (or q) and kv_a become one matmul */
+    CIUIC_PASS_FUSE_GATE_UP,   /* gate and up of an MLP, and of all experts, become one matmul */
+    CIUIC_PASS_FUSE_SWIGLU,    /* silu(gate) * up in one sweep */
+    CIUIC_PASS_ABSORB_MLA,     /* MLA attends to the cached latent, kv_b absorbed into query and output */
+    CIUIC_PASS_DROP_SLICES,    /* parts of a row are read where they are */
+    CIUIC_PASS_ROPE_IN_PLACE,  /* queries and keys are rotated where they are */
+    CIUIC_PASS_DROP_CONCATS,  /* parts that stand side by side are not put together; after drop-slices, rope-in-place */
+    CIUIC_PASS_GROUP_EXPERTS, /* tokens sorted by expert: one matmul for each expert, not one for each token */
+    CIUIC_PASS_FOLD_NORMS,    /* norm weights move into FP32 matrices */
+    CIUIC_PASS_LAST_ROW,      /* a prefill computes what the last token's logits need */
+    CIUIC_PASS_FUSE_ADD_NORM, /* residual add, in place, and the norm after it in one sweep */
+    CIUIC_PASS_FOLD_BATCHNORM, /* a batch normalisation moves into the convolution before it */
+    CIUIC_PASS_DROP_LAYOUT,    /* conversions between channels first and last that change nothing */
+    CIUIC_PASS_DROP_DEAD,      /* operations whose result nobody reads */
+    CIUIC_PASSES
+} ciuic_pass;
+
 /* How far a long piece of work is, for whoever waits: `done` of `total` parts of `what`. What it returns other than CIUIC_OK
  * ends the work with that status. */
 typedef ciuic_status ciuic_progress_fn(void *context, const char *what, size_t done, size_t total);
@@ -84,8 +107,8 @@ struct kernel_table;
 typedef struct ciuic_options {
     ciuic_quantize quantize;
     ciuic_quantizer quantizer;
-    int group;       /* INT8, INT4, INT3: 32 (0 means that), 64, 128 or CIUIC_GROUP_ROW */
-    bool asymmetric; /* INT8, INT4, INT3: a minimum for each group beside its scale */
+    int group;        /* INT8, INT4, INT3: 32 (0 means that), 64, 128 or CIUIC_GROUP_ROW */
+    bool asymmetric;  /* INT8, INT4, INT3: a minimum for each group beside its scale */
     bool layers_only; /* the embedding and the head stay as they are; not for MIXED, which weighs them itself */
     ciuic_activations activations;
     double bits;         /* MIXED: most bits a weight, over all weights, scales included; 0: no such limit */
@@ -96,6 +119,7 @@ typedef struct ciuic_options {
     ciuic_progress_fn *progress; /* of quantising; NULL: nobody waits */
     void *progress_context;
     bool graph;
+    uint32_t passes; /* graph: bits 1 << ciuic_pass of those that run; 0: all */
     ciuic_memory memory;
     const char *isa;  /* "c" (NULL means "c"), "avx2", "avx512", "best" */
     bool weights_f32; /* all weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */
@@ -109,10 +133,12 @@ const char *ciuic_quantize_name(ciuic_quantize quantize);
 const char *ciuic_quantizer_name(ciuic_quantizer quantizer);
 const char *ciuic_activations_name(ciuic_activations activations);
 const char *ciuic_memory_name(ciuic_memory memory);
+const char *ciuic_pass_name(ciuic_pass pass); /* "fuse-qkv", ... */
 bool ciuic_quantize_parse(const char *name, ciuic_quantize *quantize);
 bool ciuic_quantizer_parse(const char *name, ciuic_quantizer *quantizer);
 bool ciuic_activations_parse(const char *name, ciuic_activations *activations);
 bool ciuic_memory_parse(const char *name, ciuic_memory *memory);
+bool ciuic_pass_parse(const char *name, ciuic_pass *pass);
 
 /* Whether the settings exist and go together; CIUIC_ERROR_USAGE says which do not. ciuic_optimize asks itself. */
 ciuic_status ciuic_options_check(const ciuic_options *options);
@@ -207,7 +233,7 @@ enum { CIUIC_CHUNK = 256 };
 
 /* Keys and values of the beginnings of earlier prompts, for sessions of one model on any thread. A prompt given to an empty
  * session computes only what follows the longest beginning that is known, its last token always; its logits are the same
- * up to the order of summation (the same bits with portable C kernels). Not used where logits of all tokens are wanted. */
+ * up to the order of summation (the same bits with portable C kernels, unless MLA is absorbed for the rest and not for the whole). Not used where logits of all tokens are wanted. */
 typedef struct ciuic_prefix_cache ciuic_prefix_cache;
 
 typedef struct ciuic_prefix_use {

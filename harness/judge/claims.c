@@ -69,14 +69,14 @@ static ciuic_status check_variant(const cJSON *variant, const char *where)
     CIUIC_TRY(json_only_keys(variant, where, variant_keys, sizeof variant_keys / sizeof variant_keys[0]));
     for (const cJSON *item = variant->child; item != NULL; item = item->next) {
         const bool graph = strcmp(item->string, "graph") == 0;
-        bool good = graph ? cJSON_IsBool(item) : cJSON_IsString(item);
+        bool good = cJSON_IsString(item) || (graph && cJSON_IsBool(item));
         if (!graph && cJSON_IsArray(item) && item->child != NULL) {
             good = true;
             for (const cJSON *name = item->child; name != NULL; name = name->next) good = good && cJSON_IsString(name);
         }
         if (!good)
             return ciuic_fail(CIUIC_ERROR_INPUT, "%s: variant.%s is not %s", where, item->string,
-                              graph ? "true or false" : "a setting's name or an array of them");
+                              graph ? "true, false or a string of passes" : "a setting's name or an array of them");
     }
     return CIUIC_OK;
 }
@@ -170,12 +170,19 @@ static bool allows(const cJSON *allowed, const char *setting)
     return false;
 }
 
+/* true means all passes. */
+static bool allows_graph(const cJSON *allowed, const result_case *c)
+{
+    if (allowed == NULL) return true;
+    if (cJSON_IsString(allowed)) return c->passes != NULL && strcmp(allowed->valuestring, c->passes) == 0;
+    return c->passes == NULL && (bool)cJSON_IsTrue(allowed) == c->graph;
+}
+
 bool claim_covers(const claim *about, const result_set *r, const result_case *c)
 {
     const result_group *group = &r->groups[c->group];
     if (c->twin || c->baseline != NULL || !allows(about->phases, group->phase)) return false;
-    const cJSON *graph = json_find(about->variant, "graph");
-    if (graph != NULL && (bool)cJSON_IsTrue(graph) != c->graph) return false;
+    if (!allows_graph(json_find(about->variant, "graph"), c)) return false;
     if (!allows(json_find(about->variant, "quantize"), c->quantize)) return false;
     if (!allows(json_find(about->variant, "memory"), c->memory)) return false;
     const cJSON *kernels = json_find(about->variant, "kernels");

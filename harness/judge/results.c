@@ -66,7 +66,12 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     CIUIC_TRY(json_get_string(json, where, "status", &c.status));
     CIUIC_TRY(json_get_object(json, where, "variant", &variant));
     CIUIC_TRY(json_get_string(variant, where, "quantize", &c.quantize));
-    CIUIC_TRY(json_get_bool(variant, where, "graph", &c.graph));
+    if (cJSON_IsString(json_find(variant, "graph"))) {
+        c.graph = true;
+        CIUIC_TRY(json_get_string(variant, where, "graph", &c.passes));
+    } else {
+        CIUIC_TRY(json_get_bool(variant, where, "graph", &c.graph));
+    }
     CIUIC_TRY(json_get_string(variant, where, "memory", &c.memory));
     CIUIC_TRY(json_get_string(variant, where, "kernels", &c.kernels));
     if (strcmp(c.quantize, "fp16") == 0) c.quantize = "none";
@@ -162,7 +167,7 @@ const result_case *find_variant(const result_set *r, const result_case *like, bo
     const size_t group = like->group;
     for (size_t i = 0; i < r->case_count; i++) {
         const result_case *c = &r->cases[i];
-        if (c->group != group || c->twin || c->graph != graph) continue;
+        if (c->group != group || c->twin || c->graph != graph || c->passes != NULL) continue;
         const result_group *of = &r->groups[group];
         if (c == of->openblas || c == of->onednn) continue; /* a library's matmuls: not a point of the lattice */
         if (quantize ? !same_weights(c, like) : strcmp(c->quantize, "none") != 0) continue;
@@ -175,7 +180,7 @@ bool is_all_on(const result_set *r, const result_case *c)
 {
     const result_case *tuned = r->groups[c->group].tuned;
     return tuned != NULL && c->baseline == NULL && !c->twin && strcmp(c->quantize, "none") != 0 && c->graph &&
-           strcmp(c->memory, "off") != 0 && strcmp(c->kernels, tuned->kernels) == 0;
+           c->passes == NULL && strcmp(c->memory, "off") != 0 && strcmp(c->kernels, tuned->kernels) == 0;
 }
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------ */

@@ -22,8 +22,9 @@ typedef struct result_case {
     size_t weights_length;                   /* `weights` is that many characters of the id */
     const char *baseline;                    /* "naive", "tuned", "openblas", "onednn" or NULL */
     bool graph;
-    bool twin;    /* the A/A twin of `tuned`: nothing but a measure of noise */
-    size_t group; /* index into results.groups */
+    const char *passes; /* those of the graph stage that ran, "fuse-qkv,absorb-mla"; NULL: all, or the stage is off */
+    bool twin;          /* the A/A twin of `tuned`: nothing but a measure of noise */
+    size_t group;       /* index into results.groups */
 } result_case;
 
 /* All cases of one workload and thread count: what may be compared with each other. */
@@ -62,14 +63,14 @@ void results_free(result_set *r);
 bool case_ok(const result_case *c); /* false for NULL */
 /* The baseline called `name` of a group; NULL when the group has none or the name is none. */
 const result_case *group_baseline(const result_group *group, const char *name);
-/* The case of the group of `like` with these settings, its weights quantised as those of `like`, or not at all; or NULL. */
+/* The case of the group of `like` with these settings (`graph`: with all passes, or off), its weights quantised as those of `like`, or not at all; or NULL. */
 const result_case *find_variant(const result_set *r, const result_case *like, bool quantize, bool graph,
                                 const char *memory, const char *kernels);
 /* Whether the weights are quantised in the same way: quantize alone does not tell int4-g64-gptq from int4. */
 bool same_weights(const result_case *a, const result_case *b);
 /* Whether times were asked for; false: the suite is about errors and bytes. */
 bool results_timed(const cJSON *root);
-/* All four stages on, kernels being the rung that `tuned` uses. */
+/* All four stages on, the graph's with all passes, kernels being the rung that `tuned` uses. */
 bool is_all_on(const result_set *r, const result_case *c);
 
 /* log(first / second) of the seconds of two case ids, for each round in which both were measured. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
 #include "harness/variant_json.h"
 #include "harness/version.h"
@@ -77,7 +78,7 @@ static void add_variant(cJSON *item, const bench_variant *v)
     const char *baseline = suite_baseline_name(v->baseline);
     cJSON_AddStringToObject(variant, "name", v->name);
     cJSON_AddStringToObject(variant, "quantize", ciuic_quantize_name(v->options.quantize));
-    cJSON_AddBoolToObject(variant, "graph", v->options.graph);
+    graph_setting_add(variant, &v->options);
     cJSON_AddStringToObject(variant, "memory", ciuic_memory_name(v->options.memory));
     cJSON_AddStringToObject(variant, "kernels", kernel_isa_name(v->isa));
     if (baseline != NULL)

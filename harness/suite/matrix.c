@@ -43,8 +43,8 @@ static bool same_settings(const bench_variant *a, const bench_variant *b)
               group_y = y->group == 0 ? usual : y->group;
     return x->quantize == y->quantize && x->quantizer == y->quantizer && group_x == group_y &&
            x->asymmetric == y->asymmetric && x->layers_only == y->layers_only && x->activations == y->activations &&
-           x->bits == y->bits && x->weight_bytes == y->weight_bytes && x->graph == y->graph && x->memory == y->memory &&
-           a->isa == b->isa;
+           x->bits == y->bits && x->weight_bytes == y->weight_bytes && x->graph == y->graph && x->passes == y->passes &&
+           x->memory == y->memory && a->isa == b->isa;
 }
 
 static bench_variant baseline_variant(suite_baseline baseline)

@@ -10,7 +10,7 @@
 #include "harness/suite/suite.h"
 #include "kernels/kernels.h"
 
-enum { CASE_ID_MAX = 256, SLOT_ID_MAX = CASE_ID_MAX + 8, CASE_REASON_MAX = 96 };
+enum { CASE_ID_MAX = 512, SLOT_ID_MAX = CASE_ID_MAX + 8, CASE_REASON_MAX = 96 };
 
 typedef struct bench_variant {
     char name[VARIANT_NAME_SIZE]; /* as variant_name spells it; "openblas", "onednn" */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/graph_setting.h"
 #include "harness/stage_flags.h"
 #include "harness/suite/suite_lists.h"
 #include "harness/variant_json.h"
@@ -16,8 +17,6 @@ enum { WHERE_MAX = 512 };
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
-static const char *const switch_names[] = {"off", "on"};
-
 /* ---- the product ------------------------------------------------------------------------------------------------ */
 
 /* One list of the product: which settings its values stand for. */
@@ -28,6 +27,7 @@ typedef struct axis {
     size_t n;
     void (*set)(ciuic_options *options, size_t choice);
     size_t chosen[SUITE_LIST_MAX], count; /* count 0: the list is absent */
+    const ciuic_options *graph;           /* [count], instead of names, set and chosen: passes are listed freely */
 } axis;
 
 static void set_quantize(ciuic_options *o, size_t choice)
@@ -61,11 +61,6 @@ static void set_activations(ciuic_options *o, size_t choice)
     o->activations = (ciuic_activations)choice;
 }
 
-static void set_graph(ciuic_options *o, size_t choice)
-{
-    o->graph = choice != 0;
-}
-
 static void set_memory(ciuic_options *o, size_t choice)
 {
     o->memory = (ciuic_memory)choice;
@@ -85,7 +80,12 @@ static ciuic_status combine(suite *s, const char *where, const axis *axes, size_
         for (size_t a = 0; a < n; a++) {
             if (axes[a].count == 0) continue;
             each /= axes[a].count;
-            axes[a].set(o, axes[a].chosen[rest / each]);
+            if (axes[a].graph != NULL) {
+                o->graph = axes[a].graph[rest / each].graph;
+                o->passes = axes[a].graph[rest / each].passes;
+            } else {
+                axes[a].set(o, axes[a].chosen[rest / each]);
+            }
             rest %= each;
         }
         variant_name(o, name);
@@ -97,16 +97,36 @@ static ciuic_status combine(suite *s, const char *where, const axis *axes, size_
     return CIUIC_OK;
 }
 
+/* The settings of the graph stage in a list, each at most once. */
+static ciuic_status read_graphs(const cJSON *product, const char *where, ciuic_options *graph, size_t *count)
+{
+    const cJSON *list = NULL, *item = NULL;
+    CIUIC_TRY(suite_list(product, where, "graph", 1, SUITE_LIST_MAX, &list));
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsString(item))
+            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: graph[%zu]: expected a string such as \"on\"", where, *count);
+        ciuic_options *o = &graph[*count];
+        CIUIC_TRY(graph_setting_parse(CIUIC_ERROR_INPUT, where, item->valuestring, o));
+        for (size_t i = 0; i < *count; i++)
+            if (graph[i].graph == o->graph && graph[i].passes == o->passes)
+                return ciuic_fail(CIUIC_ERROR_INPUT, "%s: graph: \"%s\" is given twice", where, item->valuestring);
+        ++*count;
+    }
+    return CIUIC_OK;
+}
+
 static ciuic_status read_product(suite *s, const cJSON *variants)
 {
+    ciuic_options graphs[SUITE_LIST_MAX] = {{0}};
     axis axes[] = {
-        {"quantize", true, suite_quantize_names(), CIUIC_QUANTIZE_COUNT, set_quantize, {0}, 0},
-        {"quantizer", false, suite_quantizer_names(), CIUIC_QUANTIZER_COUNT, set_quantizer, {0}, 0},
-        {"group", false, group_names, COUNT(group_names), set_group, {0}, 0},
-        {"asymmetric", false, asymmetric_names, COUNT(asymmetric_names), set_asymmetric, {0}, 0},
-        {"activations", false, suite_activations_names(), CIUIC_ACTIVATIONS_COUNT, set_activations, {0}, 0},
-        {"graph", true, switch_names, COUNT(switch_names), set_graph, {0}, 0},
-        {"memory", true, suite_memory_names(), CIUIC_MEMORY_COUNT, set_memory, {0}, 0},
+        {"quantize", true, suite_quantize_names(), CIUIC_QUANTIZE_COUNT, set_quantize, {0}, 0, NULL},
+        {"quantizer", false, suite_quantizer_names(), CIUIC_QUANTIZER_COUNT, set_quantizer, {0}, 0, NULL},
+        {"group", false, group_names, COUNT(group_names), set_group, {0}, 0, NULL},
+        {"asymmetric", false, asymmetric_names, COUNT(asymmetric_names), set_asymmetric, {0}, 0, NULL},
+        {"activations", false, suite_activations_names(), CIUIC_ACTIVATIONS_COUNT, set_activations, {0}, 0, NULL},
+        {.key = "graph", .required = true, .graph = graphs},
+        {"memory", true, suite_memory_names(), CIUIC_MEMORY_COUNT, set_memory, {0}, 0, NULL},
     };
     const char *keys[COUNT(axes) + 1];
     char where[WHERE_MAX];
@@ -119,7 +139,9 @@ static ciuic_status read_product(suite *s, const cJSON *variants)
     CIUIC_TRY(json_get_object(variants, where, "product", &product));
     CIUIC_TRY(json_only_keys(product, where, keys, COUNT(keys)));
     for (size_t a = 0; a < COUNT(axes); a++)
-        if (axes[a].required || json_find(product, axes[a].key) != NULL)
+        if (axes[a].graph != NULL)
+            CIUIC_TRY(read_graphs(product, where, graphs, &axes[a].count));
+        else if (axes[a].required || json_find(product, axes[a].key) != NULL)
             CIUIC_TRY(
                 suite_choices(product, where, axes[a].key, axes[a].names, axes[a].n, axes[a].chosen, &axes[a].count));
     CIUIC_TRY(
@@ -152,8 +174,9 @@ static ciuic_status read_extra(suite *s, size_t index, const cJSON *item)
     size_t chosen = 0;
     CIUIC_TRY(read_choice(item, where, "quantize", suite_quantize_names(), CIUIC_QUANTIZE_COUNT, &chosen));
     set_quantize(&v->options, chosen);
-    CIUIC_TRY(read_choice(item, where, "graph", switch_names, COUNT(switch_names), &chosen));
-    set_graph(&v->options, chosen);
+    const char *graph = NULL;
+    CIUIC_TRY(json_get_string(item, where, "graph", &graph));
+    CIUIC_TRY(graph_setting_parse(CIUIC_ERROR_INPUT, where, graph, &v->options));
     CIUIC_TRY(read_choice(item, where, "memory", suite_memory_names(), CIUIC_MEMORY_COUNT, &chosen));
     set_memory(&v->options, chosen);
     CIUIC_TRY(read_choice(item, where, "kernels", suite_kernel_names(), SUITE_KERNEL_NAMES, &chosen));

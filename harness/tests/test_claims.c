@@ -109,6 +109,20 @@ static void claims_are_about_everything_on(void)
     }
     CU_ASSERT_EQUAL(covered, 4);
     results_free(&r);
+
+    /* Some passes are not the stage. */
+    const char *const some = "decode64@256/b1/t2/int8+graph+memory+avx512";
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(fixture_case(root, some), "variant"), "graph",
+                              cJSON_CreateString("fuse-qkv,last-row"));
+    CU_ASSERT_EQUAL_FATAL(results_index(root, &r), CIUIC_OK);
+    for (size_t i = 0; i < r.case_count; i++) {
+        claim c;
+        if (strstr(r.cases[i].id, some) == NULL || r.cases[i].twin) continue;
+        CU_ASSERT_EQUAL_FATAL(claim_parse(claims->child, "claims", 0, &c), CIUIC_OK);
+        CHECK(!claim_covers(&c, &r, &r.cases[i]) && !is_all_on(&r, &r.cases[i]), "two passes count as all");
+        CHECK(r.cases[i].graph && strcmp(r.cases[i].passes, "fuse-qkv,last-row") == 0, "passes are lost");
+    }
+    results_free(&r);
     cJSON_Delete(root);
     cJSON_Delete(claims);
 }

@@ -425,7 +425,7 @@ static void spoilt_results_are_refused_by_place(void)
         {"seed", NULL, "the whole: found no such key, expected key \"seed\""},
         {"cases", "{}", "cases: found an object, expected array"},
         {"cases/3/status", "\"fine\"", "cases[3].status: found \"fine\", expected \"ok\" or \"failed\" or \"skipped\""},
-        {"cases/0/variant/graph", "1", "cases[0].variant.graph: found 1, expected boolean"},
+        {"cases/0/variant/graph", "1", "cases[0].variant.graph: found 1, expected boolean or string"},
         {"cases/0/workload/tokens", "0", "cases[0].workload.tokens: found 0, expected at least 1"},
         {"cases/0/workload/tokens", "1.5", "cases[0].workload.tokens: found 1.5, expected integer"},
         {"cases/0/latency_s/samples/2", "-1", "cases[0].latency_s.samples[2]: found -1, expected more than 0"},

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/graph_setting.h"
 #include "harness/report/schema.h"
 #include "harness/suite/matrix.h"
 #include "harness/suite/suite.h"
@@ -59,6 +60,10 @@ static const struct {
     {"[\"int8\"]", "[\"int8\", \"int8\"]", {"quantize", "given twice"}},
     {"[\"int8\"]", "[]", {"quantize", "found 0 entries"}},
     {"\"graph\": [\"on\"]", "\"graph\": [true]", {"graph[0]", "expected a string"}},
+    {"\"graph\": [\"on\"]", "\"graph\": [\"on\", \"fuse-qvk\"]", {"graph 'fuse-qvk'", "did you mean 'fuse-qkv'"}},
+    {"\"graph\": [\"on\"]",
+     "\"graph\": [\"last-row,fuse-qkv\", \"fuse-qkv,last-row\"]",
+     {"graph", "\"fuse-qkv,last-row\" is given twice"}},
     {"[\"off\", \"on\"]", "[\"off\", \"most\"]", {"memory", "most"}},
     {"\"kernels\": [\"c\"]", "\"kernels\": [\"avx\"]", {"kernels", "did you mean \"avx2\""}},
     {"\"kernels\": [\"c\"]", "\"kernel\": [\"c\"]", {"variants.product", "did you mean \"kernels\""}},
@@ -188,6 +193,46 @@ static void a_product_of_ways_of_quantising(void)
     suite_free(s);
     free(path);
     remove_folder(folder);
+}
+
+/* Passes are one setting however they are listed, all of them are "on", and ids say which ran. */
+static void passes_of_the_graph_stage(void)
+{
+    char *folder = temporary_folder();
+    char every[512] = "\"graph\": [\"off\", \"last-row,fuse-qkv\", \"";
+    for (int i = 0; i < CIUIC_PASSES; i++) {
+        const size_t used = strlen(every);
+        snprintf(every + used, sizeof every - used, "%s%s", i > 0 ? "," : "", ciuic_pass_name((ciuic_pass)i));
+    }
+    strcat(every, "\"]");
+    char *path = write_suite(folder, "passes.json", "\"graph\": [\"on\"]", every);
+    suite *s = NULL;
+    CHECK(suite_read(path, &s) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(s != NULL && has_case(s, "int8+graph=fuse-qkv,last-row+memory+c"), "no case with two passes");
+    CHECK(s != NULL && has_case(s, "int8+graph+memory+c") && has_case(s, "int8+c"), "no case with all or none");
+    suite_free(s);
+    free(path);
+    remove_folder(folder);
+}
+
+static void the_setting_of_the_graph_stage_survives_json(void)
+{
+    const ciuic_options settings[] = {
+        {.graph = false}, {.graph = true}, {.graph = true, .passes = 1u << CIUIC_PASS_LAST_ROW | 1}};
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
+        cJSON *json = cJSON_CreateObject();
+        ciuic_options back = {.passes = 77};
+        CU_ASSERT_TRUE(graph_setting_add(json, &settings[i]));
+        CHECK(graph_setting_read(json, "here", &back) == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK(back.graph == settings[i].graph && back.passes == settings[i].passes, "setting %zu", i);
+        cJSON_Delete(json);
+    }
+    cJSON *wrong = cJSON_CreateObject();
+    ciuic_options back = {0};
+    CHECK(graph_setting_read(wrong, "here", &back) == CIUIC_ERROR_INPUT, "nothing was read");
+    cJSON_AddStringToObject(wrong, "graph", "fuse");
+    CHECK(graph_setting_read(wrong, "here", &back) == CIUIC_ERROR_INPUT, "a wrong name was read");
+    cJSON_Delete(wrong);
 }
 
 /* Ids are all that tells results apart. Settings that differ and are written alike are refused. */
@@ -476,6 +521,8 @@ static const test_case cases[] = {
     {"bad_suites_are_refused_by_place", bad_suites_are_refused_by_place},
     {"ways_of_quantising_are_read_and_named", ways_of_quantising_are_read_and_named},
     {"a_product_of_ways_of_quantising", a_product_of_ways_of_quantising},
+    {"passes_of_the_graph_stage", passes_of_the_graph_stage},
+    {"the_setting_of_the_graph_stage_survives_json", the_setting_of_the_graph_stage_survives_json},
     {"names_tell_variants_apart", names_tell_variants_apart},
     {"the_accuracy_suite_is_one_untimed_block_a_checkpoint", the_accuracy_suite_is_one_untimed_block_a_checkpoint},
     {"every_suite_fits_the_schema", every_suite_fits_the_schema},

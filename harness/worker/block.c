@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
 #include "harness/measure/machine.h"
 #include "harness/suite/schedule.h"
@@ -111,7 +112,7 @@ static cJSON *load_request(const bench *b, const bench_block *plan, const bench_
     json_add_size(r, "seed", s->seed);
     cJSON_AddStringToObject(r, "quantize", ciuic_quantize_name(v->options.quantize));
     variant_json_add(r, &v->options);
-    cJSON_AddBoolToObject(r, "graph", v->options.graph);
+    graph_setting_add(r, &v->options);
     cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->options.memory));
     cJSON_AddStringToObject(r, "isa", kernel_isa_name(v->isa));
     const bool library = v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;

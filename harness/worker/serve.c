@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/graph_setting.h"
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory_account.h"
@@ -72,7 +73,7 @@ static ciuic_status read_variant(const cJSON *request, load_request *r)
 {
     const char *quantize = NULL, *memory = NULL, *matmul = NULL;
     CIUIC_TRY(json_get_string(request, where, "quantize", &quantize));
-    CIUIC_TRY(json_get_bool(request, where, "graph", &r->options.graph));
+    CIUIC_TRY(graph_setting_read(request, where, &r->options));
     CIUIC_TRY(json_get_string(request, where, "memory", &memory));
     CIUIC_TRY(json_get_string(request, where, "isa", &r->options.isa));
     CIUIC_TRY(json_get_string(request, where, "matmul", &matmul));

@@ -191,7 +191,8 @@ static void build_model(builder *b)
     }
     b->layer = GRAPH_NONE;
     x = build_head(b, x);
-    if (g->phase == GRAPH_PREFILL && !b->failed) {
+    const bool last_only = g->phase == GRAPH_PREFILL || g->phase == GRAPH_PREFILL_ABSORBED;
+    if (last_only && !b->failed) {
         graph_op last = blank;
         last.kind = GRAPH_LAST_ROW;
         last.in[0] = graph_whole(x);
@@ -210,6 +211,7 @@ static graph *create_graph(const model_config *config, graph_phase phase, graph_
     g->phase = phase;
     g->cache = cache;
     g->output = GRAPH_NONE;
+    g->context = config->max_position;
     g->experts_per_token = config->experts_per_token;
     if (cache == GRAPH_CACHE_LATENT) {
         g->cache_width[0] = config->kv_lora_rank;
@@ -254,7 +256,10 @@ ciuic_status graph_build_layer(const model_config *config, size_t layer, graph *
     input.out.value = graph_add_value(b.g, GRAPH_F32, GRAPH_TOKENS, config->hidden_size, "input");
     const int x = append(&b, &input, input.out.value);
     if (!b.failed) b.g->output = b.layer != GRAPH_NONE ? build_layer(&b, x) : build_head(&b, x);
-    for (int i = 0; i < b.g->op_count; i++) /* the one layer of its cache */
-        if (b.g->ops[i].layer != GRAPH_NONE) b.g->ops[i].layer = 0;
+    for (int i = 0; i < b.g->op_count; i++) {
+        graph_op *op = &b.g->ops[i];
+        if (op->layer != GRAPH_NONE) op->layer = 0; /* the one layer of its cache */
+        op->grouped = op->kind == GRAPH_ROUTE;
+    }
     return finish_graph(&b, out);
 }

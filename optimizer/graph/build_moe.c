@@ -1,5 +1,6 @@
-/* build_moe.c - a mixture-of-experts layer as its authors run it: tokens sorted by expert, one MLP for each expert over
- * its tokens, summed by the router's weights, plus the shared expert (one MLP of n_shared * width, unweighted). */
+/* build_moe.c - a mixture-of-experts layer as its equations are written (DeepSeek-V2, arXiv:2405.04434, 2.2.1): every token
+ * through the MLPs of the experts that it chose, summed by the router's weights, plus the shared expert (one MLP of n_shared
+ * * width, unweighted). group-experts sorts the tokens by expert, as the authors' own inference code does. */
 #include "optimizer/graph/build.h"
 
 #include <stdio.h>

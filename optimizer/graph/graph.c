@@ -73,6 +73,31 @@ size_t graph_weight_rows(const graph_weight *w)
     return rows;
 }
 
+/* Outputs along one side. */
+static size_t image_side(const graph_image *image, size_t input, int side)
+{
+    size_t padded, reach;
+    if (image->kernel[side] == 0 || image->stride[side] == 0 || image->dilation[side] == 0) return 0;
+    if (__builtin_mul_overflow(image->padding[side], 2, &padded) || __builtin_add_overflow(padded, input, &padded) ||
+        __builtin_mul_overflow(image->dilation[side], image->kernel[side] - 1, &reach))
+        return 0;
+    return padded <= reach ? 0 : (padded - reach - 1) / image->stride[side] + 1;
+}
+
+size_t graph_image_outputs(const graph_image *image)
+{
+    size_t plane, all;
+    const size_t rows = image_side(image, image->height, 0), columns = image_side(image, image->width, 1);
+    if (__builtin_mul_overflow(rows, columns, &plane) || __builtin_mul_overflow(plane, image->out_channels, &all))
+        return 0;
+    return all;
+}
+
+bool graph_writes(const graph_op *op, int value)
+{
+    return op->out.value == value || (op->kind == GRAPH_ADD_NORM && op->in[0].value == value);
+}
+
 bool graph_reads(const graph_op *op, int value)
 {
     for (int i = 0; i < GRAPH_MAX_INPUTS; i++)
@@ -121,11 +146,17 @@ const char *graph_op_name(graph_op_kind kind)
         [GRAPH_MUL] = "mul",
         [GRAPH_ADD] = "add",
         [GRAPH_SWIGLU] = "swiglu",
+        [GRAPH_ADD_NORM] = "add_norm",
         [GRAPH_ROUTE] = "route",
         [GRAPH_GATHER] = "gather",
         [GRAPH_EXPERT_MATMUL] = "expert_matmul",
         [GRAPH_COMBINE] = "combine",
         [GRAPH_LAST_ROW] = "last_row",
+        [GRAPH_CONV2D] = "conv2d",
+        [GRAPH_BATCH_NORM] = "batch_norm",
+        [GRAPH_RELU] = "relu",
+        [GRAPH_CHANNELS_FIRST] = "channels_first",
+        [GRAPH_CHANNELS_LAST] = "channels_last",
         [GRAPH_QUANTIZE] = "quantize",
     };
     return kind < GRAPH_OP_KINDS ? names[kind] : "?";
@@ -150,6 +181,11 @@ static size_t input_span(const graph *g, const graph_op *op, int i)
         return g->cache_width[i];
     case GRAPH_ROUTE:
         return op->head_width;
+    case GRAPH_CONV2D:
+    case GRAPH_BATCH_NORM:
+    case GRAPH_CHANNELS_FIRST:
+    case GRAPH_CHANNELS_LAST:
+        return op->image.channels * op->image.height * op->image.width;
     case GRAPH_GATHER:
     case GRAPH_COMBINE:
         return i == 0 ? op->head_width : 0;
@@ -176,6 +212,12 @@ static size_t output_span(const graph *g, const graph_op *op)
     case GRAPH_CACHE_WRITE:
     case GRAPH_ROUTE:
         return 0;
+    case GRAPH_CONV2D:
+        return graph_image_outputs(&op->image);
+    case GRAPH_BATCH_NORM:
+    case GRAPH_CHANNELS_FIRST:
+    case GRAPH_CHANNELS_LAST:
+        return op->image.channels * op->image.height * op->image.width;
     default:
         return between + op->head_width;
     }
@@ -189,28 +231,57 @@ static ciuic_status bad_op(const graph *g, int index, const char *what)
                       what);
 }
 
-static ciuic_status validate_op(const graph *g, int index, const bool *written)
+/* Whether a convolution's channels, groups, kernel and filters meet. */
+static ciuic_status validate_conv(const graph *g, int index)
+{
+    const graph_op *op = &g->ops[index];
+    const graph_image *m = &op->image;
+    const graph_weight *w = &g->weights[op->weight];
+    if (m->groups == 0 || m->channels % m->groups != 0 || m->out_channels % m->groups != 0)
+        return bad_op(g, index, "its channels are no multiple of its groups");
+    if (graph_image_outputs(m) == 0) return bad_op(g, index, "its kernel does not fit into the image");
+    if (w->rows[0] != m->out_channels || w->columns != m->channels / m->groups * m->kernel[0] * m->kernel[1])
+        return bad_op(g, index, "its filters do not have the shape of its kernel and channels");
+    return CIUIC_OK;
+}
+
+static ciuic_status validate_shape(const graph *g, int index)
 {
     const graph_op *op = &g->ops[index];
     if (op->kind >= GRAPH_OP_KINDS) return bad_op(g, index, "unknown kind");
     if (op->weight != GRAPH_NONE && (op->weight < 0 || op->weight >= g->weight_count))
         return bad_op(g, index, "its weight does not exist");
     const bool needs_weight = op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL || op->kind == GRAPH_EMBED ||
-                              op->kind == GRAPH_ABSORB_QUERY || op->kind == GRAPH_ABSORB_VALUE;
+                              op->kind == GRAPH_ABSORB_QUERY || op->kind == GRAPH_ABSORB_VALUE ||
+                              op->kind == GRAPH_CONV2D || op->kind == GRAPH_BATCH_NORM;
     if (needs_weight && op->weight == GRAPH_NONE) return bad_op(g, index, "it needs a weight and has none");
     if (op->heads == 0) return bad_op(g, index, "it has no heads");
     if (op->kind == GRAPH_ATTENTION && (op->kv_heads == 0 || op->heads % op->kv_heads != 0))
         return bad_op(g, index, "its query heads are no multiple of its key heads");
     if (op->kind == GRAPH_ROPE && op->head_width % 2 != 0)
         return bad_op(g, index, "it rotates pairs, and its heads are of odd width");
+    return op->kind == GRAPH_CONV2D ? validate_conv(g, index) : CIUIC_OK;
+}
+
+static ciuic_status bad_input(const graph *g, int index, int value, const char *what)
+{
+    char text[GRAPH_NAME + 64];
+    snprintf(text, sizeof text, "its input %s %s", g->values[value].name, what);
+    return bad_op(g, index, text);
+}
+
+static ciuic_status validate_op(const graph *g, int index, const bool *written)
+{
+    const graph_op *op = &g->ops[index];
+    CIUIC_TRY(validate_shape(g, index));
     for (int i = 0; i < GRAPH_MAX_INPUTS; i++) {
         const graph_operand *in = &op->in[i];
         if (in->value == GRAPH_NONE) continue;
         if (in->value < 0 || in->value >= g->value_count) return bad_op(g, index, "an input is no value");
-        if (!written[in->value]) return bad_op(g, index, "an input is read before it is written");
+        if (!written[in->value]) return bad_input(g, index, in->value, "is read before it is written");
         if (g->values[in->value].dtype == GRAPH_ROUTING) continue;
         if (in->offset + input_span(g, op, i) > g->values[in->value].width)
-            return bad_op(g, index, "an input reaches beyond its value's columns");
+            return bad_input(g, index, in->value, "ends before the columns that are read");
     }
     if (op->kind == GRAPH_CACHE_WRITE) return CIUIC_OK;
     if (op->out.value < 0 || op->out.value >= g->value_count) return bad_op(g, index, "its output is no value");

@@ -1,9 +1,10 @@
 /* graph.h - the intermediate representation of one forward pass: a list of operations in execution order over values.
  *
  * A value is a matrix in FP32 (unless its dtype says otherwise) of `width` columns; its rows are the tokens of this call,
- * the routed rows (tokens x experts per token, sorted by expert), or all positions of the cache. An operation reads
- * operands - a column range of a value, cut into heads - and writes one. Every value is written by one operation, except
- * that rope and rms_norm may rewrite columns of their own input in place. Builders emit one operation per operation of
+ * the routed rows (tokens x experts per token), or all positions of the cache. In the stem of an image model a row is an
+ * image, [channels][height][width] (or channels last), and T counts images. An operation reads operands - a column range
+ * of a value, cut into heads - and writes one. Every value is written by one operation, except that rope and rms_norm may
+ * rewrite columns of their own input in place, and add_norm rewrites its first input beside what it writes. Builders emit one operation per operation of
  * the model's own modules (graph = off); passes rewrite the list (graph = on). Shapes in comments: T tokens of this call,
  * S positions in the cache after it, k experts per token. */
 #ifndef CIUIC_GRAPH_H
@@ -36,7 +37,15 @@ typedef struct graph_operand {
     size_t offset, stride;
 } graph_operand;
 
-typedef enum graph_weight_kind { GRAPH_MATRIX, GRAPH_VECTOR, GRAPH_EXPERTS } graph_weight_kind;
+typedef enum graph_weight_kind {
+    GRAPH_MATRIX,
+    GRAPH_VECTOR,
+    GRAPH_EXPERTS,
+    GRAPH_FILTERS, /* of a convolution: rows [out channels], columns in channels / groups * kernel; bound as the vector
+                         of all filters, then of the biases of all channels */
+    GRAPH_NORMALISER, /* of a batch normalisation: columns [channels]; bound as scale, shift, mean, variance, or, with
+                         `computed`, as the factor and the term that they come down to */
+} graph_weight_kind;
 
 /* Weights by the names of their tensors. The parts of a matrix are stacked: outputs of part 0 first. */
 typedef struct graph_weight {
@@ -49,7 +58,10 @@ typedef struct graph_weight {
     size_t experts;                        /* of GRAPH_EXPERTS */
     bool exact;                            /* FP32 and never quantised: the router */
     size_t slice;                          /* operations also read runs of this many rows; 0: only all of them */
-    char fold[GRAPH_NAME];                 /* norm whose weight is multiplied into the columns; "" for none */
+    char fold[GRAPH_NAME];                 /* norm whose weight is multiplied into the columns; "" for none. Of
+                                              GRAPH_FILTERS: the normaliser that is worked into filters and biases */
+    double eps;                            /* of a normaliser, or of the one that is folded in */
+    bool computed;                         /* GRAPH_NORMALISER */
 } graph_weight;
 
 typedef enum graph_op_kind {
@@ -69,14 +81,28 @@ typedef enum graph_op_kind {
     GRAPH_MUL,          /* in0, in1 -> out */
     GRAPH_ADD,          /* in0, in1 -> out */
     GRAPH_SWIGLU,       /* silu(in0) * in1 -> out */
+    GRAPH_ADD_NORM,     /* in0 + in1 -> in0, in place; that normalised, by weight (vector) or none -> out */
     GRAPH_ROUTE,        /* in0 router logits [T, experts], weight (selection bias) or none -> out routing */
-    GRAPH_GATHER,       /* in0 [T, K], in1 routing -> out [T k, K], sorted by expert */
-    GRAPH_EXPERT_MATMUL, /* in0 [T k, K], in1 routing, weight (experts) -> out [T k, N] */
-    GRAPH_COMBINE,       /* in0 [T k, K], in1 routing -> out [T, K]: sum of the token's rows by their weights */
-    GRAPH_LAST_ROW,      /* in0 [T, K] -> out [1, K] */
-    GRAPH_QUANTIZE,      /* in0 [rows, K] -> out, quantised: what int8 and int4 matmuls read; put in by lowering */
+    GRAPH_GATHER,       /* in0 [T, K], in1 routing -> out [T k, K]: token by token, or, as the routing says, sorted by
+                           expert; all that reads them follows the routing */
+    GRAPH_EXPERT_MATMUL,  /* in0 [T k, K], in1 routing, weight (experts) -> out [T k, N] */
+    GRAPH_COMBINE,        /* in0 [T k, K], in1 routing -> out [T, K]: sum of the token's rows by their weights */
+    GRAPH_LAST_ROW,       /* in0 [T, K] -> out [1, K] */
+    GRAPH_CONV2D,         /* in0 [T, in channels * height * width], weight (filters) -> out, channels first */
+    GRAPH_BATCH_NORM,     /* in0 per channel, weight (normaliser) -> out, channels first */
+    GRAPH_RELU,           /* max(in0, 0) -> out */
+    GRAPH_CHANNELS_FIRST, /* in0 [T, height * width * channels] -> out [T, channels * height * width] */
+    GRAPH_CHANNELS_LAST,  /* the other way round */
+    GRAPH_QUANTIZE,       /* in0 [rows, K] -> out, quantised: what int8 and int4 matmuls read; put in by lowering */
     GRAPH_OP_KINDS
 } graph_op_kind;
+
+/* The image that an operation reads, and of a convolution what it does to it. Pairs are vertical, horizontal. */
+typedef struct graph_image {
+    size_t channels, height, width;
+    size_t out_channels, groups;
+    size_t kernel[2], stride[2], padding[2], dilation[2];
+} graph_image;
 
 typedef struct graph_op {
     graph_op_kind kind;
@@ -90,6 +116,8 @@ typedef struct graph_op {
     float scale;                             /* attention: of the scores; rms_norm: eps */
     size_t group;                            /* quantize: values that share a scale, 0: a whole row */
     int half;                                /* cache read */
+    bool grouped;                            /* route: rows are sorted by expert, and not token by token */
+    graph_image image;                       /* convolution, batch normalisation, layouts */
 } graph_op;
 
 /* What the layers' caches hold for each position. */
@@ -102,6 +130,10 @@ typedef enum graph_phase {
     GRAPH_PREFILL,     /* n tokens, logits of the last */
     GRAPH_PREFILL_ALL, /* n tokens, logits of all */
     GRAPH_DECODE,      /* one token */
+    /* Few tokens over a long latent cache: the two prefills once more, for absorb-mla, which leaves the others as they
+     * are. Which one a call takes is the cost model's choice (cost.h). */
+    GRAPH_PREFILL_ABSORBED,
+    GRAPH_PREFILL_ALL_ABSORBED,
     GRAPH_PHASES
 } graph_phase;
 
@@ -115,13 +147,14 @@ typedef struct graph {
     int op_count, op_capacity;
     graph_weight *weights;
     int weight_count, weight_capacity;
-    int output; /* the value that holds the logits */
+    int output;     /* the value that holds the logits */
+    size_t context; /* positions that the model allows */
     size_t experts_per_token;
 } graph;
 
 /* Builds the forward pass of `config` as its authors wrote it. Free with graph_free. */
 ciuic_status graph_build(const model_config *config, graph_phase phase, graph_cache cache, graph **out);
-/* Builds one layer alone, as its authors wrote it: GRAPH_INPUT [T, hidden] -> its output [T, hidden]; with layer =
+/* Builds one layer alone, as its authors wrote it, but with rows sorted by expert: GRAPH_INPUT [T, hidden] -> its output [T, hidden]; with layer =
  * config->layers the final norm and the head -> logits [T, vocabulary]. The cache is expanded and has one layer, 0. */
 ciuic_status graph_build_layer(const model_config *config, size_t layer, graph **out);
 void graph_free(graph *g); /* NULL is allowed */
@@ -133,6 +166,10 @@ int graph_add_op(graph *g, const graph_op *op);
 graph_operand graph_whole(int value); /* all columns, one head */
 
 size_t graph_weight_rows(const graph_weight *w); /* of all parts */
+/* Numbers in the output of an image operation; 0 where the kernel does not fit, or a stride is 0. */
+size_t graph_image_outputs(const graph_image *image);
+/* Whether the operation changes `value`: its output, or an input that it rewrites. */
+bool graph_writes(const graph_op *op, int value);
 /* Whether operation `op` reads `value`. */
 bool graph_reads(const graph_op *op, int value);
 /* Number of operations that read the value; the graph's output counts as one more. */
@@ -141,6 +178,9 @@ int graph_uses(const graph *g, int value);
 int graph_producer(const graph *g, int value);
 /* Removes the operations whose entry in `dead` is true. */
 void graph_remove_ops(graph *g, const bool *dead);
+
+/* Removes the operations whose result nobody reads; sets *changed when there was one. */
+ciuic_status graph_sweep(graph *g, bool *changed);
 
 /* Every operand bound to a value written before it, inside its columns; weights of the right shape; one output. The
  * error names operation and operand. Run after building and after every pass. */
@@ -161,31 +201,34 @@ typedef struct graph_pass_options {
     bool fold_norms;
     /* What the weight of that name will need: only weights of one need can be parts of one matmul. NULL: all alike. */
     graph_q8_need (*need)(const void *context, const char *name);
+    /* Whether all of the vector of that name, of so many elements, are `number`. NULL: none is known to be. */
+    bool (*all_equal)(const void *context, const char *name, size_t elements, float number);
     const void *context;
 } graph_pass_options;
 
+typedef ciuic_status graph_pass_fn(graph *g, const graph_pass_options *options, bool *changed);
+
 typedef struct graph_pass {
     const char *name;
-    ciuic_status (*run)(graph *g, const graph_pass_options *options, bool *changed);
+    graph_pass_fn *run;
 } graph_pass;
 
-/* All passes in the order in which they run. */
-extern const graph_pass graph_passes[];
-extern const size_t graph_pass_count;
+/* All passes in the order in which they run: [ciuic_pass]. A pass removes what it leaves without a reader itself, so that
+ * what it is charged for does not depend on drop-dead. */
+extern const graph_pass graph_passes[CIUIC_PASSES];
 
-ciuic_status graph_pass_fuse_matmuls(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_fuse_swiglu(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_absorb_mla(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_fold_norms(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_drop_copies(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_last_row(graph *g, const graph_pass_options *options, bool *changed);
-ciuic_status graph_pass_drop_dead(graph *g, const graph_pass_options *options, bool *changed);
+graph_pass_fn graph_pass_fold_constants, graph_pass_merge_equal, graph_pass_group_experts, graph_pass_fuse_add_norm,
+    graph_pass_fold_batchnorm, graph_pass_drop_layout, graph_pass_fuse_qkv, graph_pass_fuse_latent,
+    graph_pass_fuse_gate_up, graph_pass_fuse_swiglu, graph_pass_absorb_mla, graph_pass_drop_slices,
+    graph_pass_rope_in_place, graph_pass_drop_concats, graph_pass_fold_norms, graph_pass_last_row, graph_pass_drop_dead;
 
-/* Runs all passes and validates after each. */
-ciuic_status graph_optimize(graph *g, const graph_pass_options *options);
+/* Whether a stage that is set so runs the pass. */
+bool graph_pass_selected(const ciuic_options *options, ciuic_pass pass);
+/* Runs the passes whose bits are set, 0 meaning all, and validates after each. */
+ciuic_status graph_optimize(graph *g, const graph_pass_options *options, uint32_t passes);
 
 /* Puts GRAPH_QUANTIZE before every matmul whose weight is stored in a format that needs quantised activations
- * (`needs[weight]`), and refuses groups that no kernel takes; with `share`, matmuls that read the same operand in the same groups read the same quantised value. */
+ * (`needs[weight]`), and refuses groups that no kernel takes; with `share` (merge-equal), matmuls that read the same operand in the same groups read the same quantised value. */
 ciuic_status graph_insert_quantize(graph *g, const graph_q8_need *needs, bool share);
 
 #endif

@@ -21,7 +21,7 @@ static int find_shared(const graph *g, const graph_op *like)
             op->in[0].offset == like->in[0].offset && op->head_width == like->head_width && op->heads == like->heads &&
             op->group == like->group && op->last == like->last)
             return op->out.value;
-        if (op->out.value == like->in[0].value) return GRAPH_NONE;
+        if (graph_writes(op, like->in[0].value)) return GRAPH_NONE;
     }
     return GRAPH_NONE;
 }

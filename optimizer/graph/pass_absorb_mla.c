@@ -1,14 +1,15 @@
-/* pass_absorb_mla.c - in decode, attention works on the cached latent itself instead of expanding every cached position.
+/* pass_absorb_mla.c - attention works on the cached latent itself instead of expanding every cached position.
  *
  * Why it preserves the function: a head's key is k_nope = W_UK c, so q_nope . k_nope = (W_UK^T q_nope) . c; its value is
  * W_UV c, so sum_j p_j W_UV c_j = W_UV (sum_j p_j c_j). (DeepSeek-V2, arXiv:2405.04434, section 2.1.2.) Matrix products are
  * re-associated, so sums are rounded in another order: relative differences of a few ulp times the length of the sums.
  *
- * What it costs: with n cached positions a head multiplies 2 * rank + pe values a position instead of nope + pe + v plus
- * the expansion, rank * (nope + v). The expansion is the larger for every n > 1 where rank > 2, so decode takes it always.
- * A prefill of T tokens shares one expansion among T queries and does not. The expanded cache (memory = off) holds no
- * latent: nothing to absorb. */
+ * What it costs, and when it is taken, is cost.c's to say. A decoded token over a cache of S positions saves the expansion
+ * of all of them, rank * (nope + v) multiplications for each head and position, for 2 * rank - nope - v more in attention.
+ * A prefill shares one expansion among its T tokens: it is absorbed when they are few and the cache is long, by a plan of
+ * its own (GRAPH_PREFILL_ABSORBED). The expanded cache (memory = off) holds no latent: nothing to absorb. */
 #include "optimizer/error.h"
+#include "optimizer/graph/cost.h"
 #include "optimizer/graph/graph.h"
 
 /* The operation that writes operand `in` when it is of that kind, otherwise NULL. */
@@ -69,12 +70,27 @@ static ciuic_status absorb(graph *g, int index, bool *changed)
     return CIUIC_OK;
 }
 
+/* Decode is taken once for all lengths of the cache: by the one in the middle. */
+static bool pays(const graph *g, const graph_op *attention)
+{
+    const graph_op *keys = source(g, &attention->in[1], GRAPH_CONCAT);
+    const int from = keys != NULL ? graph_producer(g, keys->in[0].value) : GRAPH_NONE;
+    const int expand = from != GRAPH_NONE ? graph_producer(g, g->ops[from].in[0].value) : GRAPH_NONE;
+    if (expand == GRAPH_NONE || g->ops[expand].kind != GRAPH_MATMUL) return false;
+    const graph_mla m = {.heads = attention->heads,
+                         .rank = g->weights[g->ops[expand].weight].columns,
+                         .nope = keys->head_width,
+                         .pe = keys->tail_width,
+                         .value = attention->value_width};
+    return graph_mla_choose(&m, 1, g->context / 2 + 1) == GRAPH_MLA_ABSORBED;
+}
+
 ciuic_status graph_pass_absorb_mla(graph *g, const graph_pass_options *options, bool *changed)
 {
     (void)options;
-    if (g->phase != GRAPH_DECODE || g->cache != GRAPH_CACHE_LATENT) return CIUIC_OK;
+    const bool prefill = g->phase == GRAPH_PREFILL_ABSORBED || g->phase == GRAPH_PREFILL_ALL_ABSORBED;
+    if (g->cache != GRAPH_CACHE_LATENT || !(prefill || g->phase == GRAPH_DECODE)) return CIUIC_OK;
     for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i].kind == GRAPH_ATTENTION) CIUIC_TRY(absorb(g, i, changed));
-    /* What the expansion needed is now dead; drop-dead removes it. */
-    return CIUIC_OK;
+        if (g->ops[i].kind == GRAPH_ATTENTION && (prefill || pays(g, &g->ops[i]))) CIUIC_TRY(absorb(g, i, changed));
+    return *changed ? graph_sweep(g, changed) : CIUIC_OK; /* what the expansion needed */
 }

@@ -15,7 +15,7 @@ ciuic_status graph_pass_fuse_swiglu(graph *g, const graph_pass_options *options,
     if (dead == NULL) return ciuic_fail_memory("a graph pass", (size_t)g->op_count);
     for (int i = 0; i < g->op_count; i++) {
         graph_op *mul = &g->ops[i];
-        if (mul->kind != GRAPH_MUL) continue;
+        if (mul->kind != GRAPH_MUL || mul->in[1].value == mul->in[0].value) continue; /* the gate is read once only */
         const int s = graph_producer(g, mul->in[0].value);
         if (s == GRAPH_NONE || g->ops[s].kind != GRAPH_SILU || graph_uses(g, mul->in[0].value) != 1) continue;
         mul->kind = GRAPH_SWIGLU;

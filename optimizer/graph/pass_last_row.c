@@ -14,7 +14,8 @@
 static bool runs_for_all(const graph *g, const graph_op *op, const bool *all)
 {
     const int out = op->out.value;
-    return out == GRAPH_NONE || all[out] || g->values[out].rows == GRAPH_CONTEXT;
+    return out == GRAPH_NONE || all[out] || g->values[out].rows == GRAPH_CONTEXT ||
+           (op->kind == GRAPH_ADD_NORM && all[op->in[0].value]);
 }
 
 /* Marks the values of which every row is needed, to a fixed point: an operation in place is reader and writer at once. */
@@ -42,6 +43,9 @@ ciuic_status graph_pass_last_row(graph *g, const graph_pass_options *options, bo
     const int selector = graph_producer(g, g->output);
     if (selector == GRAPH_NONE || g->ops[selector].kind != GRAPH_LAST_ROW || graph_uses(g, g->output) != 1)
         return CIUIC_OK;
+    /* The output is a value, not part of one: columns of a fused matmul are copied out by the selector. */
+    const graph_operand *read = &g->ops[selector].in[0];
+    if (read->offset != 0 || g->ops[selector].head_width != g->values[read->value].width) return CIUIC_OK;
     bool *all = calloc((size_t)g->value_count, sizeof *all);
     bool *dead = calloc((size_t)g->op_count, sizeof *dead);
     if (all == NULL || dead == NULL) {

@@ -52,9 +52,13 @@ static bool conflict(const memory_use *m, const graph_op *a, const graph_op *b)
     if (a->layer == b->layer &&
         ((a->kind == GRAPH_CACHE_WRITE && reads_cache(b)) || (b->kind == GRAPH_CACHE_WRITE && reads_cache(a))))
         return true;
-    if (clash(m, a, a->out.value, b, b->out.value)) return true;
-    for (int i = 0; i < GRAPH_MAX_INPUTS; i++)
-        if (clash(m, a, a->out.value, b, b->in[i].value) || clash(m, a, a->in[i].value, b, b->out.value)) return true;
+    for (int i = -1; i < GRAPH_MAX_INPUTS; i++) {
+        const int x = i < 0 ? a->out.value : a->in[i].value, y = i < 0 ? b->out.value : b->in[i].value;
+        if (clash(m, a, a->out.value, b, y) || clash(m, a, x, b, b->out.value)) return true;
+        /* add_norm writes its first input, too. */
+        if (a->kind == GRAPH_ADD_NORM && clash(m, a, a->in[0].value, b, y)) return true;
+        if (b->kind == GRAPH_ADD_NORM && clash(m, a, x, b, b->in[0].value)) return true;
+    }
     return false;
 }
 

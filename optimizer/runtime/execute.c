@@ -20,11 +20,17 @@ static operation_fn *const operations[GRAPH_OP_KINDS] = {
     [GRAPH_MUL] = run_elementwise,
     [GRAPH_ADD] = run_elementwise,
     [GRAPH_SWIGLU] = run_elementwise,
+    [GRAPH_ADD_NORM] = run_add_norm,
     [GRAPH_ROUTE] = run_route,
     [GRAPH_GATHER] = run_gather,
     [GRAPH_EXPERT_MATMUL] = run_expert_matmul,
     [GRAPH_COMBINE] = run_combine,
     [GRAPH_LAST_ROW] = run_last_row,
+    [GRAPH_CONV2D] = run_conv2d,
+    [GRAPH_BATCH_NORM] = run_batch_norm,
+    [GRAPH_RELU] = run_relu,
+    [GRAPH_CHANNELS_FIRST] = run_layout,
+    [GRAPH_CHANNELS_LAST] = run_layout,
     [GRAPH_QUANTIZE] = run_quantize,
 };
 
@@ -84,6 +90,7 @@ split_class operation_split(const graph *g, const graph_op *op, size_t tokens, s
         const graph_weight *w = &g->weights[op->weight];
         return rows * graph_weight_rows(w) * w->columns < SERIAL_PRODUCTS ? SPLIT_SERIAL : SPLIT_COLUMNS;
     }
+    case GRAPH_CONV2D:
     case GRAPH_ATTENTION:
     case GRAPH_ABSORB_QUERY:
     case GRAPH_ABSORB_VALUE:

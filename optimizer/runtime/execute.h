@@ -90,9 +90,10 @@ float *operand_row(const execution *e, const graph_op *op, const graph_operand *
 size_t operand_stride(const execution *e, const graph_operand *operand);
 
 operation_fn run_embed, run_input, run_rms_norm, run_rope, run_slice, run_concat, run_elementwise, run_last_row,
-    run_quantize;
+    run_quantize, run_add_norm;
 operation_fn run_matmul, run_absorb_query, run_absorb_value;
 operation_fn run_cache_write, run_cache_read, run_attention;
+operation_fn run_conv2d, run_batch_norm, run_relu, run_layout;
 operation_fn run_route, run_gather, run_expert_matmul, run_combine;
 
 #endif

@@ -45,7 +45,7 @@ static ciuic_status find_weight(const ciuic_model *model, const char *name, foun
 {
     for (int phase = 0; phase < GRAPH_PHASES; phase++) {
         const plan *p = &model->plans[phase];
-        for (int i = 0; i < p->g->weight_count; i++)
+        for (int i = 0; p->g != NULL && i < p->g->weight_count; i++)
             for (int part = 0; part < p->g->weights[i].parts; part++) {
                 const bound_weight *bound = &p->weights[i];
                 if (bound->parts == NULL && bound->vector == NULL) continue; /* of an operation that is gone */

@@ -14,11 +14,21 @@ typedef struct work_passes {
     size_t tokens[GRAPH_PHASES]; /* 0: the phase is not run */
 } work_passes;
 
-static work_passes passes_of(const session_shape *s, const ciuic_work *work)
+static void add_chunk(const ciuic_model *model, const ciuic_work *work, size_t tokens, size_t context, work_passes *p)
+{
+    size_t *most = &p->tokens[model_prefill_phase(model, work->all_logits, tokens, context)];
+    if (tokens > *most) *most = tokens;
+}
+
+/* Which form MLA takes depends on a chunk's tokens and on how full the cache is by then. */
+static work_passes passes_of(const ciuic_model *model, const session_shape *s, const ciuic_work *work)
 {
     work_passes p = {{0}};
     const size_t prompt = work->prefill > 0 && work->prefill < s->context ? work->prefill : s->context;
-    p.tokens[work->all_logits ? GRAPH_PREFILL_ALL : GRAPH_PREFILL] = prompt < s->chunk ? prompt : s->chunk;
+    const size_t chunk = prompt < s->chunk ? prompt : s->chunk;
+    add_chunk(model, work, chunk, chunk, &p);
+    add_chunk(model, work, chunk, s->context, &p);
+    if (prompt % chunk > 0) add_chunk(model, work, prompt % chunk, s->context, &p);
     if (work->decode) p.tokens[GRAPH_DECODE] = 1;
     return p;
 }
@@ -52,7 +62,7 @@ static ciuic_status plan_session(const ciuic_model *model, const session_shape *
                                  ciuic_memory_use *need)
 {
     const weight_bytes w = weight_store_bytes(model->weights);
-    const work_passes p = passes_of(s, work);
+    const work_passes p = passes_of(model, s, work);
     size_t scratch = 0, partials = 0, most = 1;
     *need = (ciuic_memory_use){.weights = w.heap,
                                .packed = w.packed,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "optimizer/error.h"
+#include "optimizer/graph/cost.h"
 #include "optimizer/quantize/calibrate.h"
 #include "optimizer/quantize/mixed.h"
 
@@ -139,6 +140,27 @@ static graph_q8_need need_by_name(const void *context, const char *name)
     return stored ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
 }
 
+/* Whether every element of a vector is that number: asked before weights are bound. What cannot be read, binding names. */
+static bool all_equal(const void *context, const char *name, size_t elements, float number)
+{
+    const ciuic_model *model = context;
+    char full[GRAPH_NAME + 16];
+    const kernel_matrix *made = model->made != NULL ? quantized_set_find(model->made, name) : NULL;
+    snprintf(full, sizeof full, "%s.weight", name);
+    const tensor *t = checkpoint_find(model->source, full);
+    if (made == NULL && (t == NULL || t->count != elements)) return false;
+    float *read = made == NULL ? malloc(elements * sizeof *read) : NULL;
+    if (read != NULL && checkpoint_read_f32(model->source, full, 0, elements, read) != CIUIC_OK) {
+        free(read);
+        return false;
+    }
+    const float *values = made != NULL ? made->values : read;
+    bool equal = values != NULL;
+    for (size_t i = 0; i < elements && equal; i++) equal = values[i] == number;
+    free(read);
+    return equal;
+}
+
 /* Of a bound weight: its matrices have one need, since only such are fused, and the experts of a layer are one unit. */
 static graph_q8_need q8_need(const ciuic_model *model, const bound_weight *w)
 {
@@ -157,12 +179,15 @@ static ciuic_status check_kernels(const ciuic_model *model, const graph_weight *
                       model->options.isa, kernel_format_name(m->format));
 }
 
-/* Marks the weights that operations use: fused and dead ones leave others behind. */
-static bool *find_used(const graph *g)
+/* Marks the weights that operations use: fused and dead ones leave others behind. A vector that no pass left a reader is part
+ * of the model all the same: ciuic_layer_errors asks for it. FP32 matrices have theirs folded in. */
+static bool *find_used(const ciuic_model *model, const graph *g)
 {
     bool *used = calloc((size_t)g->weight_count + 1, sizeof *used);
     for (int i = 0; i < g->op_count && used != NULL; i++)
         if (g->ops[i].weight != GRAPH_NONE) used[g->ops[i].weight] = true;
+    for (int i = 0; i < g->weight_count && used != NULL; i++)
+        if (g->weights[i].kind == GRAPH_VECTOR && !model->options.weights_f32) used[i] = true;
     return used;
 }
 
@@ -175,7 +200,8 @@ static ciuic_status count_copies(ciuic_model *model, const weight_source *from, 
     ciuic_status status = CIUIC_OK;
     for (int phase = 0; phase < GRAPH_PHASES && status == CIUIC_OK; phase++) {
         const graph *g = model->plans[phase].g;
-        bool *used = find_used(g);
+        if (g == NULL) continue;
+        bool *used = find_used(model, g);
         if (used == NULL) status = ciuic_fail_memory("binding weights", (size_t)g->weight_count);
         for (int i = 0; i < g->weight_count && status == CIUIC_OK; i++) {
             bound_weight ignored;
@@ -192,7 +218,7 @@ static ciuic_status bind_weights(ciuic_model *model, plan *p)
 {
     const size_t count = (size_t)p->g->weight_count;
     graph_q8_need *needs = calloc(count + 1, sizeof *needs);
-    bool *used = find_used(p->g);
+    bool *used = find_used(model, p->g);
     p->weights = calloc(count + 1, sizeof *p->weights);
     ciuic_status status = needs && used && p->weights ? CIUIC_OK : ciuic_fail_memory("binding weights", count);
     for (size_t i = 0; i < count && status == CIUIC_OK; i++) {
@@ -200,7 +226,8 @@ static ciuic_status bind_weights(ciuic_model *model, plan *p)
         if (status == CIUIC_OK && used[i]) status = check_kernels(model, &p->g->weights[i], &p->weights[i]);
         if (status == CIUIC_OK && used[i]) needs[i] = q8_need(model, &p->weights[i]);
     }
-    if (status == CIUIC_OK) status = graph_insert_quantize(p->g, needs, model->options.graph);
+    if (status == CIUIC_OK)
+        status = graph_insert_quantize(p->g, needs, graph_pass_selected(&model->options, CIUIC_PASS_MERGE_EQUAL));
     free(needs);
     free(used);
     return status;
@@ -210,10 +237,21 @@ static ciuic_status build_graph(ciuic_model *model, graph_phase phase)
 {
     plan *p = &model->plans[phase];
     const bool latent = model->options.memory != CIUIC_MEMORY_OFF && model_type_has_mla(model->config->type);
+    const bool absorbed = phase == GRAPH_PREFILL_ABSORBED || phase == GRAPH_PREFILL_ALL_ABSORBED;
+    if (absorbed && !(latent && graph_pass_selected(&model->options, CIUIC_PASS_ABSORB_MLA))) return CIUIC_OK;
     CIUIC_TRY(graph_build(model->config, phase, latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &p->g));
     const graph_pass_options passes = {
-        .fold_norms = model->options.weights_f32, .need = need_by_name, .context = model};
-    return model->options.graph ? graph_optimize(p->g, &passes) : CIUIC_OK;
+        .fold_norms = model->options.weights_f32, .need = need_by_name, .all_equal = all_equal, .context = model};
+    return model->options.graph ? graph_optimize(p->g, &passes, model->options.passes) : CIUIC_OK;
+}
+
+graph_phase model_prefill_phase(const ciuic_model *model, bool all_logits, size_t tokens, size_t context)
+{
+    const graph_phase absorbed = all_logits ? GRAPH_PREFILL_ALL_ABSORBED : GRAPH_PREFILL_ABSORBED;
+    const graph_mla mla = graph_mla_of(model->config);
+    if (model->plans[absorbed].g != NULL && graph_mla_choose(&mla, tokens, context) == GRAPH_MLA_ABSORBED)
+        return absorbed;
+    return all_logits ? GRAPH_PREFILL_ALL : GRAPH_PREFILL;
 }
 
 /* Mixed precision: what each unit gets, under the budget. */
@@ -276,7 +314,8 @@ static ciuic_status make_plans(ciuic_model *model, bool only_count)
         weight_store_only_count(model->weights);
     else
         weight_store_expect(model->weights, copies);
-    for (int phase = 0; phase < GRAPH_PHASES; phase++) CIUIC_TRY(bind_weights(model, &model->plans[phase]));
+    for (int phase = 0; phase < GRAPH_PHASES; phase++)
+        if (model->plans[phase].g != NULL) CIUIC_TRY(bind_weights(model, &model->plans[phase]));
     return CIUIC_OK;
 }
 

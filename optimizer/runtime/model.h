@@ -16,13 +16,15 @@ struct ciuic_model {
     recipe recipe;
     quantized_set *made; /* what calibration made, until the store has it; otherwise NULL */
     weight_store *weights;
-    plan plans[GRAPH_PHASES];
+    plan plans[GRAPH_PHASES]; /* those of absorbed prefills have no graph where nothing is absorbed */
 };
 
 /* A model of that checkpoint, without weights yet; takes over the caller's reference to `source`, even on failure. */
 ciuic_status model_create(checkpoint *source, const ciuic_options *options, ciuic_model **out);
 /* Makes the plans of a model that will only be asked how large it is: nothing is quantised or loaded. */
 ciuic_status model_count(ciuic_model *model);
+/* The plan for a prefill of `tokens` tokens after which the cache holds `context` positions. */
+graph_phase model_prefill_phase(const ciuic_model *model, bool all_logits, size_t tokens, size_t context);
 /* Loads weights and makes plans, unless that is done. Thread-safe. */
 ciuic_status model_prepare(ciuic_model *model);
 ciuic_model *model_retain(ciuic_model *model);

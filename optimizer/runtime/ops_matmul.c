@@ -83,18 +83,26 @@ void run_matmul(const execution *e, const graph_op *op, int thread, int threads)
                    operand_stride(e, &op->out));
 }
 
+/* Rows [first, first + rows), all of them the expert's. */
+static void multiply_expert(const execution *e, const graph_op *op, size_t expert, size_t first, size_t rows,
+                            share units)
+{
+    const int count = e->p->g->weights[op->weight].parts;
+    const kernel_matrix *parts = e->p->weights[op->weight].parts + expert * (size_t)count;
+    const matmul_input in = input_from(e, op, first, parts);
+    multiply_parts(e, parts, count, units, rows, &in, operand_row(e, op, &op->out, first), operand_stride(e, &op->out));
+}
+
 void run_expert_matmul(const execution *e, const graph_op *op, int thread, int threads)
 {
     const graph_weight *w = &e->p->g->weights[op->weight];
-    const kernel_matrix *all = e->p->weights[op->weight].parts;
-    const share units = share_units(e, op, all, w->parts, thread, threads);
-    for (size_t expert = 0; expert < w->experts; expert++) {
-        const size_t first = e->route->first[expert], rows = e->route->first[expert + 1] - first;
-        if (rows == 0) continue;
-        const kernel_matrix *parts = all + expert * (size_t)w->parts;
-        const matmul_input in = input_from(e, op, first, parts);
-        multiply_parts(e, parts, w->parts, units, rows, &in, operand_row(e, op, &op->out, first),
-                       operand_stride(e, &op->out));
+    const routing *route = e->route;
+    const share units = share_units(e, op, e->p->weights[op->weight].parts, w->parts, thread, threads);
+    for (size_t row = 0; !route->grouped && row < route->tokens * route->per_token; row++)
+        multiply_expert(e, op, route->chosen[row], row, 1, units);
+    for (size_t expert = 0; route->grouped && expert < w->experts; expert++) {
+        const size_t first = route->first[expert], rows = route->first[expert + 1] - first;
+        if (rows > 0) multiply_expert(e, op, expert, first, rows, units);
     }
 }
 

@@ -11,6 +11,7 @@ void run_route(const execution *e, const graph_op *op, int thread, int threads)
         routing_copy(e->route, e->chosen);
         return;
     }
+    e->route->grouped = op->grouped;
     const float *bias = op->weight != GRAPH_NONE ? e->p->weights[op->weight].vector : NULL;
     routing_choose(e->route, e->kernels->route, op->last ? 1 : e->tokens, operand_row(e, op, &op->in[0], 0),
                    operand_stride(e, &op->in[0]), bias);

@@ -3,12 +3,18 @@
 
 #include "optimizer/runtime/execute.h"
 
+/* The token of the call that row r of the operation is about. */
+static size_t token_of(const execution *e, const graph_op *op, size_t r)
+{
+    return op->last ? e->tokens - 1 : r;
+}
+
 void run_embed(const execution *e, const graph_op *op, int thread, int threads)
 {
     const kernel_matrix *table = e->p->weights[op->weight].parts;
     const share s = share_rows(e, op, thread, threads);
     for (size_t r = s.first; r < s.end; r++)
-        e->kernels->dequantize_row(table, (size_t)e->ids[r], operand_row(e, op, &op->out, r));
+        e->kernels->dequantize_row(table, (size_t)e->ids[token_of(e, op, r)], operand_row(e, op, &op->out, r));
 }
 
 void run_input(const execution *e, const graph_op *op, int thread, int threads)
@@ -16,7 +22,7 @@ void run_input(const execution *e, const graph_op *op, int thread, int threads)
     const size_t width = op->head_width;
     const share s = share_rows(e, op, thread, threads);
     for (size_t r = s.first; r < s.end; r++)
-        memcpy(operand_row(e, op, &op->out, r), e->input + r * width, width * sizeof *e->input);
+        memcpy(operand_row(e, op, &op->out, r), e->input + token_of(e, op, r) * width, width * sizeof *e->input);
 }
 
 void run_rms_norm(const execution *e, const graph_op *op, int thread, int threads)
@@ -38,7 +44,7 @@ void run_rope(const execution *e, const graph_op *op, int thread, int threads)
     const size_t half = op->head_width / 2;
     const share s = share_rows(e, op, thread, threads);
     for (size_t r = s.first; r < s.end; r++) {
-        const size_t position = e->position + (op->last ? e->tokens - 1 : r);
+        const size_t position = e->position + token_of(e, op, r);
         const float *x = operand_row(e, op, &op->in[0], r);
         float *y = operand_row(e, op, &op->out, r);
         for (size_t h = 0; h < op->heads; h++)
@@ -92,6 +98,17 @@ void run_elementwise(const execution *e, const graph_op *op, int thread, int thr
             e->kernels->add(op->head_width, a, b, y);
             break;
         }
+    }
+}
+
+void run_add_norm(const execution *e, const graph_op *op, int thread, int threads)
+{
+    const float *weight = op->weight != GRAPH_NONE ? e->p->weights[op->weight].vector : NULL;
+    const share s = share_rows(e, op, thread, threads);
+    for (size_t r = s.first; r < s.end; r++) {
+        float *sum = operand_row(e, op, &op->in[0], r);
+        e->kernels->add(op->head_width, sum, operand_row(e, op, &op->in[1], r), sum);
+        e->kernels->rms_norm(op->head_width, sum, weight, op->scale, operand_row(e, op, &op->out, r));
     }
 }
 

@@ -86,6 +86,9 @@ ciuic_status ciuic_options_check(const ciuic_options *options)
         ciuic_quantizer_name(options->quantizer) == NULL || ciuic_activations_name(options->activations) == NULL)
         return ciuic_fail(CIUIC_ERROR_USAGE,
                           "options: quantize, quantizer, activations or memory is no setting that exists");
+    if (options->passes >> CIUIC_PASSES != 0 || (options->passes != 0 && !options->graph))
+        return ciuic_fail(CIUIC_ERROR_USAGE, options->graph ? "options: passes has a bit of no pass that exists"
+                                                            : "options: passes were chosen, and graph is off");
     if (options->weights_f32 && q != CIUIC_QUANTIZE_NONE)
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other", name);
     const bool groups = q >= CIUIC_QUANTIZE_INT8 && q <= CIUIC_QUANTIZE_INT3;

@@ -38,6 +38,7 @@ static ciuic_status allocate(routing *r)
 ciuic_status routing_create(routing *r, const model_config *config, size_t capacity)
 {
     *r = (routing){.router = router_of(config),
+                   .grouped = true,
                    .experts = config->experts,
                    .per_token = config->experts_per_token,
                    .capacity = capacity};
@@ -57,7 +58,8 @@ void routing_copy(routing *to, const routing *from)
 {
     const size_t rows = from->tokens * from->per_token;
     to->tokens = from->tokens;
-    memcpy(to->first, from->first, (from->experts + 1) * sizeof *to->first);
+    to->grouped = from->grouped;
+    if (from->grouped) memcpy(to->first, from->first, (from->experts + 1) * sizeof *to->first);
     memcpy(to->token, from->token, rows * sizeof *to->token);
     memcpy(to->row, from->row, rows * sizeof *to->row);
     memcpy(to->weight, from->weight, rows * sizeof *to->weight);
@@ -107,6 +109,14 @@ static void sort_by_expert(routing *r)
     r->first[0] = 0;
 }
 
+static void keep_token_order(routing *r)
+{
+    for (size_t i = 0; i < r->tokens * r->per_token; i++) {
+        r->token[i] = i / r->per_token;
+        r->row[i] = i;
+    }
+}
+
 void routing_choose(routing *r, kernel_route_fn *route, size_t tokens, const float *logits, size_t stride,
                     const float *bias)
 {
@@ -115,5 +125,8 @@ void routing_choose(routing *r, kernel_route_fn *route, size_t tokens, const flo
     for (size_t t = 0; t < tokens; t++)
         route(&r->router, logits + t * stride, r->workspace, r->chosen + t * r->per_token,
               r->weight + t * r->per_token);
-    sort_by_expert(r);
+    if (r->grouped)
+        sort_by_expert(r);
+    else
+        keep_token_order(r);
 }

@@ -1,4 +1,5 @@
-/* routing.h - which experts each token goes to, and the tokens sorted by expert. */
+/* routing.h - which experts each token goes to, and the rows that they are multiplied in: token by token, in the order of
+ * choice, or sorted by expert. */
 #ifndef CIUIC_ROUTING_H
 #define CIUIC_ROUTING_H
 
@@ -6,13 +7,15 @@
 #include "optimizer/checkpoint/config.h"
 #include "optimizer/ciuic.h"
 
-/* Result of routing `tokens` tokens; "row" is an index into the rows sorted by expert. */
+/* Result of routing `tokens` tokens; "row" is an index into the routed rows. */
 typedef struct routing {
     kernel_router router; /* the bias is that of the present call */
+    bool grouped; /* rows are sorted by expert; otherwise row t * per_token + i is choice i of token t. Set before
+                             choosing; routing_create sets it */
     size_t experts, per_token;
     size_t tokens;    /* of the present call */
     size_t capacity;  /* tokens there is room for */
-    size_t *first;    /* [experts + 1]: rows of expert e are first[e] .. first[e + 1] - 1 */
+    size_t *first;    /* [experts + 1], grouped: rows of expert e are first[e] .. first[e + 1] - 1 */
     size_t *token;    /* [capacity * per_token]: the token of each row */
     size_t *row;      /* [capacity][per_token]: the rows of each token, in order of choice */
     float *weight;    /* [capacity][per_token] */

@@ -34,7 +34,8 @@ static ciuic_status create_parts(ciuic_session *s)
     CIUIC_TRY(rope_table_create(&s->rope, &s->model->config->rope, shape->rotated, shape->context));
     CIUIC_TRY(kv_cache_create(&s->cache, &shape->cache, !shape->arena));
     for (int i = 0; i < GRAPH_PHASES; i++)
-        CIUIC_TRY(buffers_create(&s->phase[i], s->model->plans[i].g, shape->in_place));
+        if (s->model->plans[i].g != NULL)
+            CIUIC_TRY(buffers_create(&s->phase[i], s->model->plans[i].g, shape->in_place));
     s->scratch = calloc((size_t)shape->threads, sizeof *s->scratch);
     return s->scratch != NULL ? CIUIC_OK : ciuic_fail_memory("a session", sizeof *s);
 }
@@ -171,9 +172,9 @@ static void copy_logits(const ciuic_session *s, graph_phase phase, size_t rows, 
 /* All tokens in chunks; the logits wanted are those of the last, or of all. */
 static ciuic_status prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
 {
-    const graph_phase phase = all_logits ? GRAPH_PREFILL_ALL : GRAPH_PREFILL;
     for (size_t done = 0; done < n;) {
         const size_t tokens = n - done < session->shape.chunk ? n - done : session->shape.chunk;
+        const graph_phase phase = model_prefill_phase(session->model, all_logits, tokens, session->length + tokens);
         CIUIC_TRY(run_phase(session, phase, ids + done, tokens));
         done += tokens;
         if (all_logits) {

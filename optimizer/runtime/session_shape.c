@@ -72,6 +72,7 @@ size_t session_table_bytes(const ciuic_model *model, const session_shape *shape)
                    (size_t)shape->threads * sizeof(float *);
     for (int i = 0; i < GRAPH_PHASES; i++) {
         const graph *g = model->plans[i].g;
+        if (g == NULL) continue;
         bytes += sizeof *g + (size_t)g->value_capacity * sizeof *g->values + (size_t)g->op_capacity * sizeof *g->ops +
                  (size_t)g->weight_capacity * sizeof *g->weights +
                  (size_t)g->weight_count * sizeof *model->plans[i].weights + buffers_table_bytes(g);

@@ -93,7 +93,7 @@ static graph *lowered_graph(const model_config *c, graph_phase phase, bool fused
     const graph_pass_options passes = {.fold_norms = quantised};
     const graph_cache cache = model_type_has_mla(c->type) ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED;
     CU_ASSERT_EQUAL_FATAL(graph_build(c, phase, cache, &g), CIUIC_OK);
-    if (fused) CU_ASSERT_EQUAL_FATAL(graph_optimize(g, &passes), CIUIC_OK);
+    if (fused) CU_ASSERT_EQUAL_FATAL(graph_optimize(g, &passes, 0), CIUIC_OK);
     graph_q8_need *needs = calloc((size_t)g->weight_count + 1, sizeof *needs);
     for (int i = 0; i < g->weight_count; i++)
         if (quantised && g->weights[i].kind != GRAPH_VECTOR && !g->weights[i].exact)

@@ -1,14 +1,10 @@
-/* pass_fuse_matmuls.c - matmuls of one input become one: q|k|v, q_a|kv_a, gate|up, the experts' gate|up.
- *
- * Why it preserves the function: the outputs of a matmul are independent dot products; stacking the rows of two weight
- * matrices stacks their outputs. No rounding differs. The parts stay where they are in memory (a weight has parts), so
- * nothing is copied and a mapped checkpoint stays mapped. What it saves: one operation's hand-over between threads for
- * each matmul but the first, and with quantised weights the repeated quantisation of the input. */
+/* fuse_matmuls.c - see fuse_matmuls.h. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "optimizer/error.h"
-#include "optimizer/graph/graph.h"
+#include "optimizer/graph/fuse_matmuls.h"
 
 /* The parts of a weight read one input in one form. */
 static bool same_need(const graph_pass_options *options, const graph_weight *a, const graph_weight *b)
@@ -19,15 +15,33 @@ static bool same_need(const graph_pass_options *options, const graph_weight *a, 
     return of_a.quantised == of_b.quantised && of_a.group == of_b.group;
 }
 
-static bool fusible(const graph *g, const graph_pass_options *options, const graph_op *a, const graph_op *b)
+/* Whether each part of the weight is one of `names`, its last component or the last two. */
+static bool all_named(const graph_weight *w, const char *const *names)
+{
+    for (int i = 0; i < w->parts; i++) {
+        const size_t length = strlen(w->name[i]);
+        bool found = false;
+        for (size_t n = 0; names[n] != NULL && !found; n++) {
+            const size_t end = strlen(names[n]);
+            found =
+                length > end && w->name[i][length - end - 1] == '.' && strcmp(w->name[i] + length - end, names[n]) == 0;
+        }
+        if (!found) return false;
+    }
+    return true;
+}
+
+static bool fusible(const graph *g, const graph_pass_options *options, const char *const *names, const graph_op *a,
+                    const graph_op *b)
 {
     if (a->kind != b->kind || (a->kind != GRAPH_MATMUL && a->kind != GRAPH_EXPERT_MATMUL)) return false;
     if (a->last != b->last || a->layer != b->layer) return false;
+    if (a->out.value == g->output || b->out.value == g->output) return false; /* the output is a value of its own */
     for (int i = 0; i < 2; i++)
         if (a->in[i].value != b->in[i].value || a->in[i].offset != b->in[i].offset) return false;
     const graph_weight *wa = &g->weights[a->weight], *wb = &g->weights[b->weight];
     return wa->columns == wb->columns && !wa->exact && !wb->exact && wa->parts + wb->parts <= GRAPH_MAX_PARTS &&
-           same_need(options, wa, wb);
+           all_named(wa, names) && all_named(wb, names) && same_need(options, wa, wb);
 }
 
 /* Everyone who read `from` now reads `to`, `shift` columns further right. */
@@ -66,14 +80,14 @@ static ciuic_status fuse(graph *g, int a, int b)
     return CIUIC_OK;
 }
 
-ciuic_status graph_pass_fuse_matmuls(graph *g, const graph_pass_options *options, bool *changed)
+ciuic_status graph_fuse_matmuls(graph *g, const graph_pass_options *options, const char *const *names, bool *changed)
 {
     bool *dead = calloc((size_t)g->op_count + 1, sizeof *dead);
     if (dead == NULL) return ciuic_fail_memory("a graph pass", (size_t)g->op_count);
     ciuic_status status = CIUIC_OK;
     for (int a = 0; a < g->op_count && status == CIUIC_OK; a++) {
         for (int b = a + 1; b < g->op_count && status == CIUIC_OK; b++) {
-            if (dead[a] || dead[b] || !fusible(g, options, &g->ops[a], &g->ops[b])) continue;
+            if (dead[a] || dead[b] || !fusible(g, options, names, &g->ops[a], &g->ops[b])) continue;
             /* b moves up to a: its input is a's, written before a. */
             status = fuse(g, a, b);
             dead[b] = true;
