@@ -33,6 +33,8 @@ static cJSON *load_request(const char *quantize, size_t threads, size_t memory_l
     cJSON_AddStringToObject(r, "matmul", "own");
     json_add_size(r, "threads", threads);
     json_add_size(r, "memory_limit", memory_limit);
+    json_add_size(r, "total_limit", 0);
+    cJSON_AddBoolToObject(r, "cold_start", false);
     cJSON_AddStringToObject(r, "counters", "none");
     cJSON_AddStringToObject(r, "counters_reason", "not available here, because this is a test");
     return r;
