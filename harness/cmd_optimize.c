@@ -244,10 +244,10 @@ static ciuic_status check_limit(optimizing *o)
         return ciuic_fail(CIUIC_ERROR_LIMIT,
                           "%s: the quantised model's logits hold NaN or infinity; nothing was written", a->source);
     return ciuic_fail(CIUIC_ERROR_LIMIT,
-                      "%s: %s is %.4g over %zu positions at %.2f bits a weight, above the limit of %.4g; nothing was "
-                      "written: raise the limit or the bits",
+                      "%s: %s is %.4g over %zu positions at %.2f bits a weight%s, above the limit of %.4g; nothing was "
+                      "written: raise the limit%s",
                       a->source, error_metric_names[a->by], error, o->made.accuracy.positions, o->made.bits_per_weight,
-                      a->limit);
+                      a->tuned ? ", the most that is tried" : "", a->limit, a->tuned ? "" : " or the bits");
 }
 
 /* ---- results ---------------------------------------------------------------------------------------------------- */

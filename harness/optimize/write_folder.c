@@ -381,6 +381,11 @@ ciuic_status folder_writer_open(const folder_request *request, folder_writer **w
     return status;
 }
 
+void folder_writer_inherit(folder_writer *to, folder_writer *from)
+{
+    atomic_folder_inherit(&to->folder, &from->folder);
+}
+
 void folder_writer_free(folder_writer *w)
 {
     if (w == NULL) return;
