@@ -16,6 +16,7 @@
 #include "harness/suite/checkpoint_digest.h"
 #include "harness/version.h"
 #include "kernels/kernels.h"
+#include "optimizer/checkpoint/finite_weights.h"
 #include "optimizer/json.h"
 
 static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
@@ -116,6 +117,7 @@ static ciuic_status set_up(optimizing *o)
         o->budget = mixed_budget(o->source, a->options.bits, a->options.weight_bytes);
         CIUIC_TRY(mixed_check_budget(o->source, o->budget));
     }
+    CIUIC_TRY(finite_weights_check(o->source));
     CIUIC_TRY(ciuic_model_load(a->source, &o->reference));
     ciuic_model_describe(o->reference, &info);
     if (ciuic_options_calibrate(&a->options))
