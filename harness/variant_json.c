@@ -79,8 +79,7 @@ bool variant_json_add(cJSON *object, const ciuic_options *o)
     const quantize_setting setting = quantize_setting_of(o);
     const bool groups = quantize_setting_by_groups(&setting);
     bool ok = true;
-    if (groups || mixed)
-        ok = cJSON_AddStringToObject(object, "quantizer", ciuic_quantizer_name(o->quantizer)) != NULL;
+    if (groups || mixed) ok = cJSON_AddStringToObject(object, "quantizer", ciuic_quantizer_name(o->quantizer)) != NULL;
     /* Of a checkpoint's own weights it says something where they are quantised: then int8 goes without saying. */
     if (groups || mixed || o->activations != CIUIC_ACTIVATIONS_INT8)
         ok = ok && cJSON_AddStringToObject(object, "activations", ciuic_activations_name(o->activations)) != NULL;
