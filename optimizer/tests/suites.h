@@ -1,6 +1,7 @@
 /* suites.h - the suites of test-optimizer, one line each; main.c expands the list twice. */
 SUITE(error)
 SUITE(json)
+SUITE(array_room)
 SUITE(atomic_file)
 SUITE(reference)
 SUITE(variants)
