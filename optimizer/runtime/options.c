@@ -101,9 +101,9 @@ ciuic_status ciuic_options_check(const ciuic_options *options)
     /* Of quantize none it may be said: the checkpoint's own weights may be quantised. */
     if (!groups && q != CIUIC_QUANTIZE_MIXED && q != CIUIC_QUANTIZE_NONE &&
         options->activations == CIUIC_ACTIVATIONS_NONE)
-        return ciuic_fail(
-            CIUIC_ERROR_USAGE,
-            "options: activations none is for int8 to int3 and mixed; quantize %s reads FP32 ones anyway", name);
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "options: activations none is for int8 to int3 and mixed; quantize %s reads FP32 ones anyway",
+                          name);
     const bool budget = options->bits != 0 || options->weight_bytes != 0;
     if (budget != (q == CIUIC_QUANTIZE_MIXED))
         return ciuic_fail(CIUIC_ERROR_USAGE,
