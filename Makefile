@@ -72,7 +72,7 @@ KERNEL_TESTS := $(wildcard kernels/tests/*.c)
 MODELLED := $(if $(filter amx,$(ELSEWHERE)),,$(addprefix modelled/kernels/,avx2/matmul_q8_vnni.c \
     $(addprefix amx/,init.c matmul_bf16.c matmul_q8.c)))
 OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
-HARNESS_TESTS := $(wildcard harness/tests/*.c) optimizer/tests/runner.c
+HARNESS_TESTS := $(wildcard harness/tests/*.c) $(addprefix optimizer/tests/,changed_checkpoint.c runner.c temporary_folder.c)
 # check-kernels once more, for aarch64: elsewhere an emulator proves the neon rung. Nothing of it is sanitized.
 CROSS_CC := aarch64-linux-gnu-gcc
 CROSS_SOURCES := $(wildcard kernels/*.c kernels/c/*.c kernels/neon/*.c kernels/tests/*.c)

@@ -16,6 +16,7 @@
 #include "harness/suite/checkpoint_digest.h"
 #include "harness/version.h"
 #include "kernels/kernels.h"
+#include "optimizer/checkpoint/finite_weights.h"
 #include "optimizer/json.h"
 
 static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
@@ -116,6 +117,7 @@ static ciuic_status set_up(optimizing *o)
         o->budget = mixed_budget(o->source, a->options.bits, a->options.weight_bytes);
         CIUIC_TRY(mixed_check_budget(o->source, o->budget));
     }
+    CIUIC_TRY(finite_weights_check(o->source));
     CIUIC_TRY(ciuic_model_load(a->source, &o->reference));
     ciuic_model_describe(o->reference, &info);
     if (ciuic_options_calibrate(&a->options))
@@ -219,10 +221,12 @@ static ciuic_status tell_worst(optimizing *o)
     if (o->units == NULL) return CIUIC_OK;
     const allocation_unit **sorted = malloc(o->unit_count * sizeof *sorted);
     if (sorted == NULL) return ciuic_fail_memory("the worst units", o->unit_count * sizeof *sorted);
-    for (size_t i = 0; i < o->unit_count; i++) sorted[i] = &o->units[i];
-    qsort(sorted, o->unit_count, sizeof *sorted, by_loss);
+    size_t count = 0;
+    for (size_t i = 0; i < o->unit_count; i++) /* what is left as it was hurts nothing */
+        if (recipe_find(&o->recipe, o->units[i].unit).quantised) sorted[count++] = &o->units[i];
+    qsort(sorted, count, sizeof *sorted, by_loss);
     fprintf(stderr, "the tensors that hurt most, each alone (KL in nats):\n");
-    for (size_t i = 0; i < o->unit_count && i < WORST_SHOWN; i++) {
+    for (size_t i = 0; i < count && i < WORST_SHOWN; i++) {
         char name[SETTING_NAME];
         const allocation_choice *c = &sorted[i]->choices[sorted[i]->chosen];
         fprintf(stderr, "  %-44s %-12s %.2g\n", sorted[i]->unit, quantize_setting_name(&c->setting, name), c->kl);
@@ -241,10 +245,10 @@ static ciuic_status check_limit(optimizing *o)
         return ciuic_fail(CIUIC_ERROR_LIMIT,
                           "%s: the quantised model's logits hold NaN or infinity; nothing was written", a->source);
     return ciuic_fail(CIUIC_ERROR_LIMIT,
-                      "%s: %s is %.4g over %zu positions at %.2f bits a weight, above the limit of %.4g; nothing was "
-                      "written: raise the limit or the bits",
+                      "%s: %s is %.4g over %zu positions at %.2f bits a weight%s, above the limit of %.4g; nothing was "
+                      "written: raise the limit%s",
                       a->source, error_metric_names[a->by], error, o->made.accuracy.positions, o->made.bits_per_weight,
-                      a->limit);
+                      a->tuned ? ", the most that is tried" : "", a->limit, a->tuned ? "" : " or the bits");
 }
 
 /* ---- results ---------------------------------------------------------------------------------------------------- */

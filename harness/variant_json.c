@@ -9,6 +9,7 @@
 #include "kernels/kernels.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
+#include "optimizer/quantize/setting.h"
 
 const char *const variant_json_keys[VARIANT_JSON_KEYS] = {"quantizer",   "group", "asymmetric",        "layers_only",
                                                           "activations", "bits",  "memory_limit_bytes"};
@@ -77,12 +78,13 @@ ciuic_status variant_json_read(const cJSON *object, const char *where, ciuic_opt
 bool variant_json_add(cJSON *object, const ciuic_options *o)
 {
     const bool mixed = o->quantize == CIUIC_QUANTIZE_MIXED;
-    const bool groups =
-        o->quantize == CIUIC_QUANTIZE_INT8 || o->quantize == CIUIC_QUANTIZE_INT4 || o->quantize == CIUIC_QUANTIZE_INT3;
+    const quantize_setting setting = quantize_setting_of(o);
+    const bool groups = quantize_setting_by_groups(&setting);
     bool ok = true;
-    if (groups || mixed)
-        ok = cJSON_AddStringToObject(object, "quantizer", ciuic_quantizer_name(o->quantizer)) != NULL &&
-             cJSON_AddStringToObject(object, "activations", ciuic_activations_name(o->activations)) != NULL;
+    if (groups || mixed) ok = cJSON_AddStringToObject(object, "quantizer", ciuic_quantizer_name(o->quantizer)) != NULL;
+    /* Of a checkpoint's own weights it says something where they are quantised: then int8 goes without saying. */
+    if (groups || mixed || o->activations != CIUIC_ACTIVATIONS_INT8)
+        ok = ok && cJSON_AddStringToObject(object, "activations", ciuic_activations_name(o->activations)) != NULL;
     if (groups && o->group == CIUIC_GROUP_ROW) ok = ok && cJSON_AddStringToObject(object, "group", "row") != NULL;
     if (groups && o->group != CIUIC_GROUP_ROW)
         ok = ok && json_add_size(object, "group", o->group == 0 ? KERNEL_GROUP : (size_t)o->group);

@@ -18,7 +18,7 @@ ciuic_status variant_json_read(const cJSON *object, const char *where, ciuic_opt
 /* The check alone; `where` begins the message. */
 ciuic_status variant_json_check(const char *where, const ciuic_options *options);
 
-/* Adds those that say something about these options: none for weights as the checkpoint has them. False: out of memory. */
+/* Adds those that say something about these options: variant_json_read makes the same of them. False: out of memory. */
 bool variant_json_add(cJSON *object, const ciuic_options *options);
 
 #endif

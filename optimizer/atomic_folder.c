@@ -116,6 +116,12 @@ static void remove_parents(atomic_folder *folder)
     }
 }
 
+void atomic_folder_inherit(atomic_folder *to, atomic_folder *from)
+{
+    if (to->parents == 0 || (from->parents != 0 && from->parents < to->parents)) to->parents = from->parents;
+    from->parents = 0;
+}
+
 void atomic_folder_abort(atomic_folder *folder)
 {
     if (folder->temporary != NULL && folder->temporary[0] != '\0') remove_files(folder->temporary);

@@ -14,6 +14,8 @@ typedef struct atomic_folder {
 ciuic_status atomic_folder_open(const char *path, atomic_folder *folder);
 /* Renames; the files in it are the caller's to have synchronised (atomic_file does). On failure nothing is left. */
 ciuic_status atomic_folder_commit(atomic_folder *folder);
+/* Of two for the same place: the parents that were made for `from` are from now on removed with `to`, which outlives it. */
+void atomic_folder_inherit(atomic_folder *to, atomic_folder *from);
 /* Removes the temporary folder with its files, and the parents made for it; harmless after a commit. */
 void atomic_folder_abort(atomic_folder *folder);
 

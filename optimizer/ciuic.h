@@ -57,7 +57,7 @@ typedef enum ciuic_quantizer {
     CIUIC_QUANTIZER_COUNT
 } ciuic_quantizer;
 
-/* What quantised weights of INT8, INT4 and INT3 are multiplied by. */
+/* What quantised weights of INT8 to INT3 and MIXED are multiplied by. */
 typedef enum ciuic_activations {
     CIUIC_ACTIVATIONS_INT8, /* rounded to int8 for each token and group of the weights, as they come */
     CIUIC_ACTIVATIONS_NONE, /* left in FP32: only weights are quantised. Always so of a checkpoint quantised for it */
@@ -107,8 +107,8 @@ struct kernel_table;
 typedef struct ciuic_options {
     ciuic_quantize quantize;
     ciuic_quantizer quantizer;
-    int group;        /* INT8, INT4, INT3: 32 (0 means that), 64, 128 or CIUIC_GROUP_ROW */
-    bool asymmetric;  /* INT8, INT4, INT3: a minimum for each group beside its scale */
+    int group;        /* INT8 to INT3: 32 (0 means that), 64, 128 or CIUIC_GROUP_ROW */
+    bool asymmetric;  /* INT8 to INT3: a minimum for each group beside its scale */
     bool layers_only; /* the embedding and the head stay as they are; not for MIXED, which weighs them itself */
     ciuic_activations activations;
     double bits;         /* MIXED: most bits a weight, over all weights, scales included; 0: no such limit */

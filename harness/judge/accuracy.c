@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "optimizer/array_room.h"
 #include "optimizer/json.h"
 #include "optimizer/row_errors.h"
 
@@ -74,12 +75,9 @@ static double kl_divergence(const float *reference, double reference_lse, const 
 
 static bool reserve_kl(accuracy *a)
 {
-    if (a->kl.n < a->capacity) return true;
-    const size_t capacity = a->capacity > 0 ? 2 * a->capacity : 1024;
-    double *grown = reallocarray(a->kls, capacity, sizeof *grown);
+    double *grown = array_with_room(a->kls, a->kl.n, &a->capacity, sizeof *grown);
     if (grown == NULL) return false;
     a->kls = grown;
-    a->capacity = capacity;
     return true;
 }
 

@@ -106,7 +106,7 @@ static double last_level_cache(const result_set *r)
     return bytes;
 }
 
-/* What int8 and int4 pay at run time, and what the affine formats do. */
+/* What formats by groups pay at run time, and what the affine ones do. */
 static const char *cost_of_format(const result_case *c)
 {
     return strncmp(c->quantize, "affine", 6) == 0 ? "converting them to floats"

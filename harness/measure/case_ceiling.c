@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "optimizer/json.h"
+#include "optimizer/quantize/setting.h"
 
 enum { BUFFER_STEP = 256 * 1024 };
 
@@ -62,9 +63,9 @@ case_ceiling ceiling_of_case(const cJSON *loaded, const cJSON *machine, const su
     const double bf16 = best_peak(machine, "peak_bf16_ops_per_s", threads);
     if (cJSON_IsTrue(json_find(loaded, "bfloat16")) && bf16 > c.peak) c.peak = bf16;
     const double dot = best_peak(machine, "peak_int8_ops_per_s", threads);
-    const ciuic_quantize q = options->quantize;
-    const bool groups = q >= CIUIC_QUANTIZE_INT8 && q <= CIUIC_QUANTIZE_MIXED;
-    if (groups && options->activations == CIUIC_ACTIVATIONS_INT8 && dot > c.peak) c.peak = dot;
+    const quantize_setting setting = quantize_setting_of(options);
+    const bool codes = quantize_setting_by_groups(&setting) || options->quantize == CIUIC_QUANTIZE_MIXED;
+    if (codes && options->activations == CIUIC_ACTIVATIONS_INT8 && dot > c.peak) c.peak = dot;
     const double memory_s = c.bytes_per_token / bandwidth, compute_s = c.flops_per_token / c.peak;
     if (!(memory_s > 0) || !(compute_s > 0) || isinf(compute_s)) return c;
     c.memory_bound = memory_s >= compute_s;

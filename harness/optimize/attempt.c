@@ -44,14 +44,17 @@ static ciuic_status measure(const attempt_request *request, attempt *a)
     if (status == CIUIC_OK) {
         ciuic_model_describe(made, &info);
         a->bits_per_weight = info.bits_per_weight;
+        comparison_result compared;
         const comparison c = {.variant = made,
                               .reference = request->reference,
                               .windows = request->windows,
                               .count = request->window_count,
                               .threads = request->threads,
+                              .what = "verifying",
                               .progress = request->progress,
                               .progress_context = request->progress_context};
-        status = compare_models(&c, &a->accuracy);
+        status = compare_models(&c, &compared);
+        if (status == CIUIC_OK) a->accuracy = compared.accuracy;
     }
     ciuic_model_free(made);
     ciuic_model_free(plain);

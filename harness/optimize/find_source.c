@@ -24,23 +24,22 @@ static ciuic_status check_digest(const char *folder, const char *path, const cha
                       path, folder, found.text, expected);
 }
 
-ciuic_status find_source(const char *folder, const char *given, char **path)
+ciuic_status find_source(const char *folder, const char *given, char **path, bool *gone)
 {
     checkpoint *c = NULL;
     CIUIC_TRY(checkpoint_open(folder, &c));
     const quantized_provenance *made = checkpoint_provenance(c);
     const char *source = given != NULL ? given : made != NULL ? made->source_path : folder;
-    ciuic_status status = CIUIC_OK;
-    *path = NULL;
-    if (made == NULL || given != NULL || access(source, F_OK) == 0) {
-        *path = strdup(source);
-        if (*path == NULL) status = ciuic_fail_memory("a path", strlen(source));
-        if (status == CIUIC_OK && made != NULL) status = check_digest(folder, source, made->source_sha256);
-    }
-    if (status != CIUIC_OK) {
-        free(*path);
-        *path = NULL;
-    }
+    char *found = strdup(source);
+    const bool absent = made != NULL && given == NULL && access(source, F_OK) != 0;
+    ciuic_status status = found != NULL ? CIUIC_OK : ciuic_fail_memory("a path", strlen(source));
+    if (status == CIUIC_OK && made != NULL && !absent) status = check_digest(folder, source, made->source_sha256);
     checkpoint_release(c);
-    return status;
+    if (status != CIUIC_OK) {
+        free(found);
+        return status;
+    }
+    *path = found;
+    *gone = absent;
+    return CIUIC_OK;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "optimizer/array_room.h"
 #include "optimizer/checkpoint/architecture_tensors.h"
 #include "optimizer/checkpoint/quantized_matrix.h"
 #include "optimizer/error.h"
@@ -24,13 +25,9 @@ typedef struct planning {
 
 static ciuic_status add_tensor(folder_plan *plan, const char *name, const char *suffix, tensor t)
 {
-    if (plan->tensor_count == plan->tensor_room) {
-        const size_t room = plan->tensor_room > 0 ? 2 * plan->tensor_room : 256;
-        tensor *grown = reallocarray(plan->tensors, room, sizeof *grown);
-        if (grown == NULL) return ciuic_fail_memory("the table of tensors", room * sizeof *grown);
-        plan->tensors = grown;
-        plan->tensor_room = room;
-    }
+    tensor *grown = array_with_room(plan->tensors, plan->tensor_count, &plan->tensor_room, sizeof *grown);
+    if (grown == NULL) return ciuic_fail_memory("the table of tensors", plan->tensor_count * sizeof *grown);
+    plan->tensors = grown;
     char *full = NULL;
     if (asprintf(&full, "%s%s", name, suffix) < 0) return ciuic_fail_memory("a tensor's name", strlen(name));
     t.name = full;
@@ -104,13 +101,9 @@ static ciuic_status add_item(void *context, const needed_tensor *needed)
 {
     const planning *p = context;
     folder_plan *plan = p->plan;
-    if (plan->count == plan->room) {
-        const size_t room = plan->room > 0 ? 2 * plan->room : 256;
-        planned_tensor *grown = reallocarray(plan->items, room, sizeof *grown);
-        if (grown == NULL) return ciuic_fail_memory("the table of tensors", room * sizeof *grown);
-        plan->items = grown;
-        plan->room = room;
-    }
+    planned_tensor *grown = array_with_room(plan->items, plan->count, &plan->room, sizeof *grown);
+    if (grown == NULL) return ciuic_fail_memory("the table of tensors", plan->count * sizeof *grown);
+    plan->items = grown;
     planned_tensor *item = &plan->items[plan->count++];
     *item = (planned_tensor){.source = checkpoint_find(p->source, needed->name),
                              .rows = needed->shape[0],

@@ -34,7 +34,7 @@ static void find_range(const tune_request *r, double *low, double *high)
     *high = (double)most * to_bits;
 }
 
-/* Makes and measures the model of that budget. Within the limit it becomes the best. */
+/* Makes and measures the model of that budget. The first, and every one within the limit, becomes the best. */
 static ciuic_status try_bits(const tune_request *r, double bits, tuned *t, double *error)
 {
     recipe chosen = {0};
@@ -49,7 +49,8 @@ static ciuic_status try_bits(const tune_request *r, double bits, tuned *t, doubl
     }
     *error = error_metric_of(r->metric, &made.accuracy);
     t->steps[t->step_count++] = (tune_step){.bits = made.bits_per_weight, .error = *error};
-    if (*error <= r->limit) {
+    if (t->step_count == 1 || *error <= r->limit) {
+        if (t->best.writer != NULL) folder_writer_inherit(made.writer, t->best.writer);
         tuned_free(t);
         t->best = made;
         t->recipe = chosen;
@@ -67,10 +68,7 @@ static ciuic_status search(const tune_request *r, tuned *t)
     double low, high, error_low, error_high;
     find_range(r, &low, &high);
     CIUIC_TRY(try_bits(r, high, t, &error_high));
-    if (error_high > r->limit)
-        return ciuic_fail(CIUIC_ERROR_LIMIT, "%s: %s is %.3g even at %.2f bits a weight, above the limit of %.3g",
-                          checkpoint_path(r->attempt.source), error_metric_names[r->metric], error_high, high,
-                          r->limit);
+    if (error_high > r->limit) return CIUIC_OK;
     CIUIC_TRY(try_bits(r, low, t, &error_low));
     if (error_low <= r->limit) return CIUIC_OK;
     for (int i = 2; i < TUNE_ATTEMPTS && high - low > 0.05; i++) {

@@ -33,7 +33,7 @@ typedef struct tune_step {
 } tune_step;
 
 typedef struct tuned {
-    attempt best; /* of fewest bits within the limit */
+    attempt best; /* of fewest bits within the limit; the largest, where even that is above it */
     recipe recipe;
     allocation allocation;
     size_t budget; /* bytes */
@@ -42,8 +42,9 @@ typedef struct tuned {
 } tuned;
 
 /* Quantises and measures at most TUNE_ATTEMPTS budgets between the smallest and the largest that settings can make, halving
- * the interval on a logarithmic scale of error (each bit divides errors by about four). CIUIC_ERROR_LIMIT: even the largest
- * is above the limit. The units' choices are those of the best. */
+ * the interval on a logarithmic scale of error (each bit divides errors by about four). Where even the largest is above the
+ * limit, it is the result all the same: whoever asked can say by how much and why. The units' choices are those of the
+ * best. */
 ciuic_status tune_bits(const tune_request *request, tuned *result);
 void tuned_free(tuned *t); /* all zero is allowed */
 

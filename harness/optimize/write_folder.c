@@ -2,12 +2,12 @@
 #include "harness/optimize/write_folder.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "harness/lies_within.h"
 #include "harness/optimize/folder_plan.h"
 #include "harness/optimize/folder_rows.h"
 #include "optimizer/atomic_file.h"
@@ -32,27 +32,6 @@ struct folder_writer {
 };
 
 /* ---- the place -------------------------------------------------------------------------------------------------- */
-
-/* Whether `path` is the folder or lies in it; a path that is not there yet lies where the first of its parents that is
- * there does. */
-static bool lies_within(const char *path, const char *folder)
-{
-    char inner[PATH_MAX], outer[PATH_MAX], *part = strdup(path);
-    bool found = false;
-    while (part != NULL && !found) {
-        found = realpath(part[0] != '\0' ? part : ".", inner) != NULL;
-        char *slash = strrchr(part, '/');
-        if (found || part[0] == '\0') break;
-        if (slash == NULL)
-            part[0] = '\0';
-        else
-            slash[slash == part && slash[1] != '\0' ? 1 : 0] = '\0';
-    }
-    free(part);
-    if (!found || realpath(folder, outer) == NULL) return false;
-    const size_t length = strlen(outer);
-    return strncmp(inner, outer, length) == 0 && (inner[length] == '\0' || inner[length] == '/');
-}
 
 static ciuic_status check_place(const char *path, const checkpoint *source, const char *output)
 {
@@ -379,6 +358,11 @@ ciuic_status folder_writer_open(const folder_request *request, folder_writer **w
     else
         *writer = w;
     return status;
+}
+
+void folder_writer_inherit(folder_writer *to, folder_writer *from)
+{
+    atomic_folder_inherit(&to->folder, &from->folder);
 }
 
 void folder_writer_free(folder_writer *w)

@@ -59,6 +59,8 @@ const char *folder_writer_path(const folder_writer *writer);
 /* Notes in config.json what was measured (an object, borrowed; NULL: nothing) and gives the folder its name.
  * `result` may be NULL. */
 ciuic_status folder_writer_commit(folder_writer *writer, const cJSON *verified, folder_result *result);
+/* Of two for the same output: what had to be made for it is from now on removed with `to`. */
+void folder_writer_inherit(folder_writer *to, folder_writer *from);
 /* Unless it was committed, nothing is left. NULL is allowed. */
 void folder_writer_free(folder_writer *writer);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/synth/weights.h"
+#include "optimizer/array_room.h"
 #include "optimizer/checkpoint/architecture_tensors.h"
 #include "optimizer/checkpoint/shards.h"
 #include "optimizer/error.h"
@@ -22,12 +23,9 @@ typedef struct planning {
 
 static ciuic_status grow(planning *p)
 {
-    if (p->plan->count < p->room) return CIUIC_OK;
-    const size_t room = p->room == 0 ? 256 : 2 * p->room;
-    tensor *tensors = reallocarray(p->plan->tensors, room, sizeof *tensors);
-    if (tensors == NULL) return ciuic_fail_memory("the table of tensors", room * sizeof *tensors);
-    p->plan->tensors = tensors;
-    p->room = room;
+    tensor *grown = array_with_room(p->plan->tensors, p->plan->count, &p->room, sizeof *grown);
+    if (grown == NULL) return ciuic_fail_memory("the table of tensors", p->plan->count * sizeof *grown);
+    p->plan->tensors = grown;
     return CIUIC_OK;
 }
 

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "harness/judge/accuracy.h"
+#include "harness/judge/claims.h"
 #include "optimizer/json.h"
+#include "optimizer/tests/runner.h"
 
 const fixture_machine fixture_usual = {
     .int8_gain = 1.3,
@@ -309,13 +311,21 @@ cJSON *fixture_case(cJSON *results, const char *ending)
     return NULL;
 }
 
-const cJSON *fixture_verdict(const cJSON *results, const char *claim, const char *ending, const char *baseline)
+const cJSON *fixture_verdict(const cJSON *results, const char *claim_id, const char *ending, const char *baseline)
 {
     const cJSON *verdicts = json_find(results, "verdicts");
     for (const cJSON *v = verdicts != NULL ? verdicts->child : NULL; v != NULL; v = v->next)
-        if (strcmp(json_find(v, "claim")->valuestring, claim) == 0 &&
+        if (strcmp(json_find(v, "claim")->valuestring, claim_id) == 0 &&
             strcmp(json_find(v, "baseline")->valuestring, baseline) == 0 &&
             ends_with(json_find(v, "case")->valuestring, ending))
             return v;
     return NULL;
+}
+
+cJSON *fixture_bench_results(const fixture_machine *machine)
+{
+    cJSON *results = fixture_results(machine), *claims = NULL;
+    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
+    cJSON_AddItemToObject(results, "claims", claims);
+    return results;
 }

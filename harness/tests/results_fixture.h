@@ -26,10 +26,12 @@ extern const fixture_machine fixture_usual;
 /* 24 variants (none, int8, int4 x graph x memory x c, avx512), openblas and the A/A twin, for prefill128 and
  * decode64@256 on two threads. NULL when out of memory. Free with cJSON_Delete. */
 cJSON *fixture_results(const fixture_machine *machine);
+/* The same with the project's claims in them, as bench leaves them. */
+cJSON *fixture_bench_results(const fixture_machine *machine);
 
 /* The case with this id's ending, e.g. "decode64@256/b1/t2/openblas"; NULL when there is none. */
 cJSON *fixture_case(cJSON *results, const char *ending);
 /* The verdict of a claim for a case's id ending and a baseline; NULL when there is none. */
-const cJSON *fixture_verdict(const cJSON *results, const char *claim, const char *ending, const char *baseline);
+const cJSON *fixture_verdict(const cJSON *results, const char *claim_id, const char *ending, const char *baseline);
 
 #endif

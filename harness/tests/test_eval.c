@@ -412,7 +412,7 @@ static void interrupt(const char *quantizer, const char *says)
 
 static void an_interrupt_writes_nothing(void)
 {
-    interrupt("rtn", "interrupted after");
+    interrupt("rtn", "interrupted while evaluating; nothing was written");
     interrupt("clip", "interrupted while quantising");
 }
 

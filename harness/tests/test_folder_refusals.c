@@ -9,9 +9,9 @@
 
 #include "harness/tests/folder_fixture.h"
 #include "harness/tests/program.h"
-#include "optimizer/checkpoint/safetensors_writer.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
+#include "optimizer/tests/changed_checkpoint.h"
 #include "optimizer/tests/runner.h"
 
 static const char v3[] = "datasets/golden/deepseek-v3";
@@ -148,59 +148,28 @@ static void a_quantised_source_is_refused(void)
     test_folder_close(&f);
 }
 
-/* A copy of `source` in which one value of one matrix is what no setting can hold. */
-static char *poisoned(const char *source, const char *name, size_t at)
-{
-    char from[512], to[512];
-    char *folder = temporary_folder();
-    safetensors *file = NULL;
-    cJSON *config = NULL;
-    snprintf(from, sizeof from, "%s/model.safetensors", source);
-    CU_ASSERT_FATAL(folder != NULL && safetensors_open(from, &file) == CIUIC_OK);
-    const size_t count = safetensors_count(file);
-    tensor *tensors = calloc(count, sizeof *tensors);
-    uint16_t *codes = NULL;
-    for (size_t i = 0; i < count; i++) {
-        tensors[i] = *safetensors_at(file, i);
-        if (strcmp(tensors[i].name, name) != 0) continue;
-        codes = malloc(tensors[i].bytes);
-        memcpy(codes, tensors[i].data, tensors[i].bytes);
-        codes[at] = 0x7f80; /* BF16: an infinity */
-        tensors[i].data = codes;
-    }
-    CU_ASSERT_PTR_NOT_NULL_FATAL(codes);
-    snprintf(to, sizeof to, "%s/model.safetensors", folder);
-    CU_ASSERT_FATAL(safetensors_write(to, tensors, count) == CIUIC_OK);
-    snprintf(from, sizeof from, "%s/config.json", source);
-    snprintf(to, sizeof to, "%s/config.json", folder);
-    CU_ASSERT_FATAL(json_read_file(from, CONFIG_MAX_BYTES, &config) == CIUIC_OK &&
-                    json_write_file(to, config) == CIUIC_OK);
-    cJSON_Delete(config);
-    safetensors_close(file);
-    free(tensors);
-    free(codes);
-    return folder;
-}
-
 static void what_cannot_be_quantised_is_named(void)
 {
     /* The embedding is large enough for several threads. */
     static const struct {
         const char *source, *tensor;
-        size_t columns, row, column;
+        const char *value; /* as POKE has it */
         const char *setting, *message;
     } rows[] = {
-        {trained, "model.embed_tokens.weight", 256, 3000, 17, "int4",
+        {trained, "model.embed_tokens.weight", "768017 inf", "int4",
          "tensor model.embed_tokens.weight: rows from 0 on: weight [3000][17] is inf; expected a finite value for "
          "int4"},
-        {qwen2, "model.layers.1.self_attn.o_proj.weight", 128, 5, 127, "int8-row",
+        {qwen2, "model.layers.1.self_attn.o_proj.weight", "767 inf", "int8-row",
          "tensor model.layers.1.self_attn.o_proj.weight: rows from 0 on: weight [5][127] is inf"},
-        {qwen2, "lm_head.weight", 128, 511, 0, "affine8",
+        {qwen2, "lm_head.weight", "65408 inf", "affine8",
          "tensor lm_head.weight: a NaN or an infinity in row 511; it cannot be quantised"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         test_folder f;
-        char *source = poisoned(rows[i].source, rows[i].tensor, rows[i].row * rows[i].columns + rows[i].column);
+        char *source = temporary_folder();
+        const checkpoint_change edit = {POKE, rows[i].tensor, rows[i].value};
+        CU_ASSERT_PTR_NOT_NULL_FATAL(source);
+        changed_checkpoint_write(rows[i].source, &edit, 1, source);
         test_folder_open(source, &(test_recipe){.otherwise = rows[i].setting}, 16, &f);
         CHECK(test_folder_write(&f.request, NULL) == CIUIC_ERROR_INPUT &&
                   strstr(ciuic_last_error(), rows[i].message) != NULL,

@@ -7,25 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "harness/judge/claims.h"
-#include "harness/judge/judge.h"
 #include "harness/report/embedded.h"
 #include "harness/report/report.h"
-#include "harness/report/schema.h"
 #include "harness/report/svg.h"
 #include "harness/tests/program.h"
 #include "harness/tests/results_fixture.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
-
-/* Results with the project's claims in them, as bench leaves them. */
-static cJSON *bench_results(const fixture_machine *machine)
-{
-    cJSON *results = fixture_results(machine), *claims = NULL;
-    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
-    cJSON_AddItemToObject(results, "claims", claims);
-    return results;
-}
 
 typedef struct written {
     char *folder, *html, *markdown;
@@ -140,7 +128,7 @@ static const char *first_fault(const char *html)
 
 static void a_page_is_whole(void)
 {
-    cJSON *results = bench_results(&fixture_usual);
+    cJSON *results = fixture_bench_results(&fixture_usual);
     written w = write_pages(results);
     CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
     const char *fault = w.html != NULL ? first_fault(w.html) : "no page";
@@ -167,7 +155,7 @@ static void a_page_is_whole(void)
 
 static void a_report_is_the_same_every_time(void)
 {
-    cJSON *results = bench_results(&fixture_usual);
+    cJSON *results = fixture_bench_results(&fixture_usual);
     written once = write_pages(results), twice = write_pages(results);
     CU_ASSERT_EQUAL_FATAL(once.status, CIUIC_OK);
     CU_ASSERT_STRING_EQUAL(once.html, twice.html);
@@ -220,7 +208,7 @@ static void drop_code(char *markdown)
 
 static void hostile_names_execute_nothing(void)
 {
-    cJSON *results = bench_results(&fixture_usual);
+    cJSON *results = fixture_bench_results(&fixture_usual);
     static const char *const keys[] = {"cpu", "kernel", "hypervisor", "hugepages", "compiler", "flags"};
     poison(results, keys, sizeof keys / sizeof keys[0]);
     set_text(results, "suite", hostile);
@@ -278,7 +266,7 @@ static void without_gnuplot(void)
 {
     const char *path = getenv("PATH");
     char *saved = strdup(path != NULL ? path : "");
-    cJSON *results = bench_results(&fixture_usual);
+    cJSON *results = fixture_bench_results(&fixture_usual);
     setenv("PATH", "/nowhere", 1);
     written w = write_pages(results);
     setenv("PATH", saved, 1);
@@ -294,7 +282,7 @@ static void without_gnuplot(void)
 
 static void nothing_was_measured(void)
 {
-    cJSON *results = bench_results(&fixture_usual);
+    cJSON *results = fixture_bench_results(&fixture_usual);
     for (cJSON *c = cJSON_GetObjectItem(results, "cases")->child; c != NULL; c = c->next) {
         set_text(c, "status", "failed");
         cJSON_AddStringToObject(c, "reason", "the worker was killed by signal 9");
@@ -323,7 +311,7 @@ static void metrics_that_are_nan(void)
     fixture_machine broken = fixture_usual;
     broken.accuracy_null = true;
     broken.rounds = 3;
-    cJSON *results = bench_results(&broken);
+    cJSON *results = fixture_bench_results(&broken);
     written w = write_pages(results);
     CHECK(w.status == CIUIC_OK, "%s", ciuic_last_error());
     CU_ASSERT_TRUE(has(w.html, "NaN or infinite logits") && has(w.html, "(no interval)"));
@@ -335,7 +323,7 @@ static void metrics_that_are_nan(void)
 
 static void outputs_that_differ(void)
 {
-    cJSON *results = bench_results(&fixture_usual);
+    cJSON *results = fixture_bench_results(&fixture_usual);
     cJSON_ReplaceItemInObject(fixture_case(results, "decode64@256/b1/t2/int8+avx512"), "outputs_match",
                               cJSON_CreateFalse());
     written w = write_pages(results);
@@ -362,7 +350,7 @@ static void speeds_compare_across_blocks(void)
     machine.blocks = 3;
     machine.disturbed = 1.5;
     machine.drift = 0.0;
-    cJSON *results = bench_results(&machine);
+    cJSON *results = fixture_bench_results(&machine);
     written w = write_pages(results);
     CU_ASSERT_EQUAL_FATAL(w.status, CIUIC_OK);
     const double tuned = 64 / (0.5 / (machine.graph_gain * machine.memory_gain * machine.kernels_gain));
@@ -380,97 +368,6 @@ static void speeds_compare_across_blocks(void)
     }
     written_free(&w);
     cJSON_Delete(results);
-}
-
-/* ---- schema ----------------------------------------------------------------------------------------------------- */
-
-static void results_keep_the_schema(void)
-{
-    cJSON *results = bench_results(&fixture_usual);
-    ciuic_status status = schema_check_results(results, "made-up.json");
-    CHECK(status == CIUIC_OK, "before judging: %s", ciuic_last_error());
-    status = judge_results(results, cJSON_GetObjectItem(results, "claims"));
-    CHECK(status == CIUIC_OK, "judging: %s", ciuic_last_error());
-    status = schema_check_results(results, "made-up.json");
-    CHECK(status == CIUIC_OK, "after judging: %s", ciuic_last_error());
-    cJSON_Delete(results);
-}
-
-/* Replaces what a path of keys and indices leads to; JSON NULL: removes it. */
-static void spoil(cJSON *root, const char *path, const char *json)
-{
-    char copy[128], *rest = copy, *step;
-    snprintf(copy, sizeof copy, "%s", path);
-    cJSON *parent = NULL, *item = root;
-    while ((step = strtok_r(rest, "/", &rest)) != NULL) {
-        parent = item;
-        item = cJSON_IsArray(parent) ? cJSON_GetArrayItem(parent, atoi(step))
-                                     : cJSON_GetObjectItemCaseSensitive(parent, step);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(item);
-    }
-    if (json == NULL)
-        cJSON_Delete(cJSON_DetachItemViaPointer(parent, item));
-    else if (cJSON_IsArray(parent))
-        cJSON_ReplaceItemViaPointer(parent, item, cJSON_Parse(json));
-    else
-        cJSON_ReplaceItemInObjectCaseSensitive(parent, item->string, cJSON_Parse(json));
-}
-
-static void spoilt_results_are_refused_by_place(void)
-{
-    const struct {
-        const char *path, *json, *complaint;
-    } table[] = {
-        {"schema_version", "2", "schema_version: found 2, expected 1"},
-        {"seed", NULL, "the whole: found no such key, expected key \"seed\""},
-        {"cases", "{}", "cases: found an object, expected array"},
-        {"cases/3/status", "\"fine\"", "cases[3].status: found \"fine\", expected \"ok\" or \"failed\" or \"skipped\""},
-        {"cases/0/variant/graph", "1", "cases[0].variant.graph: found 1, expected boolean or string"},
-        {"cases/0/workload/tokens", "0", "cases[0].workload.tokens: found 0, expected at least 1"},
-        {"cases/0/workload/tokens", "1.5", "cases[0].workload.tokens: found 1.5, expected integer"},
-        {"cases/0/latency_s/samples/2", "-1", "cases[0].latency_s.samples[2]: found -1, expected more than 0"},
-        {"cases/1/id", NULL, "cases[1]: found no such key, expected key \"id\""},
-        {"cases/1/accuracy/kl", "\"small\"", "cases[1].accuracy.kl: found \"small\", expected number or null"},
-        {"blocks/0/samples", "[]", "blocks[0].samples: found an array, expected object"},
-        {"blocks/1/rounds", "-3", "blocks[1].rounds: found -3, expected at least 0"},
-        {"machine/cores", "\"two\"", "machine.cores: found \"two\", expected integer"},
-        {"machine/caches/0/bytes", NULL, "machine.caches[0]: found no such key, expected key \"bytes\""},
-        {"claims", "[]", "claims: found 0, expected at least 1 items"},
-        {"claims/0/metric", "\"beauty\"", "claims[0].metric: found \"beauty\""},
-        {"complete", "\"yes\"", "complete: found \"yes\", expected boolean"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        cJSON *results = bench_results(&fixture_usual);
-        spoil(results, table[i].path, table[i].json);
-        const ciuic_status status = schema_check_results(results, "made-up.json");
-        CHECK(status == CIUIC_ERROR_INPUT, "%s spoilt: status %d", table[i].path, (int)status);
-        CHECK(has(ciuic_last_error(), table[i].complaint) && has(ciuic_last_error(), "made-up.json: "),
-              "%s spoilt: said \"%s\", expected \"%s\"", table[i].path, ciuic_last_error(), table[i].complaint);
-        cJSON_Delete(results);
-    }
-}
-
-static void a_schema_is_read_strictly(void)
-{
-    const struct {
-        const char *schema, *value, *complaint;
-    } table[] = {
-        {"{\"maxLength\": 3}", "\"x\"", "uses \"maxLength\""},
-        {"{\"$ref\": \"#/$defs/none\"}", "1", "refers to \"#/$defs/none\""},
-        {"{\"$defs\": {\"a\": {\"$ref\": \"#/$defs/a\"}}, \"$ref\": \"#/$defs/a\"}", "1", "nesting this deep"},
-        {"{\"additionalProperties\": false, \"properties\": {\"a\": true}}", "{\"a\": 1, \"b\": 2}",
-         "b: found this key"},
-        {"{\"anyOf\": [{\"type\": \"null\"}, {\"type\": \"string\"}]}", "3", "found 3, expected string"},
-        {"{\"maximum\": 3}", "4", "at most 3"},
-    };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        cJSON *schema = cJSON_Parse(table[i].schema), *value = cJSON_Parse(table[i].value);
-        CU_ASSERT_EQUAL(schema_check(value, schema, "x"), CIUIC_ERROR_INPUT);
-        CHECK(has(ciuic_last_error(), table[i].complaint), "said \"%s\", expected \"%s\"", ciuic_last_error(),
-              table[i].complaint);
-        cJSON_Delete(schema);
-        cJSON_Delete(value);
-    }
 }
 
 /* ---- parts ------------------------------------------------------------------------------------------------------ */
@@ -566,7 +463,7 @@ static void the_command_writes_where_it_is_told(void)
     snprintf(path, sizeof path, "%s/results.json", folder);
     snprintf(elsewhere, sizeof elsewhere, "%s/a/b", folder);
     snprintf(page, sizeof page, "%s/a/b/index.html\n", folder);
-    cJSON *results = bench_results(&fixture_usual);
+    cJSON *results = fixture_bench_results(&fixture_usual);
     CU_ASSERT_EQUAL(json_write_file(path, results), CIUIC_OK);
     const char *const arguments[] = {"report", folder, "-o", elsewhere, NULL};
     program_run run = program(arguments, NULL);
@@ -589,9 +486,6 @@ static const test_case cases[] = {
     {"metrics that are NaN", metrics_that_are_nan},
     {"outputs that differ are pointed out", outputs_that_differ},
     {"speeds compare across blocks", speeds_compare_across_blocks},
-    {"results keep the schema", results_keep_the_schema},
-    {"spoilt results are refused by place", spoilt_results_are_refused_by_place},
-    {"a schema is read strictly", a_schema_is_read_strictly},
     {"an SVG becomes part of a page", an_svg_becomes_part_of_a_page},
     {"embedded files are the files", embedded_files_are_the_files},
     {"bad files end in one line", bad_files_end_in_one_line},

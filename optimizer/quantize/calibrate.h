@@ -34,7 +34,7 @@ void quantize_log_free(quantize_log *log); /* all zero is allowed */
 
 typedef struct quantize_request {
     const checkpoint *source;
-    const recipe *recipe; /* units without INT8, INT4 or INT3 are left alone */
+    const recipe *recipe; /* units without INT8 to INT3 are left alone */
     ciuic_quantizer quantizer;
     const calibration_ids *ids;
     int threads;                 /* 0: all cores */

@@ -1,4 +1,4 @@
-/* group_scale.h - the scale, and where there is one the minimum, of one group of INT8, INT4 or INT3 weights. */
+/* group_scale.h - the scale, and where there is one the minimum, of one group of INT8 to INT3 weights. */
 #ifndef CIUIC_QUANTIZE_GROUP_SCALE_H
 #define CIUIC_QUANTIZE_GROUP_SCALE_H
 

@@ -24,7 +24,7 @@ typedef struct quantized_memory {
 } quantized_memory;
 
 /* Stores `count` rows of w->columns floats from row `first` on into `to`, which the caller owns. F32, F16 and BF16 round to
- * nearest even; AFFINE* use w->scale and w->minimum; INT8, INT4 and INT3 take group_scale_rtn's scales, with minimums
+ * nearest even; AFFINE* use w->scale and w->minimum; INT8 to INT3 take group_scale_rtn's scales, with minimums
  * where to.minimums is given, and the nearest codes. A NaN, an infinity, or a value too large for FP16 fails and names row
  * and column. */
 ciuic_status quantize_rows(const kernel_matrix *w, quantized_memory to, size_t first, size_t count, const float *rows);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "optimizer/array_room.h"
 #include "optimizer/error.h"
 
 typedef struct member {
@@ -75,13 +76,9 @@ static bool rehash(quantized_set *set, size_t slot_count)
 
 static bool reserve(quantized_set *set)
 {
-    if (set->count == set->capacity) {
-        const size_t capacity = set->capacity > 0 ? 2 * set->capacity : 64;
-        member *grown = reallocarray(set->members, capacity, sizeof *grown);
-        if (grown == NULL) return false;
-        set->members = grown;
-        set->capacity = capacity;
-    }
+    member *grown = array_with_room(set->members, set->count, &set->capacity, sizeof *grown);
+    if (grown == NULL) return false;
+    set->members = grown;
     return 2 * (set->count + 1) < set->slot_count || rehash(set, 4 * set->capacity);
 }
 

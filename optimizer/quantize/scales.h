@@ -1,4 +1,4 @@
-/* scales.h - the scales of a whole matrix of INT8, INT4 or INT3, and codes for scales that are given. */
+/* scales.h - the scales of a whole matrix of INT8 to INT3, and codes for scales that are given. */
 #ifndef CIUIC_QUANTIZE_SCALES_H
 #define CIUIC_QUANTIZE_SCALES_H
 

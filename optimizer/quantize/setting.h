@@ -12,7 +12,7 @@ enum { QUANTIZE_UNIT_NAME = 112 };
 
 typedef struct quantize_setting {
     bool quantised;       /* false: left as the checkpoint has it, and nothing below counts */
-    kernel_format format; /* INT8, INT4, INT3, AFFINE8 or AFFINE4 */
+    kernel_format format; /* INT8 to INT6, AFFINE8 or AFFINE4 */
     size_t group;         /* INT*: columns that share a scale, 32, 64 or 128; 0: a whole row */
     bool minimums;        /* INT*: asymmetric, a minimum for each group beside its scale */
 } quantize_setting;
@@ -21,7 +21,7 @@ enum { SETTING_NAME = 24 };
 /* "int4", "int4-g64", "int8-row", "int4-g128-asym", "affine8", "none": groups of 32 and symmetry go without saying. */
 const char *quantize_setting_name(const quantize_setting *s, char name[SETTING_NAME]);
 bool quantize_setting_parse(const char *name, quantize_setting *s);
-/* Whether it quantises, by groups: INT8, INT4 or INT3, what calibration can better. */
+/* Whether it quantises, by groups: INT8 to INT3, what calibration can better. */
 bool quantize_setting_by_groups(const quantize_setting *s);
 bool quantize_setting_equal(const quantize_setting *a, const quantize_setting *b);
 /* What every matrix gets where one setting serves all; nothing is quantised under NONE and MIXED. */

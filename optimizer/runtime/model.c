@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "optimizer/checkpoint/finite_weights.h"
 #include "optimizer/error.h"
 #include "optimizer/graph/cost.h"
 #include "optimizer/quantize/calibrate.h"
@@ -283,6 +284,7 @@ static ciuic_status quantize(ciuic_model *model)
 {
     const ciuic_options *o = &model->options;
     if (!ciuic_options_calibrate(o)) return CIUIC_OK;
+    CIUIC_TRY(finite_weights_check(model->source)); /* one that is not would spoil all that is measured behind it */
     calibration_ids ids = {0};
     quantize_log log = {0};
     model->made = quantized_set_create();

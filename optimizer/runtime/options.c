@@ -91,22 +91,23 @@ ciuic_status ciuic_options_check(const ciuic_options *options)
                                                             : "options: passes were chosen, and graph is off");
     if (options->weights_f32 && q != CIUIC_QUANTIZE_NONE)
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: FP32 weights and quantize %s exclude each other", name);
-    const bool groups = q >= CIUIC_QUANTIZE_INT8 && q <= CIUIC_QUANTIZE_INT3;
+    const quantize_setting setting = quantize_setting_of(options);
+    const bool groups = quantize_setting_by_groups(&setting);
     const int g = options->group;
     if (g != 0 && g != 32 && g != 64 && g != 128 && g != CIUIC_GROUP_ROW)
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: groups of %d columns; expected 32, 64, 128 or whole rows", g);
     if (!groups && (g != 0 || options->asymmetric))
         return ciuic_fail(CIUIC_ERROR_USAGE,
-                          "options: group and asymmetric are for int8, int4 and int3; quantize %s has its own", name);
+                          "options: group and asymmetric are for int8 to int3; quantize %s has its own", name);
     if (!groups && q != CIUIC_QUANTIZE_MIXED && options->quantizer != CIUIC_QUANTIZER_RTN)
-        return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantizer %s is for int8, int4, int3 and mixed, not for %s",
+        return ciuic_fail(CIUIC_ERROR_USAGE, "options: quantizer %s is for int8 to int3 and mixed, not for %s",
                           ciuic_quantizer_name(options->quantizer), name);
     /* Of quantize none it may be said: the checkpoint's own weights may be quantised. */
     if (!groups && q != CIUIC_QUANTIZE_MIXED && q != CIUIC_QUANTIZE_NONE &&
         options->activations == CIUIC_ACTIVATIONS_NONE)
-        return ciuic_fail(
-            CIUIC_ERROR_USAGE,
-            "options: activations none is for int8, int4, int3 and mixed; quantize %s reads FP32 ones anyway", name);
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "options: activations none is for int8 to int3 and mixed; quantize %s reads FP32 ones anyway",
+                          name);
     if (options->layers_only && (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED))
         return ciuic_fail(CIUIC_ERROR_USAGE, "options: layers only is for one format in all layers; quantize %s %s",
                           name,
@@ -133,8 +134,7 @@ quantize_setting quantize_setting_of(const ciuic_options *options)
     const ciuic_quantize q = options->quantize;
     if (q == CIUIC_QUANTIZE_NONE || q == CIUIC_QUANTIZE_MIXED) return (quantize_setting){0};
     quantize_setting s = {.quantised = true, .format = formats[q], .minimums = options->asymmetric};
-    const bool groups = q != CIUIC_QUANTIZE_AFFINE8 && q != CIUIC_QUANTIZE_AFFINE4;
-    if (groups)
+    if (quantize_setting_by_groups(&s))
         s.group = options->group == CIUIC_GROUP_ROW ? 0 : options->group == 0 ? KERNEL_GROUP : (size_t)options->group;
     return s;
 }

@@ -26,7 +26,7 @@ typedef struct bound_weight {
     const float *vector;        /* [columns]; NULL for a matrix */
 } bound_weight;
 
-/* `interleave`: how INT8 and INT4 matrices are to be stored for the kernels in use (kernel_table). */
+/* `interleave`: how matrices of INT8 to INT3 are to be stored for the kernels in use (kernel_table). */
 ciuic_status weight_store_create(const weight_source *source, const ciuic_options *options, size_t interleave,
                                  weight_store **store);
 void weight_store_free(weight_store *store); /* NULL is allowed */
