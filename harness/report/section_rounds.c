@@ -80,6 +80,41 @@ static void put_list(page *p, const report_view *v)
     page_fold_end(p);
 }
 
+/* Which of the two ended the rounds, case by case. */
+static void put_precision(page *p, const report_view *v)
+{
+    static const page_column columns[] = {
+        {"Case", false}, {"Known within", true}, {"Rounds", true}, {"Ended by", false}};
+    size_t cases = 0, narrow = 0;
+    const double asked = view_number(v->r->root, "precision");
+    if (isnan(asked)) return;
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        const cJSON *precision = json_find(v->r->cases[i].json, "precision");
+        cases += precision != NULL;
+        narrow += strcmp(view_text(precision, "stopped_by", ""), "precision") == 0;
+    }
+    page_text(p,
+              "Rounds were added until the speed of every case over tuned was known within %.3g%% either way, or the "
+              "time ended: %zu of %zu cases are known so well.",
+              100.0 * asked, narrow, cases);
+    if (cases == 0) return;
+    page_fold_begin(p, "How well each speed is known");
+    page_table_begin(p, "Half the width of each 95% interval, and what ended the rounds", columns, COUNT(columns),
+                     false);
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        const result_case *c = &v->r->cases[i];
+        const cJSON *precision = json_find(c->json, "precision");
+        if (precision == NULL) continue;
+        const char *by = view_text(precision, "stopped_by", "interrupted");
+        page_cell(p, TONE_CODE, "%s", c->id);
+        page_cell(p, TONE_PLAIN, "%.2f%%", 100.0 * view_number(precision, "reached"));
+        page_cell(p, TONE_PLAIN, "%.0f", view_number(json_find(json_find(c->json, "ratios"), "tuned"), "rounds"));
+        page_cell(p, strcmp(by, "precision") == 0 ? TONE_YES : TONE_UNKNOWN, "%s", by);
+    }
+    page_table_end(p);
+    page_fold_end(p);
+}
+
 void section_rounds(page *p, const report_view *v)
 {
     flag_counts times = {0}, ratios = {0};
@@ -98,5 +133,6 @@ void section_rounds(page *p, const report_view *v)
     if (ratios.drift > 0)
         page_alert(p, "%zu ratio%s over tuned changed%s while it was measured: the median stands for no single state.",
                    ratios.drift, ratios.drift == 1 ? "" : "s", ratios.drift == 1 ? "" : ", each");
+    put_precision(p, v);
     if (times.warm_up + times.drift + ratios.warm_up + ratios.drift > 0) put_list(p, v);
 }

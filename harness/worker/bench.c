@@ -86,6 +86,7 @@ static cJSON *run_entry(const bench *b, const char *program)
     cJSON_AddStringToObject(entry, "cpu", cJSON_IsString(cpu) ? cpu->valuestring : "unknown");
     json_add_size(entry, "seed", b->suite->seed);
     json_add_size(entry, "max_rounds", b->options->rounds);
+    json_add_double(entry, "precision", b->suite->precision);
     cJSON_AddStringToObject(entry, "started", now);
     add_command(entry, b->options);
     return entry;
@@ -102,6 +103,7 @@ static ciuic_status check_same(const cJSON *before, const cJSON *now, const char
         {"cpu", "this is another machine"},
         {"seed", "--seed is another"},
         {"max_rounds", "--rounds is another"},
+        {"precision", "--precision is another"},
         {"matrix_sha256", "--only, --isa, --threads, CIUIC_ISA or the machine's cores are other"},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
@@ -283,6 +285,9 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     const bench_options *o = b->options;
     CIUIC_TRY(suite_read(o->suite_path, &b->suite));
     if (o->seed_given) b->suite->seed = o->seed;
+    if (o->precision > 0 && b->suite->rounds == 0)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "bench: --precision: %s times nothing: its rounds are 0", o->suite_path);
+    if (o->precision > 0) b->suite->precision = o->precision;
     CIUIC_TRY(claims_read(b->suite->claims, claims));
     CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
