@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "harness/judge/attribution.h"
 #include "harness/judge/claims.h"
 #include "harness/judge/ratios.h"
 #include "harness/judge/results.h"
@@ -113,7 +114,7 @@ static ciuic_status judge_noises(result_set *r)
 
 static ciuic_status judge_indexed(result_set *r, const cJSON *claims)
 {
-    cJSON *verdicts = NULL, *stages = NULL, *summary = NULL;
+    cJSON *verdicts = NULL, *stages = NULL, *attribution = NULL, *summary = NULL;
     CIUIC_TRY(judge_noises(r));
     for (size_t i = 0; i < r->case_count; i++)
         if (case_ok(&r->cases[i])) CIUIC_TRY(judge_latency(r, &r->cases[i]));
@@ -123,6 +124,8 @@ static ciuic_status judge_indexed(result_set *r, const cJSON *claims)
     if (!set_member(r->root, "verdicts", verdicts)) return out_of_memory();
     CIUIC_TRY(stages_make(r, &stages));
     if (!set_member(r->root, "stages", stages)) return out_of_memory();
+    CIUIC_TRY(attribution_make(r, &attribution));
+    if (!set_member(r->root, "attribution", attribution)) return out_of_memory();
     CIUIC_TRY(summary_make(r, claims, &summary));
     return set_member(r->root, "summary", summary) ? CIUIC_OK : out_of_memory();
 }

@@ -175,7 +175,7 @@ static void a_report_is_the_same_every_time(void)
     /* index.html, report.md, and 5 kinds of plot for 2 groups, each .dat and .svg; no temporary file left. */
     char plots[512];
     snprintf(plots, sizeof plots, "%s/plots", once.folder);
-    CHECK(count_files(plots) == 20 || once.notice != NULL, "%zu files in plots/", count_files(plots));
+    CHECK(count_files(plots) == 24 || once.notice != NULL, "%zu files in plots/", count_files(plots));
     written_free(&once);
     written_free(&twice);
     cJSON_Delete(results);
