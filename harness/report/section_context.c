@@ -220,8 +220,8 @@ void section_method(page *p, const report_view *v)
 void section_reproduce(page *p, const report_view *v)
 {
     static const page_column columns[] = {{"What", false}, {"This run", false}};
-    static const char *const keys[] = {"suite",   "suite_file", "suite_sha256", "seed",
-                                       "started", "finished",   "isa_override", "schema_version"};
+    static const char *const keys[] = {"suite",    "suite_file",   "suite_sha256",   "seed",          "started",
+                                       "finished", "isa_override", "schema_version", "content_sha256"};
     const cJSON *root = v->r->root, *command = json_find(root, "command"), *program = json_find(root, "program");
     char line[4096] = "";
     size_t used = 0;

@@ -9,6 +9,7 @@
 typedef struct report_view {
     const result_set *r;
     const plot_set *plots;
+    bool edited; /* the results are not as they were written */
 } report_view;
 
 typedef void section_fn(page *p, const report_view *v);

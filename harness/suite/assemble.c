@@ -179,6 +179,17 @@ static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
     json_add_double(memory, "total", total);
 }
 
+/* What the timed workload ended with, whether or not it was scored. */
+static void add_timed_output(cJSON *item, const case_key *key)
+{
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (s->output[0] == '\0') continue;
+        cJSON_AddStringToObject(item, "timed_output_sha256", s->output);
+        return;
+    }
+}
+
 static void add_accuracy(cJSON *item, const case_record *c)
 {
     if (c->output[0] != '\0') cJSON_AddStringToObject(item, "output_sha256", c->output);
@@ -250,6 +261,7 @@ static void add_measurements(cJSON *item, const case_key *key)
     const bool timed = key->record->suite->rounds > 0;
     if (timed) add_samples(item, key);
     if (timed) add_precision(item, key);
+    if (timed) add_timed_output(item, key);
     copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
     if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
@@ -289,6 +301,19 @@ static cJSON *case_item(const case_key *key)
     add_measurements(item, key);
     add_accuracy(item, &r->cases[key->index]);
     return item;
+}
+
+/* The digests of the logits that errors are measured against. */
+static void add_references(cJSON *results, const bench_record *r)
+{
+    cJSON *references = cJSON_AddArrayToObject(results, "references");
+    for (size_t w = 0; w < r->suite->workload_count; w++) {
+        if (r->references[w][0] == '\0') continue;
+        cJSON *item = cJSON_CreateObject();
+        add_workload(item, r->suite, w);
+        cJSON_AddStringToObject(item, "sha256", r->references[w]);
+        cJSON_AddItemToArray(references, item);
+    }
 }
 
 static void add_cases(cJSON *results, const bench_record *r)
@@ -389,6 +414,7 @@ cJSON *assemble_results(const bench_record *r, const cJSON *claims, bool complet
     if (results == NULL) return NULL;
     add_header(results, r, complete);
     cJSON_AddItemToObject(results, "claims", cJSON_Duplicate(claims, 1));
+    add_references(results, r);
     cJSON *blocks = cJSON_AddArrayToObject(results, "blocks");
     for (size_t b = 0; b < r->matrix->block_count; b++) cJSON_AddItemToArray(blocks, block_item(r, b));
     add_cases(results, r);

@@ -235,6 +235,7 @@ static ciuic_status apply_sample(bench_record *r, const cJSON *entry)
     CIUIC_TRY(find_block(r, entry, &block, &slots));
     CIUIC_TRY(json_get_size(entry, where, "round", 0, RECORD_ROUNDS_MAX, &round));
     CIUIC_TRY(json_get_double(entry, where, "seconds", 0, 1e9, &seconds));
+    if (!(seconds > 0)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: seconds: found 0, expected more", where);
     CIUIC_TRY(json_get_double(entry, where, "cpu_seconds", 0, 1e12, &cpu));
     CIUIC_TRY(get_digest(entry, &digest));
     CIUIC_TRY(grow_rounds(block, slots, round + 1));

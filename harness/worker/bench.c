@@ -1,6 +1,7 @@
 /* bench.c - see bench.h. */
 #include "harness/worker/bench.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "harness/commands.h"
 #include "harness/judge/claims.h"
+#include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
 #include "harness/measure/machine.h"
 #include "harness/suite/assemble.h"
@@ -55,6 +57,7 @@ ciuic_status bench_note(bench *b, cJSON *entry)
     cJSON *read_back = NULL;
     json_add_double(entry, "t", bench_elapsed_s(b));
     ciuic_status status = journal_append(b->journal, entry);
+    b->disk_full = status == CIUIC_ERROR_INTERRUPTED;
     if (status == CIUIC_OK) status = as_read_back(entry, &read_back);
     if (status == CIUIC_OK) status = record_apply(b->record, read_back);
     cJSON_Delete(read_back);
@@ -233,6 +236,33 @@ static ciuic_status check_measured(const cJSON *results, const char *path)
                       cJSON_IsString(reason) ? reason->valuestring : "no reason");
 }
 
+/* Of the results as a reader of the file will see them. */
+static ciuic_status add_digest(cJSON **results)
+{
+    cJSON *read_back = NULL;
+    sha256_hex digest = {""};
+    CIUIC_TRY(as_read_back(*results, &read_back));
+    cJSON_Delete(*results);
+    *results = read_back;
+    if (!json_exact_numbers(read_back)) return ciuic_fail_memory("the results", 0);
+    CIUIC_TRY(content_digest(read_back, &digest));
+    return cJSON_AddStringToObject(read_back, CONTENT_DIGEST_KEY, digest.text) != NULL
+               ? CIUIC_OK
+               : ciuic_fail_memory("the results", 0);
+}
+
+/* Everything that results hold is in the journal: a disk without room for them loses nothing. */
+static ciuic_status write_file(const char *path, const cJSON *results)
+{
+    char words[512];
+    const ciuic_status status = json_write_file(path, results);
+    if (status == CIUIC_OK) return status;
+    snprintf(words, sizeof words, "%s", ciuic_last_error());
+    if (!journal_no_space(words)) return status;
+    return ciuic_fail(CIUIC_ERROR_INTERRUPTED,
+                      "%s; the journal has all that was measured: free some space, then go on with --resume", words);
+}
+
 static ciuic_status write_results(const bench *b, const cJSON *claims, bool complete)
 {
     char *path = NULL;
@@ -241,7 +271,8 @@ static ciuic_status write_results(const bench *b, const cJSON *claims, bool comp
     ciuic_status status = assembled != NULL ? as_read_back(assembled, &results) : ciuic_fail_memory("the results", 0);
     cJSON_Delete(assembled);
     if (status == CIUIC_OK) status = judge_results(results, claims);
-    if (status == CIUIC_OK) status = json_write_file(path, results);
+    if (status == CIUIC_OK) status = add_digest(&results);
+    if (status == CIUIC_OK) status = write_file(path, results);
     if (status == CIUIC_OK && complete) print_summary(b, results);
     if (status == CIUIC_OK && complete) status = check_measured(results, path);
     cJSON_Delete(results);
@@ -268,14 +299,13 @@ static ciuic_status run_blocks(bench *b, const cJSON *claims)
     if (status == CIUIC_OK) status = note_machine(b);
     progress_free(b->progress);
     b->progress = NULL;
-    if (status == CIUIC_ERROR_INTERRUPTED) {
+    if (status == CIUIC_ERROR_INTERRUPTED && !b->disk_full) {
         CIUIC_TRY(write_results(b, claims, false));
         return explain_interruption(b);
     }
     CIUIC_TRY(status);
-    status = write_results(b, claims, true);
-    remove_references(b); /* made again should they ever be needed */
-    return status;
+    remove_references(b); /* made again should they ever be needed; until then there is more room for the results */
+    return write_results(b, claims, true);
 }
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
@@ -302,6 +332,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
 ciuic_status bench_run(const bench_options *options)
 {
     bench b = {.options = options, .started_s = now_s()};
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows beyond a limit is then an error like a full disk, and no end */
     char *default_directory = NULL;
     cJSON *entries = NULL, *claims = NULL;
     ciuic_status status = read_inputs(&b, &default_directory, &claims);

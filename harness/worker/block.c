@@ -193,6 +193,13 @@ static ciuic_status need_reference(block *k)
         return CIUIC_OK;
     step(k, "computing", "the reference");
     CIUIC_TRY(write_reference(k, k->reference_failed));
+    if (journal_no_space(k->reference_failed)) { /* no fault of any case: it is tried again when there is room */
+        unlink(path);
+        k->bench->disk_full = true;
+        return ciuic_fail(CIUIC_ERROR_INTERRUPTED,
+                          "%s; what was measured before is kept: free some space, then go on with --resume",
+                          k->reference_failed);
+    }
     if (k->reference_failed[0] != '\0') return CIUIC_OK;
     CIUIC_TRY(sha256_file(path, &digest));
     cJSON *entry = bench_entry("reference");
