@@ -132,6 +132,7 @@ static ciuic_status apply_machine(bench_record *r, const cJSON *entry)
 {
     const cJSON *machine = NULL;
     CIUIC_TRY(json_get_object(entry, where, "machine", &machine));
+    r->machines++;
     return replace(&r->machine, machine);
 }
 

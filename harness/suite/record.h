@@ -68,6 +68,7 @@ typedef struct bench_record {
     const bench_matrix *matrix; /* borrowed */
     const suite *suite;         /* borrowed */
     cJSON *run, *machine;       /* the entries; NULL: not yet */
+    size_t machines;            /* how often it was measured: before and after the blocks */
     cJSON *resumed;             /* array: resume entries */
     cJSON *bandwidths;          /* array: bandwidth entries */
     block_record *blocks;       /* [matrix.block_count] */

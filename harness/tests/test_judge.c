@@ -234,92 +234,6 @@ static void few_rounds_decide_nothing(void)
     }
 }
 
-/* What the ratio of every case says of itself: two intervals, a corrected p and a word. */
-static void differences_are_called_among_all_cases(void)
-{
-    cJSON *results = judged(&fixture_usual);
-    size_t family = 0;
-    for (const cJSON *c = json_find(results, "cases")->child; c != NULL; c = c->next)
-        family += json_find(json_find(json_find(c, "ratios"), "tuned"), "p") != NULL;
-    CU_ASSERT_EQUAL(family, 2 * 24); /* 24 variants and openblas but tuned itself; the twin is no question */
-    const cJSON *faster = json_find(json_find(fixture_case(results, INT4_DECODE), "ratios"), "tuned");
-    const cJSON *slower = json_find(json_find(fixture_case(results, "decode64@256/b1/t2/fp16+c"), "ratios"), "tuned");
-    const cJSON *twin = json_find(
-        json_find(fixture_case(results, "decode64@256/b1/t2/fp16+graph+memory+avx512#again"), "ratios"), "tuned");
-    CU_ASSERT_STRING_EQUAL(text(faster, "difference"), "faster");
-    CU_ASSERT_STRING_EQUAL(text(slower, "difference"), "slower");
-    CU_ASSERT_STRING_EQUAL(text(twin, "difference"), "not shown");
-    CU_ASSERT_TRUE(isnan(number(twin, "p")) && isnan(number(twin, "p_holm")));
-    /* All 15 pairs beyond the floor: 2 / 2^15, and at most the family times that. */
-    CHECK(fabs(number(faster, "p") - 2.0 / 32768) < 1e-15, "p %g", number(faster, "p"));
-    CHECK(number(faster, "p_holm") > number(faster, "p") && number(faster, "p_holm") <= 48 * 2.0 / 32768 + 1e-15,
-          "p_holm %g", number(faster, "p_holm"));
-    CHECK(number(faster, "bootstrap_low") >= number(faster, "low") &&
-              number(faster, "bootstrap_low") <= number(faster, "value") &&
-              number(faster, "bootstrap_high") <= number(faster, "high") &&
-              number(faster, "bootstrap_high") >= number(faster, "value"),
-          "bootstrap %g to %g, order statistics %g to %g", number(faster, "bootstrap_low"),
-          number(faster, "bootstrap_high"), number(faster, "low"), number(faster, "high"));
-    cJSON_Delete(results);
-}
-
-static cJSON *samples_of(cJSON *results, const char *ending)
-{
-    const char *id = json_find(fixture_case(results, ending), "id")->valuestring;
-    for (cJSON *block = cJSON_GetObjectItem(results, "blocks")->child; block != NULL; block = block->next) {
-        cJSON *samples = cJSON_GetObjectItemCaseSensitive(cJSON_GetObjectItem(block, "samples"), id);
-        if (samples != NULL) return samples;
-    }
-    return NULL;
-}
-
-static bool flagged(const cJSON *series, const char *flag)
-{
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, json_find(series, "flags"))
-    {
-        if (strcmp(item->valuestring, flag) == 0) return true;
-    }
-    return false;
-}
-
-/* A cold start, a drift of its own, one wild round: each is flagged where it is, and no round is dropped. */
-static void unlike_rounds_are_flagged_and_kept(void)
-{
-    cJSON *results = fixture_results(&fixture_usual);
-    size_t i = 0;
-    cJSON *sample = NULL;
-    cJSON_ArrayForEach(sample, samples_of(results, INT4_DECODE))
-        cJSON_SetNumberHelper(sample, sample->valuedouble * (i++ < 3 ? 2 : 1));
-    i = 0;
-    cJSON_ArrayForEach(sample, samples_of(results, INT8_DECODE))
-        cJSON_SetNumberHelper(sample, sample->valuedouble * (1 + 0.03 * (double)i++));
-    i = 0;
-    cJSON_ArrayForEach(sample, samples_of(results, INT4_PREFILL))
-        cJSON_SetNumberHelper(sample, sample->valuedouble * (i++ == 7 ? 5 : 1));
-    judge(results);
-    const struct {
-        const char *ending, *flag;
-    } rows[] = {{INT4_DECODE, "warm-up"}, {INT8_DECODE, "drift"}, {INT4_PREFILL, "outliers"}};
-    for (size_t k = 0; k < 3; k++) {
-        const cJSON *ratio = json_find(json_find(fixture_case(results, rows[k].ending), "ratios"), "tuned");
-        CHECK(flagged(ratio, rows[k].flag), "%s: no %s", rows[k].ending, rows[k].flag);
-        CHECK(number(ratio, "rounds") == 15, "%s: %g rounds", rows[k].ending, number(ratio, "rounds"));
-        const cJSON *quiet = json_find(json_find(fixture_case(results, INT8_PREFILL), "ratios"), "tuned");
-        CHECK(!flagged(quiet, rows[k].flag), "%s: %s", INT8_PREFILL, rows[k].flag);
-    }
-    const cJSON *cold = json_find(json_find(fixture_case(results, INT4_DECODE), "ratios"), "tuned");
-    CHECK(number(cold, "warm_up_rounds") == 3, "%g rounds of warm-up", number(cold, "warm_up_rounds"));
-    const cJSON *drift = json_find(json_find(fixture_case(results, INT8_DECODE), "ratios"), "tuned");
-    CHECK(number(drift, "drift") < -0.25, "drift %g", number(drift, "drift")); /* to 1/1.42 of what it was */
-    /* The 1% a round that hit all alike is in every time and in no other ratio. */
-    const cJSON *block = json_find(cJSON_GetArrayItem(json_find(results, "blocks"), 0), "series");
-    for (const cJSON *series = block->child; series != NULL; series = series->next)
-        CHECK(flagged(series, "drift") && fabs(number(series, "drift") - 0.14 / 1.07) < 0.04, "%s drifts by %g",
-              series->string, number(series, "drift"));
-    cJSON_Delete(results);
-}
-
 static void lost_rounds_and_failed_cases(void)
 {
     cJSON *results = fixture_results(&fixture_usual);
@@ -729,8 +643,6 @@ static const test_case cases[] = {
     {"the bound itself is too close to tell", the_bound_itself_is_too_close_to_tell},
     {"random weights have no accuracy", random_weights_have_no_accuracy},
     {"few rounds decide nothing", few_rounds_decide_nothing},
-    {"differences are called among all cases", differences_are_called_among_all_cases},
-    {"rounds unlike the others are flagged and kept", unlike_rounds_are_flagged_and_kept},
     {"lost rounds and failed cases", lost_rounds_and_failed_cases},
     {"an unknown noise floor decides nothing", an_unknown_noise_floor_decides_nothing},
     {"noise is that of the blocks compared", noise_is_that_of_the_blocks_compared},

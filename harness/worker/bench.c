@@ -13,10 +13,12 @@
 #include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
 #include "harness/measure/machine.h"
+#include "harness/report/gbench_json.h"
 #include "harness/suite/assemble.h"
 #include "harness/suite/checkpoint_digest.h"
 #include "harness/worker/block.h"
 #include "harness/worker/process.h"
+#include "optimizer/atomic_file.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -263,6 +265,16 @@ static ciuic_status write_file(const char *path, const cJSON *results)
                       "%s; the journal has all that was measured: free some space, then go on with --resume", words);
 }
 
+static ciuic_status write_gbench(const bench *b, const cJSON *results)
+{
+    cJSON *rows = NULL;
+    if (b->options->gbench_out == NULL) return CIUIC_OK;
+    CIUIC_TRY(gbench_json_make(results, &rows));
+    const ciuic_status status = write_file(b->options->gbench_out, rows);
+    cJSON_Delete(rows);
+    return status;
+}
+
 static ciuic_status write_results(const bench *b, const cJSON *claims, bool complete)
 {
     char *path = NULL;
@@ -273,11 +285,22 @@ static ciuic_status write_results(const bench *b, const cJSON *claims, bool comp
     if (status == CIUIC_OK) status = judge_results(results, claims);
     if (status == CIUIC_OK) status = add_digest(&results);
     if (status == CIUIC_OK) status = write_file(path, results);
+    if (status == CIUIC_OK && complete) status = write_gbench(b, results);
     if (status == CIUIC_OK && complete) print_summary(b, results);
     if (status == CIUIC_OK && complete) status = check_measured(results, path);
     cJSON_Delete(results);
     free(path);
     return status;
+}
+
+/* Before hours are spent on it: whether the file can be made at all. */
+static ciuic_status try_gbench_out(const bench_options *o)
+{
+    atomic_file file;
+    if (o->gbench_out == NULL) return CIUIC_OK;
+    CIUIC_TRY(atomic_file_open(o->gbench_out, &file));
+    atomic_file_abort(&file);
+    return CIUIC_OK;
 }
 
 static ciuic_status explain_interruption(const bench *b)
@@ -296,7 +319,7 @@ static ciuic_status run_blocks(bench *b, const cJSON *claims)
     ciuic_status status = CIUIC_OK;
     for (size_t i = 0; i < b->matrix->block_count && status == CIUIC_OK; i++)
         if (!b->record->blocks[i].done) status = command_interrupted() ? CIUIC_ERROR_INTERRUPTED : block_run(b, i);
-    if (status == CIUIC_OK) status = note_machine(b);
+    if (status == CIUIC_OK && b->record->machines < 2) status = note_machine(b); /* not again of a finished bench */
     progress_free(b->progress);
     b->progress = NULL;
     if (status == CIUIC_ERROR_INTERRUPTED && !b->disk_full) {
@@ -313,6 +336,7 @@ static ciuic_status run_blocks(bench *b, const cJSON *claims)
 static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **claims)
 {
     const bench_options *o = b->options;
+    CIUIC_TRY(try_gbench_out(o));
     CIUIC_TRY(suite_read(o->suite_path, &b->suite));
     if (o->seed_given) b->suite->seed = o->seed;
     if (o->precision > 0 && b->suite->rounds == 0)
