@@ -12,7 +12,8 @@
 
 enum { BOOTSTRAP_RESAMPLES = 1000 };
 
-/* How often each of n rounds is in the next resample: n draws with replacement. *state starts as any seed. */
+/* How often each of n rounds is in the next resample: n draws with replacement, n below
+ * 2^32. *state starts as any seed. */
 void bootstrap_draw(uint64_t *state, size_t n, unsigned *counts);
 
 /* The percentile interval of the median of n sorted values. NaN for n == 0 or when memory is lacking. */
