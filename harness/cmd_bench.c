@@ -9,7 +9,8 @@
 #include "optimizer/error.h"
 
 static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only PATTERN] [--isa LIST]\n"
-                           "                   [--threads LIST] [--seed S] [--rounds N]\n"
+                           "                   [--threads LIST] [--seed S] [--rounds N] [--precision P%]\n"
+                           "                   [--gbench-out FILE]\n"
                            "\n"
                            "Measures every variant of a suite: a process for each, all alive at a time,\n"
                            "asked in turn, round after round, beside the baselines. Compares their output\n"
@@ -26,6 +27,10 @@ static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only
                            "  --seed S           order of measurements, and token ids where a checkpoint\n"
                            "                     brings none\n"
                            "  --rounds N         at most N rounds; otherwise the suite's time budget decides\n"
+                           "  --precision P%     rounds until the interval of every case's speed over tuned\n"
+                           "                     is within P% either way, or the time budget ends\n"
+                           "  --gbench-out FILE  the repetitions as Google Benchmark's JSON as well, for its\n"
+                           "                     compare.py; with --resume also of a finished bench\n"
                            "\n"
                            "example:\n"
                            "  ciuic bench suites/quick.json -o build/int4 --only 'decode*int4' --rounds 10\n"
@@ -76,12 +81,25 @@ static ciuic_status read_threads(char *text, matrix_filter *filter)
     return CIUIC_OK;
 }
 
+/* "1%" is 0.01. */
+static ciuic_status read_precision(const char *text, double *precision)
+{
+    const size_t digits = strspn(text, "0123456789."); /* strtod alone takes hexadecimal and infinity too */
+    char *end = NULL;
+    *precision = strtod(text, &end) / 100;
+    if (digits > 0 && end == text + digits && strcmp(end, "%") == 0 && *precision >= SUITE_PRECISION_LEAST &&
+        *precision <= SUITE_PRECISION_MOST)
+        return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE,
+                      "bench: --precision '%s': expected a percentage from 0.01%% to 50%%, such as 1%%", text);
+}
+
 int cmd_bench(int argc, char **argv)
 {
     bench_options o = {0};
     size_t seed = (size_t)-1;
     char *isas = NULL, *threads = NULL;
-    const char *isa_text = NULL, *thread_text = NULL;
+    const char *isa_text = NULL, *thread_text = NULL, *precision_text = NULL;
     const command_option options[] = {
         {"--output", "-o", OPTION_TEXT, (void *)&o.directory, 0, 0},
         {"--resume", NULL, OPTION_SWITCH, &o.resume, 0, 0},
@@ -90,6 +108,8 @@ int cmd_bench(int argc, char **argv)
         {"--threads", NULL, OPTION_TEXT, (void *)&thread_text, 0, 0},
         {"--seed", NULL, OPTION_SIZE, &seed, 0, (size_t)1 << 53},
         {"--rounds", NULL, OPTION_SIZE, &o.rounds, 1, 100000},
+        {"--gbench-out", NULL, OPTION_TEXT, (void *)&o.gbench_out, 0, 0},
+        {"--precision", NULL, OPTION_TEXT, (void *)&precision_text, 0, 0},
     };
     command_operands operands;
     /* Options and operands change places in argv while they are read; the results want the command as it was typed. */
@@ -109,6 +129,7 @@ int cmd_bench(int argc, char **argv)
     if (thread_text != NULL) threads = strdup(thread_text);
     if ((isa_text != NULL && isas == NULL) || (thread_text != NULL && threads == NULL))
         status = ciuic_fail_memory("the command line", 0);
+    if (status == CIUIC_OK && precision_text != NULL) status = read_precision(precision_text, &o.precision);
     if (status == CIUIC_OK && isas != NULL) status = read_isas(isas, &o.filter);
     if (status == CIUIC_OK && threads != NULL) status = read_threads(threads, &o.filter);
     if (status == CIUIC_OK) {

@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "harness/judge/attribution.h"
 #include "harness/judge/claims.h"
+#include "harness/judge/ratios.h"
 #include "harness/judge/results.h"
 #include "harness/judge/stages.h"
 #include "harness/judge/statistics.h"
@@ -51,35 +53,6 @@ static ciuic_status judge_latency(const result_set *r, const result_case *c)
         ok = ok && set_member(latency, "high", json_double(time.high));
     }
     return ok ? CIUIC_OK : out_of_memory();
-}
-
-static ciuic_status add_ratio(const result_set *r, const result_case *base, const result_case *c, const char *name,
-                              cJSON *ratios)
-{
-    interval speed;
-    if (!case_ok(base) || base == c) return CIUIC_OK;
-    CIUIC_TRY(paired_speedup(r, base, c, &speed, NULL));
-    if (speed.n == 0) return CIUIC_OK;
-    cJSON *o = cJSON_AddObjectToObject(ratios, name);
-    const bool ok = o != NULL && json_add_double(o, "value", speed.median) && json_add_double(o, "low", speed.low) &&
-                    json_add_double(o, "high", speed.high) && json_add_size(o, "rounds", speed.n) &&
-                    json_add_double(o, "coverage", speed.coverage) &&
-                    json_add_double(o, "ceiling", ceiling_ratio(base, c)) &&
-                    json_add_double(o, "both_at_ceiling", both_at_ceiling(base, c));
-    return ok ? CIUIC_OK : out_of_memory();
-}
-
-/* How many times as fast as each baseline the case is. */
-static ciuic_status judge_ratios(const result_set *r, const result_case *c)
-{
-    if (!case_ok(c)) return CIUIC_OK;
-    cJSON *ratios = cJSON_CreateObject();
-    if (!set_member(c->json, "ratios", ratios)) return out_of_memory();
-    const result_group *group = &r->groups[c->group];
-    CIUIC_TRY(add_ratio(r, group->naive, c, "naive", ratios));
-    CIUIC_TRY(add_ratio(r, group->tuned, c, "tuned", ratios));
-    CIUIC_TRY(add_ratio(r, group->openblas, c, "openblas", ratios));
-    return add_ratio(r, group->onednn, c, "onednn", ratios);
 }
 
 /* ---- noise ------------------------------------------------------------------------------------------------------ */
@@ -141,15 +114,18 @@ static ciuic_status judge_noises(result_set *r)
 
 static ciuic_status judge_indexed(result_set *r, const cJSON *claims)
 {
-    cJSON *verdicts = NULL, *stages = NULL, *summary = NULL;
+    cJSON *verdicts = NULL, *stages = NULL, *attribution = NULL, *summary = NULL;
     CIUIC_TRY(judge_noises(r));
     for (size_t i = 0; i < r->case_count; i++)
         if (case_ok(&r->cases[i])) CIUIC_TRY(judge_latency(r, &r->cases[i]));
-    for (size_t i = 0; i < r->case_count; i++) CIUIC_TRY(judge_ratios(r, &r->cases[i]));
+    CIUIC_TRY(ratios_make(r));
+    CIUIC_TRY(series_make(r));
     CIUIC_TRY(verdicts_make(r, claims, &verdicts));
     if (!set_member(r->root, "verdicts", verdicts)) return out_of_memory();
     CIUIC_TRY(stages_make(r, &stages));
     if (!set_member(r->root, "stages", stages)) return out_of_memory();
+    CIUIC_TRY(attribution_make(r, &attribution));
+    if (!set_member(r->root, "attribution", attribution)) return out_of_memory();
     CIUIC_TRY(summary_make(r, claims, &summary));
     return set_member(r->root, "summary", summary) ? CIUIC_OK : out_of_memory();
 }

@@ -107,7 +107,7 @@ static ciuic_status index_blocks(result_set *r, const cJSON *blocks)
     if (count == 0) return CIUIC_OK;
     r->blocks = calloc(count, sizeof *r->blocks);
     if (r->blocks == NULL) return ciuic_fail_memory("results", count * sizeof *r->blocks);
-    for (const cJSON *item = blocks->child; item != NULL; item = item->next)
+    for (cJSON *item = blocks->child; item != NULL; item = item->next)
         r->blocks[r->block_count++] = (result_block){.json = item, .group = block_group(r, item), .noise_floor = NAN};
     return CIUIC_OK;
 }
@@ -191,7 +191,7 @@ static const cJSON *block_samples(const cJSON *block, const char *id)
     return cJSON_IsArray(samples) ? samples : NULL;
 }
 
-static bool usable(const cJSON *sample)
+bool sample_usable(const cJSON *sample)
 {
     return json_is_number(sample) && isfinite(sample->valuedouble) && sample->valuedouble > 0.0;
 }
@@ -206,7 +206,7 @@ ciuic_status add_block_pairs(const result_block *block, const char *first, const
     pairs->logs = grown;
     const cJSON *x = a->child, *y = b->child;
     for (; x != NULL && y != NULL; x = x->next, y = y->next)
-        if (usable(x) && usable(y)) /* null: this round was lost for one of them */
+        if (sample_usable(x) && sample_usable(y)) /* null: this round was lost for one of them */
             pairs->logs[pairs->n++] = log(x->valuedouble / y->valuedouble);
     if (pairs->n > before) pairs->noise_floor = fmax(pairs->noise_floor, block->noise_floor);
     return CIUIC_OK;

@@ -39,7 +39,7 @@ typedef struct result_group {
 
 /* One entry of blocks[]: what ran together. */
 typedef struct result_block {
-    const cJSON *json;
+    cJSON *json;
     size_t group;       /* index into results.groups; NO_GROUP when none of its cases is known */
     double noise_floor; /* relative; NaN when there was no A/A pair, here or anywhere. Set by judge_results. */
 } result_block;
@@ -72,6 +72,9 @@ bool same_weights(const result_case *a, const result_case *b);
 bool results_timed(const cJSON *root);
 /* All four stages on, the graph's with all passes, kernels being the rung that `tuned` uses. */
 bool is_all_on(const result_set *r, const result_case *c);
+
+/* Whether an entry of a list of samples is a time: null stands for a lost round. */
+bool sample_usable(const cJSON *sample);
 
 /* log(first / second) of the seconds of two case ids, for each round in which both were measured. */
 typedef struct paired_logs {

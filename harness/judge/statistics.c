@@ -4,19 +4,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/judge/sign_test.h"
+
 static int compare_doubles(const void *x, const void *y)
 {
     const double a = *(const double *)x, b = *(const double *)y;
     return (a > b) - (a < b);
-}
-
-/* P(Binomial(n, 1/2) = k) */
-static double binomial_half(size_t n, size_t k)
-{
-    int sign; /* lgamma_r rather than lgamma: no hidden global */
-    const double log_choose =
-        lgamma_r((double)n + 1.0, &sign) - lgamma_r((double)k + 1.0, &sign) - lgamma_r((double)(n - k) + 1.0, &sign);
-    return exp(log_choose - (double)n * log(2.0));
 }
 
 /* The largest rank k (1 = the extremes) whose interval still covers `confidence`; 0 when not even the extremes do. */

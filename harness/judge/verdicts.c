@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/judge/holm.h"
+#include "harness/judge/ratios.h"
+#include "harness/judge/sign_test.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -15,6 +18,7 @@ typedef struct evidence {
     double value, low, high; /* low and high are NaN where nothing can be said */
     double floor;            /* relative noise by which the interval is widened before it is judged; NaN: none known */
     double judged_low, judged_high;
+    double p, p_holm;                /* speed: sign test of what the widened interval decides; NaN otherwise */
     double ceiling, both_at_ceiling; /* NaN where they do not apply */
     size_t rounds;
     char interval[128];         /* how low and high were made */
@@ -71,10 +75,41 @@ static bool complain(evidence *e, const char *what, const result_case *c)
     return false;
 }
 
-static ciuic_status speed_evidence(const result_set *r, const result_case *base, const result_case *c, evidence *e)
+static size_t count_beyond(const paired_logs *pairs, double bound, bool above)
 {
-    interval speed;
-    CIUIC_TRY(paired_speedup(r, base, c, &speed, &e->floor));
+    size_t n = 0;
+    for (size_t i = 0; i < pairs->n; i++) n += above ? pairs->logs[i] >= bound : pairs->logs[i] < bound;
+    return n;
+}
+
+/* Two-sided p of the sign test that a claim's verdict is: at most 1 - CONFIDENCE exactly when claim_judge decides from
+ * the widened interval, since that interval's end is an order statistic. NaN without pairs or a floor. */
+static double verdict_p(const claim *about, const paired_logs *pairs, double floor)
+{
+    const double margin = log1p(floor);
+    double kept = 0.0, missed = 1.0; /* tails: every bound is kept; some bound is missed */
+    if (pairs->n == 0 || isnan(margin)) return NAN;
+    if (!isnan(about->min)) {
+        kept = fmax(kept, sign_test_tail(pairs->n, count_beyond(pairs, log(about->min) + margin, true)));
+        missed = fmin(missed, sign_test_tail(pairs->n, count_beyond(pairs, log(about->min) - margin, false)));
+    }
+    if (!isnan(about->max)) {
+        kept = fmax(kept, sign_test_tail(pairs->n, count_beyond(pairs, log(about->max) - margin, false)));
+        missed = fmin(missed, sign_test_tail(pairs->n, count_beyond(pairs, log(about->max) + margin, true)));
+    }
+    return fmin(1.0, 2.0 * fmin(kept, missed));
+}
+
+static ciuic_status speed_evidence(const result_set *r, const claim *about, const result_case *base,
+                                   const result_case *c, evidence *e)
+{
+    paired_logs pairs;
+    const ciuic_status found = find_pairs(r, base->id, c->id, &pairs);
+    e->floor = pairs.noise_floor;
+    e->p = e->p_holm = verdict_p(about, &pairs, e->floor);
+    const interval speed = interval_exp(median_interval(pairs.logs, pairs.n, CONFIDENCE));
+    paired_logs_free(&pairs);
+    CIUIC_TRY(found);
     e->value = speed.median;
     e->low = speed.low;
     e->high = speed.high;
@@ -198,6 +233,8 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
                     .floor = NAN,
                     .judged_low = NAN,
                     .judged_high = NAN,
+                    .p = NAN,
+                    .p_holm = NAN,
                     .ceiling = NAN,
                     .both_at_ceiling = NAN};
     if (!case_ok(c) && !complain(e, "the case", c)) return CIUIC_OK;
@@ -211,7 +248,7 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
         complain(e, what, base);
         return CIUIC_OK;
     }
-    if (about->metric->kind == METRIC_SPEED) return speed_evidence(r, base, c, e);
+    if (about->metric->kind == METRIC_SPEED) return speed_evidence(r, about, base, c, e);
     memory_evidence(r, base, c, about->metric->field, e);
     return CIUIC_OK;
 }
@@ -259,6 +296,12 @@ static void explain(const claim *about, const evidence *e, verdict v, const char
         append(text, SENTENCE, " cannot be judged: %s",
                about->metric->kind == METRIC_SPEED ? "no A/A pair was measured, so the noise is unknown"
                                                    : "its spread is unknown");
+    } else if (e->p <= 1.0 - CONFIDENCE) {
+        append(
+            text, SENTENCE,
+            " would be decided by itself, but not among all cases of this suite: corrected for their number (Holm), p "
+            "is %.2g; more rounds would tell",
+            e->p_holm);
     } else {
         append(text, SENTENCE, " is too close to %s, %s, to tell", limit, bound);
         if (e->floor > 0.0) append(text, SENTENCE, " (noise floor %.1f%%)", 100.0 * e->floor);
@@ -292,6 +335,8 @@ static cJSON *verdict_object(const result_set *r, const claim *about, const resu
     ok = ok && json_add_double(o, "high", e->high);
     ok = ok && cJSON_AddStringToObject(o, "interval", e->interval) != NULL;
     ok = ok && json_add_size(o, "rounds", e->rounds);
+    ok = ok && json_add_double(o, "p", e->p);
+    ok = ok && json_add_double(o, "p_holm", e->p_holm);
     ok = ok && json_add_double(o, "noise_floor", e->floor);
     ok = ok && json_add_double(o, "ceiling_ratio", e->ceiling);
     ok = ok && json_add_double(o, "both_at_ceiling", e->both_at_ceiling);
@@ -327,42 +372,116 @@ static bool note_weaker_baselines(cJSON *const *objects, const verdict *found, s
     return ok && set_member(objects[tuned], "reason", sentence_json(reason));
 }
 
+/* ---- all -------------------------------------------------------------------------------------------------------- */
+
+/* One claim, case and baseline. Those of one claim and case stand one after the other. */
+typedef struct question {
+    claim about;
+    const result_case *c, *base;
+    const char *baseline;
+    evidence e;
+} question;
+
+typedef struct question_list {
+    question *items;
+    size_t count, room;
+} question_list;
+
 enum { MAX_BASELINES = 4 };
 
-static ciuic_status judge_case(const result_set *r, const claim *about, const result_case *c, cJSON *verdicts)
+static ciuic_status new_question(question_list *list, question **out)
 {
-    cJSON *objects[MAX_BASELINES];
-    verdict found[MAX_BASELINES];
+    if (list->count == list->room) {
+        const size_t room = list->room > 0 ? 2 * list->room : 64;
+        question *grown = reallocarray(list->items, room, sizeof *grown);
+        if (grown == NULL) return ciuic_fail_memory("verdicts", room * sizeof *grown);
+        list->items = grown;
+        list->room = room;
+    }
+    *out = &list->items[list->count++];
+    return CIUIC_OK;
+}
+
+static ciuic_status ask_case(const result_set *r, const claim *about, const result_case *c, question_list *list)
+{
     size_t n = 0;
     for (const cJSON *name = about->baselines->child; name != NULL && n < MAX_BASELINES; name = name->next) {
         const result_case *base = group_baseline(&r->groups[c->group], name->valuestring);
         /* Not every machine has this library, and not every suite asks for it: nothing to say about one never meant. */
         if (base == NULL && strcmp(name->valuestring, "onednn") == 0) continue;
-        evidence e;
-        CIUIC_TRY(gather(r, about, base, name->valuestring, c, &e));
-        found[n] = e.problem[0] != '\0' ? VERDICT_INCONCLUSIVE : claim_judge(about, e.judged_low, e.judged_high);
-        objects[n] = verdict_object(r, about, base, name->valuestring, c, &e, found[n]);
-        if (objects[n] == NULL || !cJSON_AddItemToArray(verdicts, objects[n])) {
-            cJSON_Delete(objects[n]);
+        question *q = NULL;
+        CIUIC_TRY(new_question(list, &q));
+        *q = (question){.about = *about, .c = c, .base = base, .baseline = name->valuestring};
+        CIUIC_TRY(gather(r, about, base, name->valuestring, c, &q->e));
+        n++;
+    }
+    return CIUIC_OK;
+}
+
+/* All verdicts about speed against one baseline are a family: the more cases a suite has, the surer each must be. */
+static ciuic_status correct_family(question_list *list, const char *baseline)
+{
+    double *p = calloc(list->count + 1, sizeof *p);
+    if (p == NULL) return ciuic_fail_memory("verdicts", list->count * sizeof *p);
+    for (size_t i = 0; i < list->count; i++)
+        p[i] = strcmp(list->items[i].baseline, baseline) == 0 ? list->items[i].e.p : NAN;
+    const ciuic_status status = holm_adjust(p, list->count, p);
+    for (size_t i = 0; i < list->count && status == CIUIC_OK; i++)
+        if (!isnan(p[i])) list->items[i].e.p_holm = p[i];
+    free(p);
+    return status;
+}
+
+static verdict decide(const question *q)
+{
+    if (q->e.problem[0] != '\0') return VERDICT_INCONCLUSIVE;
+    if (q->e.p_holm > FAMILY_LEVEL) return VERDICT_INCONCLUSIVE; /* false for NaN: only speed has one */
+    return claim_judge(&q->about, q->e.judged_low, q->e.judged_high);
+}
+
+/* The n questions of one claim and case, one for each baseline. */
+static ciuic_status judge_case(const result_set *r, const question *questions, size_t n, cJSON *verdicts)
+{
+    cJSON *objects[MAX_BASELINES];
+    verdict found[MAX_BASELINES];
+    for (size_t i = 0; i < n; i++) {
+        const question *q = &questions[i];
+        found[i] = decide(q);
+        objects[i] = verdict_object(r, &q->about, q->base, q->baseline, q->c, &q->e, found[i]);
+        if (objects[i] == NULL || !cJSON_AddItemToArray(verdicts, objects[i])) {
+            cJSON_Delete(objects[i]);
             return ciuic_fail_memory("verdicts", sizeof(cJSON));
         }
-        n++;
     }
     return note_weaker_baselines(objects, found, n) ? CIUIC_OK : ciuic_fail_memory("verdicts", SENTENCE);
 }
 
+static ciuic_status ask_all(const result_set *r, const cJSON *claims, question_list *list)
+{
+    static const char *const baselines[] = {"tuned", "naive", "openblas", "onednn"};
+    size_t position = 0;
+    for (const cJSON *item = claims->child; item != NULL; item = item->next, position++) {
+        claim about;
+        CIUIC_TRY(claim_parse(item, "claims", position, &about));
+        for (size_t i = 0; i < r->case_count; i++)
+            if (claim_covers(&about, r, &r->cases[i])) CIUIC_TRY(ask_case(r, &about, &r->cases[i], list));
+    }
+    for (size_t b = 0; b < sizeof baselines / sizeof baselines[0]; b++) CIUIC_TRY(correct_family(list, baselines[b]));
+    return CIUIC_OK;
+}
+
 ciuic_status verdicts_make(const result_set *r, const cJSON *claims, cJSON **verdicts)
 {
+    question_list list = {0};
     cJSON *array = cJSON_CreateArray();
     if (array == NULL) return ciuic_fail_memory("verdicts", sizeof *array);
-    ciuic_status status = CIUIC_OK;
-    size_t position = 0;
-    for (const cJSON *item = claims->child; item != NULL && status == CIUIC_OK; item = item->next, position++) {
-        claim about;
-        status = claim_parse(item, "claims", position, &about);
-        for (size_t i = 0; i < r->case_count && status == CIUIC_OK; i++)
-            if (claim_covers(&about, r, &r->cases[i])) status = judge_case(r, &about, &r->cases[i], array);
+    ciuic_status status = ask_all(r, claims, &list);
+    for (size_t i = 0, n = 1; i < list.count && status == CIUIC_OK; i += n) {
+        const question *first = &list.items[i];
+        for (n = 1; i + n < list.count && first[n].c == first->c && first[n].about.id == first->about.id;) n++;
+        status = judge_case(r, first, n, array);
     }
+    free(list.items);
     if (status == CIUIC_OK)
         *verdicts = array;
     else

@@ -27,6 +27,7 @@ EMBED(error, "reports/error.gnuplot")
 EMBED(tradeoff, "reports/tradeoff.gnuplot")
 EMBED(bits, "reports/bits.gnuplot")
 EMBED(sensitivity, "reports/sensitivity.gnuplot")
+EMBED(attribution, "reports/attribution.gnuplot")
 
 embedded_file embedded_template(void)
 {
@@ -48,9 +49,10 @@ embedded_file embedded_plot(const char *name)
     static const struct {
         const char *name;
         embedded_file (*file)(void);
-    } plots[] = {
-        {"speedup", speedup_file},   {"stages", stages_file}, {"memory", memory_file},          {"error", error_file},
-        {"tradeoff", tradeoff_file}, {"bits", bits_file},     {"sensitivity", sensitivity_file}};
+    } plots[] = {{"speedup", speedup_file},         {"stages", stages_file},
+                 {"memory", memory_file},           {"error", error_file},
+                 {"tradeoff", tradeoff_file},       {"bits", bits_file},
+                 {"sensitivity", sensitivity_file}, {"attribution", attribution_file}};
     for (size_t i = 0; i < sizeof plots / sizeof plots[0]; i++)
         if (strcmp(plots[i].name, name) == 0) return plots[i].file();
     return (embedded_file){NULL, 0};

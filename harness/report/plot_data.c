@@ -157,6 +157,46 @@ size_t plot_data_stages(const result_set *r, size_t group, FILE *out)
     return n;
 }
 
+/* One bar of a way from 1 to the whole speed-up; the interval is that of the stage's own factor. */
+static void put_bar(FILE *out, size_t place, const char *label, double begin, const cJSON *factor, bool whole)
+{
+    const double value = member(factor, "value");
+    fprintf(out, "%zu\t", place);
+    put_label(out, label);
+    fputc('\t', out);
+    put_number(out, begin);
+    put_interval(out, begin * value, begin * member(factor, "low"), begin * member(factor, "high"));
+    fprintf(out, "%.2fx\t%d\n", value, whole ? 1 : 0);
+}
+
+size_t plot_data_attribution(const result_set *r, size_t group, FILE *out)
+{
+    size_t n = 0;
+    const cJSON *entry = NULL, *stage = NULL;
+    cJSON_ArrayForEach(entry, json_find(r->root, "attribution"))
+    {
+        const char *all_on = cJSON_GetStringValue(json_find(entry, "all_on"));
+        const cJSON *speedup = json_find(entry, "speedup");
+        const result_case *c = NULL;
+        char label[96];
+        double reached = 1.0;
+        for (size_t i = 0; i < r->case_count && all_on != NULL; i++)
+            if (strcmp(r->cases[i].id, all_on) == 0) c = &r->cases[i];
+        if (c == NULL || c->group != group || !isfinite(member(speedup, "value"))) continue;
+        cJSON_ArrayForEach(stage, json_find(entry, "stages"))
+        {
+            const cJSON *factor = json_find(stage, "factor"), *name = json_find(stage, "stage");
+            if (!cJSON_IsString(name)) continue;
+            snprintf(label, sizeof label, "%.24s: %.40s", c->quantize, name->valuestring);
+            put_bar(out, n++, label, reached, factor, false);
+            reached *= member(factor, "value");
+        }
+        snprintf(label, sizeof label, "%.24s: all on", c->quantize);
+        put_bar(out, n++, label, 1.0, speedup, true);
+    }
+    return n;
+}
+
 size_t plot_data_memory(const result_set *r, size_t group, FILE *out)
 {
     static const char *const kinds[] = {"mapped", "weights", "kv_cache", "activations", "workspace"};

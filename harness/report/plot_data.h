@@ -8,7 +8,8 @@
 
 /* Writes the rows of one kind of plot for one group; returns how many. Columns are named in reports/<kind>.gnuplot. */
 typedef size_t plot_data_fn(const result_set *r, size_t group, FILE *out);
-plot_data_fn plot_data_speedup, plot_data_stages, plot_data_memory, plot_data_error, plot_data_tradeoff;
+plot_data_fn plot_data_speedup, plot_data_stages, plot_data_attribution, plot_data_memory, plot_data_error,
+    plot_data_tradeoff;
 
 /* Where an error of exactly zero is drawn on a logarithmic axis. */
 #define PLOT_ZERO_ERROR 1e-8

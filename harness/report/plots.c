@@ -20,6 +20,7 @@ static const struct {
 } kinds[] = {
     {"speedup", plot_data_speedup, "Speed of every variant against tuned", true},
     {"stages", plot_data_stages, "What each stage earns, alone and last", true},
+    {"attribution", plot_data_attribution, "Whose doing the speed-up is", true},
     {"memory", plot_data_memory, "Memory by kind", false},
     {"error", plot_data_error, "Error by variant", false},
     {"tradeoff", plot_data_tradeoff, "Speed against error", true},

@@ -7,7 +7,8 @@
 #include "harness/judge/results.h"
 
 typedef struct plot {
-    const char *kind; /* "speedup", "stages", "memory", "error", "tradeoff", "bits" (one for all groups: group 0) */
+    const char *
+        kind; /* "speedup", "stages", "attribution", "memory", "error", "tradeoff", "bits" (one for all groups: group 0) */
     size_t group;
     char file[96]; /* "plots/speedup-1-decode64.svg" */
     char *svg;     /* for a page: without a prologue; NULL when it could not be drawn */

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
 #include "harness/report/embedded.h"
 #include "harness/report/schema.h"
@@ -18,8 +19,8 @@
 enum { SCHEMA_VERSION = 1 };
 
 static section_fn *const sections[] = {
-    section_answer,   section_verdicts, section_variants, section_stages,    section_speed,
-    section_memory,   section_accuracy, section_bits,     section_tradeoff,  section_counters,
+    section_answer,   section_verdicts, section_variants, section_stages,    section_attribution, section_speed,
+    section_rounds,   section_memory,   section_accuracy, section_bits,      section_tradeoff,    section_counters,
     section_failures, section_machine,  section_method,   section_reproduce,
 };
 
@@ -120,14 +121,14 @@ static ciuic_status make_directory(const char *directory)
     return status;
 }
 
-static ciuic_status write_report(cJSON *root, const char *directory, const char **notice)
+static ciuic_status write_report(cJSON *root, bool edited, const char *directory, const char **notice)
 {
     result_set r;
     plot_set plots = {0};
     ciuic_status status = results_index(root, &r);
     if (status == CIUIC_OK) status = make_directory(directory);
     if (status == CIUIC_OK) status = plots_make(&r, directory, &plots);
-    const report_view v = {.r = &r, .plots = &plots};
+    const report_view v = {.r = &r, .plots = &plots, .edited = edited};
     if (status == CIUIC_OK) status = write_page(directory, "report.md", write_markdown, &v);
     if (status == CIUIC_OK) status = write_page(directory, "index.html", write_template, &v);
     if (status == CIUIC_OK && plots.problem[0] != '\0')
@@ -148,9 +149,14 @@ static ciuic_status check_version(const cJSON *root, const char *name)
 
 ciuic_status report_write(cJSON *root, const char *name, const char *directory, const char **notice)
 {
+    content_state content = CONTENT_UNKNOWN;
     *notice = NULL;
     CIUIC_TRY(check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
+    CIUIC_TRY(content_check(root, &content)); /* before judging, which writes into it */
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
-    return write_report(root, directory, notice);
+    CIUIC_TRY(write_report(root, content == CONTENT_EDITED, directory, notice));
+    if (content == CONTENT_EDITED)
+        *notice = "these results were edited after they were written: the digest in them is that of other content";
+    return CIUIC_OK;
 }

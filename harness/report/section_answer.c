@@ -192,6 +192,10 @@ static size_t count_status(const report_view *v, const char *status)
 static void put_alerts(page *p, const report_view *v)
 {
     const size_t failed = count_status(v, "failed"), ok = count_status(v, "ok");
+    if (v->edited)
+        page_alert(p,
+                   "These results are not as ciuic bench wrote them: the digest that they carry of themselves is that "
+                   "of other content. What follows is judged from what the file says now.");
     if (v->r->case_count == 0)
         page_alert(p, "These results hold no case at all: nothing was measured, so nothing can be said.");
     else if (ok == 0)

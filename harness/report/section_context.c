@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/judge/ratios.h"
 #include "harness/judge/statistics.h"
 #include "harness/report/sections.h"
 #include "optimizer/json.h"
@@ -196,8 +197,12 @@ void section_method(page *p, const report_view *v)
         "within it is not called one.");
     page_item(p,
               "A claim is supported when the widened interval keeps its bound, refuted when all of it lies beyond, and "
-              "otherwise inconclusive. Each is judged on its own: of twenty claims that sit exactly on their "
-              "bound, about one is called.");
+              "otherwise inconclusive. Speeds are judged together: by Holm's correction over all cases against one "
+              "baseline, the chance that even one that sits exactly on its bound is called stays below %.0f%%, however "
+              "many cases there are. It takes more rounds than a single interval does.",
+              100.0 * FAMILY_LEVEL);
+    page_item(p, "Beside that interval results.json has one by resampling the rounds (bootstrap). It is a little too "
+                 "narrow for so few rounds, and decides nothing.");
     page_item(
         p, "The rise in perplexity has a normal interval over paired tokens; neighbouring tokens are not quite "
            "independent, so it is a little narrow. The mean absolute error is a mean over the positions compared and "
@@ -215,8 +220,8 @@ void section_method(page *p, const report_view *v)
 void section_reproduce(page *p, const report_view *v)
 {
     static const page_column columns[] = {{"What", false}, {"This run", false}};
-    static const char *const keys[] = {"suite",   "suite_file", "suite_sha256", "seed",
-                                       "started", "finished",   "isa_override", "schema_version"};
+    static const char *const keys[] = {"suite",    "suite_file",   "suite_sha256",   "seed",          "started",
+                                       "finished", "isa_override", "schema_version", "content_sha256"};
     const cJSON *root = v->r->root, *command = json_find(root, "command"), *program = json_find(root, "program");
     char line[4096] = "";
     size_t used = 0;

@@ -8,6 +8,7 @@
 
 #include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
+#include "harness/suite/precision.h"
 #include "harness/variant_json.h"
 #include "harness/version.h"
 #include "optimizer/json.h"
@@ -181,6 +182,17 @@ static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
     cJSON_AddNullToObject(item, "prefix_cache"); /* no worker keeps one: every repetition computes all of its tokens */
 }
 
+/* What the timed workload ended with, whether or not it was scored. */
+static void add_timed_output(cJSON *item, const case_key *key)
+{
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (s->output[0] == '\0') continue;
+        cJSON_AddStringToObject(item, "timed_output_sha256", s->output);
+        return;
+    }
+}
+
 static void add_accuracy(cJSON *item, const case_record *c)
 {
     if (c->output[0] != '\0') cJSON_AddStringToObject(item, "output_sha256", c->output);
@@ -208,6 +220,38 @@ static void add_ceiling(cJSON *item, const bench_record *r, const bench_case *c,
     json_add_double(object, "peak_ops_per_s", ceiling.peak);
 }
 
+/* How well the case's speed over tuned is known, in the block that knows it worst, beside what was asked for. */
+static void add_precision(cJSON *item, const case_key *key)
+{
+    const bench_record *r = key->record;
+    const double asked = r->suite->precision;
+    const char *stopped = "";
+    double worst = NAN;
+    bool any = false;
+    case_slots at = {.key = *key};
+    while (asked > 0 && next_slot(&at) != NULL) {
+        const size_t slot = at.slot - 1; /* next_slot stands behind the slot that it gave */
+        double reached = NAN;
+        if (!precision_applies(r, at.block, slot)) continue;
+        if (precision_of_slot(r, at.block, slot, &reached) != CIUIC_OK) continue;
+        if (any && !isnan(reached) && !(reached > worst)) continue; /* a NaN, too few rounds, is the worst of all */
+        any = true;
+        worst = reached;
+        stopped = r->blocks[at.block].stopped;
+        if (isnan(worst)) break;
+    }
+    if (!any) return;
+    cJSON *precision = cJSON_AddObjectToObject(item, "precision");
+    json_add_double(precision, "asked", asked);
+    json_add_double(precision, "reached", worst);
+    if (worst <= asked)
+        cJSON_AddStringToObject(precision, "stopped_by", "precision");
+    else if (stopped[0] != '\0')
+        cJSON_AddStringToObject(precision, "stopped_by", stopped);
+    else
+        cJSON_AddNullToObject(precision, "stopped_by");
+}
+
 static void add_measurements(cJSON *item, const case_key *key)
 {
     static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s", "load_growth_bytes"};
@@ -219,6 +263,8 @@ static void add_measurements(cJSON *item, const case_key *key)
     }
     const bool timed = key->record->suite->rounds > 0;
     if (timed) add_samples(item, key);
+    if (timed) add_precision(item, key);
+    if (timed) add_timed_output(item, key);
     copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
     if (json_find(loaded, "first_token_s") != NULL) /* of a prefill */
         json_add_double(item, "first_token_s", number(loaded, "first_token_s"));
@@ -262,6 +308,19 @@ static cJSON *case_item(const case_key *key)
     return item;
 }
 
+/* The digests of the logits that errors are measured against. */
+static void add_references(cJSON *results, const bench_record *r)
+{
+    cJSON *references = cJSON_AddArrayToObject(results, "references");
+    for (size_t w = 0; w < r->suite->workload_count; w++) {
+        if (r->references[w][0] == '\0') continue;
+        cJSON *item = cJSON_CreateObject();
+        add_workload(item, r->suite, w);
+        cJSON_AddStringToObject(item, "sha256", r->references[w]);
+        cJSON_AddItemToArray(references, item);
+    }
+}
+
 static void add_cases(cJSON *results, const bench_record *r)
 {
     cJSON *cases = cJSON_AddArrayToObject(results, "cases");
@@ -302,6 +361,7 @@ static cJSON *block_item(const bench_record *r, size_t b)
     add_workload(item, r->suite, plan->workload);
     json_add_size(item, "threads", (size_t)plan->threads);
     json_add_size(item, "rounds", block->begun);
+    if (block->stopped[0] != '\0') cJSON_AddStringToObject(item, "stopped_by", block->stopped);
     json_add_size(item, "workers_started", block->starts);
     json_add_double(item, "stolen_s", block->done ? block->stolen_s : NAN);
     add_schedule(item, r, b);
@@ -341,6 +401,7 @@ static void add_header(cJSON *results, const bench_record *r, bool complete)
     copy_members(results, r->run, from_run, sizeof from_run / sizeof from_run[0]);
     cJSON_AddBoolToObject(results, "complete", complete);
     cJSON_AddBoolToObject(results, "timed", r->suite->rounds > 0);
+    json_add_double(results, "precision", r->suite->precision > 0 ? r->suite->precision : NAN);
     cJSON_AddStringToObject(results, "finished", now);
     json_add_double(results, "elapsed_s", r->elapsed_s);
     cJSON_AddItemToObject(results, "resumed", cJSON_Duplicate(r->resumed, 1));
@@ -358,6 +419,7 @@ cJSON *assemble_results(const bench_record *r, const cJSON *claims, bool complet
     if (results == NULL) return NULL;
     add_header(results, r, complete);
     cJSON_AddItemToObject(results, "claims", cJSON_Duplicate(claims, 1));
+    add_references(results, r);
     cJSON *blocks = cJSON_AddArrayToObject(results, "blocks");
     for (size_t b = 0; b < r->matrix->block_count; b++) cJSON_AddItemToArray(blocks, block_item(r, b));
     add_cases(results, r);

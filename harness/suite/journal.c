@@ -50,13 +50,35 @@ static bool holds(const char *directory, const char *name)
 
 /* ---- opening ---------------------------------------------------------------------------------------------------- */
 
+/* The process that holds the lock on this file, by /proc/locks: "1: FLOCK  ADVISORY  WRITE 4711 08:02:131 0 EOF"; 0 when
+ * it is not to be seen, as from within a container. The device is not compared: some file systems name another there. */
+static long lock_holder(int file)
+{
+    struct stat status;
+    char line[256];
+    long holder = 0;
+    FILE *locks = fstat(file, &status) == 0 ? fopen("/proc/locks", "re") : NULL;
+    while (locks != NULL && holder == 0 && fgets(line, sizeof line, locks) != NULL) {
+        unsigned long inode = 0;
+        long process = 0;
+        if (sscanf(line, "%*s FLOCK %*s %*s %ld %*x:%*x:%lu", &process, &inode) == 2 && inode == status.st_ino)
+            holder = process > 0 ? process : 0;
+    }
+    if (locks != NULL) fclose(locks);
+    return holder;
+}
+
 static ciuic_status open_locked(const char *directory, journal *j)
 {
     j->file = open(j->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (j->file < 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be opened: %s", j->path, strerror(errno));
     if (flock(j->file, LOCK_EX | LOCK_NB) == 0) return CIUIC_OK;
+    char who[48] = "";
+    const long holder = lock_holder(j->file);
+    if (holder > 0) snprintf(who, sizeof who, ", process %ld,", holder);
     return ciuic_fail(CIUIC_ERROR_USAGE,
-                      "%s: another run is writing here; wait for it, or choose another folder with -o", directory);
+                      "%s: another run%s is writing here; wait for it, or choose another folder with -o", directory,
+                      who);
 }
 
 static ciuic_status read_all(const journal *j, char **text, size_t *length)
@@ -144,14 +166,23 @@ ciuic_status journal_open(const char *directory, bool resume, journal **out, cJS
     return status;
 }
 
+bool journal_no_space(const char *words)
+{
+    static const int errors[] = {ENOSPC, EDQUOT, EFBIG};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (strstr(words, strerror(errors[i])) != NULL) return true;
+    return false;
+}
+
 ciuic_status journal_append(journal *j, const cJSON *entry)
 {
+    struct stat before;
     char *text = cJSON_PrintUnformatted(entry);
     if (text == NULL) return ciuic_fail_memory("a journal entry", 0);
     const size_t length = strlen(text);
     text[length] = '\n'; /* in place of the NUL: written by length */
     size_t written = 0;
-    int error = 0;
+    int error = fstat(j->file, &before) == 0 ? 0 : errno;
     while (written < length + 1 && error == 0) {
         const ssize_t n = write(j->file, text + written, length + 1 - written);
         if (n < 0 && errno != EINTR) error = errno;
@@ -160,8 +191,12 @@ ciuic_status journal_append(journal *j, const cJSON *entry)
     if (error == 0 && fsync(j->file) != 0) error = errno;
     cJSON_free(text);
     if (error == 0) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: cannot be written: %s; free some space, then --resume", j->path,
-                      strerror(error));
+    /* A part of a line is dropped by whoever resumes, should this fail too. */
+    if (written > 0 && ftruncate(j->file, before.st_size) != 0) error = errno;
+    const bool full = journal_no_space(strerror(error));
+    return ciuic_fail(full ? CIUIC_ERROR_INTERRUPTED : CIUIC_ERROR_UNSUPPORTED,
+                      "%s: cannot be written: %s; what was measured before is kept: %s, then go on with --resume",
+                      j->path, strerror(error), full ? "free some space" : "find out why");
 }
 
 void journal_close(journal *j)

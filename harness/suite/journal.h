@@ -9,12 +9,16 @@
 typedef struct journal journal;
 
 /* Opens DIR/journal.jsonl, making the folder where it is missing, and locks it: a second run in the same folder is
- * CIUIC_ERROR_USAGE. Without `resume`, so is a folder that holds a journal or results.json already. With `resume`,
+ * CIUIC_ERROR_USAGE, which names the process that holds it. Without `resume`, so is a folder that holds a journal or results.json already. With `resume`,
  * *entries is the array of what was written before (empty when there was nothing); a last line that was cut by the end
  * of its process is dropped, any other line that is not JSON is CIUIC_ERROR_INPUT. The caller owns *entries. */
 ciuic_status journal_open(const char *directory, bool resume, journal **out, cJSON **entries);
-/* Writes the entry as a line and waits until it is on the disk. */
+/* Writes the entry as a line and waits until it is on the disk. CIUIC_ERROR_INTERRUPTED when the disk is full: what is there
+ * is whole, and can be gone on with. */
 ciuic_status journal_append(journal *j, const cJSON *entry);
 void journal_close(journal *j); /* NULL is allowed */
+
+/* Whether a failure's words are those of a full disk, a used-up quota or the largest file allowed. */
+bool journal_no_space(const char *words);
 
 #endif

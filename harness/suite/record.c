@@ -2,13 +2,12 @@
 #include "harness/suite/record.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "optimizer/error.h"
 #include "optimizer/json.h"
-
-enum { ROUNDS_MAX = 1000000 };
 
 ciuic_status record_create(const suite *s, const bench_matrix *m, bench_record **out)
 {
@@ -133,6 +132,7 @@ static ciuic_status apply_machine(bench_record *r, const cJSON *entry)
 {
     const cJSON *machine = NULL;
     CIUIC_TRY(json_get_object(entry, where, "machine", &machine));
+    r->machines++;
     return replace(&r->machine, machine);
 }
 
@@ -194,7 +194,7 @@ static ciuic_status apply_plan(bench_record *r, const cJSON *entry)
     size_t slots = 0, rounds = 0, index = 0;
     const cJSON *iterations = NULL, *item = NULL;
     CIUIC_TRY(find_block(r, entry, &block, &slots));
-    CIUIC_TRY(json_get_size(entry, where, "rounds", 1, ROUNDS_MAX, &rounds));
+    CIUIC_TRY(json_get_size(entry, where, "rounds", 1, RECORD_ROUNDS_MAX, &rounds));
     CIUIC_TRY(json_get_array(entry, where, "iterations", &iterations));
     if ((size_t)cJSON_GetArraySize(iterations) != slots)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: iterations: expected %zu numbers", where, slots);
@@ -234,8 +234,9 @@ static ciuic_status apply_sample(bench_record *r, const cJSON *entry)
     double seconds = 0, cpu = 0;
     CIUIC_TRY(find_slot(r, entry, &block, &index, &slot));
     CIUIC_TRY(find_block(r, entry, &block, &slots));
-    CIUIC_TRY(json_get_size(entry, where, "round", 0, ROUNDS_MAX, &round));
+    CIUIC_TRY(json_get_size(entry, where, "round", 0, RECORD_ROUNDS_MAX, &round));
     CIUIC_TRY(json_get_double(entry, where, "seconds", 0, 1e9, &seconds));
+    if (!(seconds > 0)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: seconds: found 0, expected more", where);
     CIUIC_TRY(json_get_double(entry, where, "cpu_seconds", 0, 1e12, &cpu));
     CIUIC_TRY(get_digest(entry, &digest));
     CIUIC_TRY(grow_rounds(block, slots, round + 1));
@@ -256,10 +257,26 @@ static ciuic_status apply_round(bench_record *r, const cJSON *entry)
     block_record *block = NULL;
     size_t slots = 0, round = 0;
     CIUIC_TRY(find_block(r, entry, &block, &slots));
-    CIUIC_TRY(json_get_size(entry, where, "round", 0, ROUNDS_MAX, &round));
+    CIUIC_TRY(json_get_size(entry, where, "round", 0, RECORD_ROUNDS_MAX, &round));
     CIUIC_TRY(grow_rounds(block, slots, round + 1));
     block->complete++;
     return CIUIC_OK;
+}
+
+static ciuic_status apply_stop(bench_record *r, const cJSON *entry)
+{
+    static const char *const reasons[] = {"precision", "time", "rounds"};
+    block_record *block = NULL;
+    size_t slots = 0;
+    const char *why = NULL;
+    CIUIC_TRY(find_block(r, entry, &block, &slots));
+    CIUIC_TRY(json_get_string(entry, where, "why", &why));
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++) {
+        if (strcmp(reasons[i], why) != 0) continue;
+        snprintf(block->stopped, sizeof block->stopped, "%s", why);
+        return CIUIC_OK;
+    }
+    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: why: found \"%s\", expected precision, time or rounds", where, why);
 }
 
 static ciuic_status apply_failed(bench_record *r, const cJSON *entry)
@@ -305,19 +322,13 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry)
         const char *kind;
         ciuic_status (*apply)(bench_record *r, const cJSON *entry);
     } kinds[] = {
-        {"run", apply_run},
-        {"resume", apply_resume},
-        {"machine", apply_machine},
-        {"reference", apply_reference},
-        {"start", apply_start},
-        {"loaded", apply_loaded},
-        {"accuracy", apply_accuracy},
-        {"plan", apply_plan},
-        {"sample", apply_sample},
-        {"round", apply_round},
-        {"failed", apply_failed},
-        {"finished", apply_finished},
-        {"bandwidth", apply_bandwidth},
+        {"run", apply_run},           {"resume", apply_resume},
+        {"machine", apply_machine},   {"reference", apply_reference},
+        {"start", apply_start},       {"loaded", apply_loaded},
+        {"accuracy", apply_accuracy}, {"plan", apply_plan},
+        {"sample", apply_sample},     {"round", apply_round},
+        {"stop", apply_stop},         {"failed", apply_failed},
+        {"finished", apply_finished}, {"bandwidth", apply_bandwidth},
         {"done", apply_done},
     };
     const char *kind = NULL;

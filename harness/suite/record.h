@@ -15,6 +15,7 @@
  *   plan       block, rounds, iterations of each slot
  *   sample     block, slot, round, seconds, cpu_seconds, output_sha256 of the logits it ended with
  *   round      block, round: all slots that live have been asked
+ *   stop       block, why: no round is added to those planned any more: "precision", "time" or "rounds"
  *   failed     block, slot, reason
  *   finished   block, slot, "answer"
  *   bandwidth  threads, bytes, bytes_per_s: measured over a buffer of that size
@@ -25,6 +26,8 @@
 #include <cjson/cJSON.h>
 
 #include "harness/suite/matrix.h"
+
+enum { RECORD_ROUNDS_MAX = 1000000 };
 
 typedef struct slot_record {
     cJSON *loaded, *finished; /* answers of the worker; NULL: not yet */
@@ -44,10 +47,12 @@ typedef struct asked_slot {
 typedef struct block_record {
     slot_record *slots; /* [matrix.blocks[b].slot_count] */
     size_t planned;     /* rounds wanted; 0: not planned yet */
-    size_t begun;       /* rounds with a sample */
-    size_t complete;    /* rounds whose every living slot was asked */
-    size_t starts;      /* 1, and one more each time it was cut */
-    asked_slot *asked;  /* every sample's place, in the order of asking */
+    char stopped
+        [16];     /* why no round was added any more: "precision", "time", "rounds"; "" before, or without precision */
+    size_t begun; /* rounds with a sample */
+    size_t complete;   /* rounds whose every living slot was asked */
+    size_t starts;     /* 1, and one more each time it was cut */
+    asked_slot *asked; /* every sample's place, in the order of asking */
     size_t asked_count;
     double stolen_s;
     bool done;
@@ -63,6 +68,7 @@ typedef struct bench_record {
     const bench_matrix *matrix; /* borrowed */
     const suite *suite;         /* borrowed */
     cJSON *run, *machine;       /* the entries; NULL: not yet */
+    size_t machines;            /* how often it was measured: before and after the blocks */
     cJSON *resumed;             /* array: resume entries */
     cJSON *bandwidths;          /* array: bandwidth entries */
     block_record *blocks;       /* [matrix.block_count] */

@@ -14,6 +14,10 @@ enum { SUITE_LIST_MAX = 16, SUITE_EXTRA_MAX = 64, SUITE_NAME_MAX = 63 };
 
 typedef enum suite_phase { PHASE_PREFILL, PHASE_DECODE } suite_phase;
 
+/* What may be asked for as a precision: no clock and no machine is as steady as less, and more is no precision. */
+#define SUITE_PRECISION_LEAST 1e-4
+#define SUITE_PRECISION_MOST 0.5
+
 /* What users compare with. NAIVE = all stages off; TUNED = graph, memory and the best kernels, FP16 weights;
  * OPENBLAS = as TUNED with FP32 weights and every matmul by OpenBLAS; ONEDNN = as TUNED with every matmul by oneDNN, in
  * bfloat16 where the CPU multiplies that, else in FP32. */
@@ -65,8 +69,9 @@ typedef struct suite {
     size_t threads[SUITE_LIST_MAX]; /* 0: all cores this process may use */
     size_t thread_count;
     size_t rounds; /* at most; fewer when the time budget is short. 0: nothing is timed, only errors and bytes count */
-    size_t min_rounds;                        /* at least, whatever the time budget says */
-    double min_time_s;                        /* a repetition repeats its workload until it lasts about this long */
+    size_t min_rounds; /* at least, whatever the time budget says */
+    double precision;  /* rounds are added until every ratio is known so well, relatively; 0: off */
+    double min_time_s; /* a repetition repeats its workload until it lasts about this long */
     size_t accuracy_windows, accuracy_tokens; /* compared with the reference besides the timed workload itself */
     double time_budget_s;                     /* for the whole suite; it sets the number of rounds */
     size_t worker_limit;                      /* processes alive at a time */

@@ -11,48 +11,16 @@
 
 #include "harness/report/schema.h"
 #include "harness/sha256.h"
+#include "harness/tests/bench_fixture.h"
 #include "harness/tests/program.h"
 #include "harness/tests/suite_fixture.h"
 #include "harness/worker/bench.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
-enum { RESULT_BYTES = 64 << 20, SLOTS = 6, ROUNDS = 3 };
+enum { SLOTS = 6, ROUNDS = 3 };
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
-
-/* bench_run with its words on stdout and stderr kept away from the test's. */
-static ciuic_status run_quietly(const bench_options *options)
-{
-    fflush(NULL);
-    const int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    const int out = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 10), err = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
-    dup2(nowhere, STDOUT_FILENO);
-    dup2(nowhere, STDERR_FILENO);
-    const ciuic_status status = bench_run(options);
-    fflush(NULL);
-    dup2(out, STDOUT_FILENO);
-    dup2(err, STDERR_FILENO);
-    close(nowhere);
-    close(out);
-    close(err);
-    return status;
-}
-
-static char *join(const char *folder, const char *name)
-{
-    char *path = NULL;
-    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
-}
-
-static cJSON *read_results(const char *folder)
-{
-    char *path = join(folder, "results.json");
-    cJSON *results = NULL;
-    CHECK(json_read_file(path, RESULT_BYTES, &results) == CIUIC_OK, "%s", ciuic_last_error());
-    free(path);
-    return results;
-}
 
 /* As the first bench measured it: that takes longer than the small suite itself. NULL before. */
 static cJSON *measured_machine;
@@ -68,29 +36,11 @@ static bench_options small_bench(const char *suite_path, const char *folder)
     return o;
 }
 
-static const char *text(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return cJSON_IsString(item) ? item->valuestring : "";
-}
-
-static const cJSON *find_case(const cJSON *results, const char *ending)
-{
-    const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, json_find(results, "cases"))
-    {
-        const char *id = text(item, "id");
-        const size_t length = strlen(id), wanted = strlen(ending);
-        if (length >= wanted && strcmp(id + length - wanted, ending) == 0) return item;
-    }
-    return NULL;
-}
-
 static size_t count_cases(const cJSON *results, const char *status)
 {
     size_t n = 0;
     const cJSON *item = NULL;
-    cJSON_ArrayForEach(item, json_find(results, "cases")) n += strcmp(text(item, "status"), status) == 0;
+    cJSON_ArrayForEach(item, json_find(results, "cases")) n += strcmp(bench_text(item, "status"), status) == 0;
     return n;
 }
 
@@ -103,14 +53,14 @@ static int sample_count(const cJSON *item)
 
 static void check_case(const cJSON *item)
 {
-    const char *id = text(item, "id");
+    const char *id = bench_text(item, "id");
     const cJSON *memory = json_find(item, "memory_bytes"), *accuracy = json_find(item, "accuracy");
     const cJSON *peak = json_find(memory, "peak_rss"), *total = json_find(memory, "total");
     const cJSON *ceiling = json_find(item, "ceiling_tokens_per_s");
-    CHECK(strcmp(text(item, "status"), "ok") == 0, "%s: %s", id, text(item, "reason"));
+    CHECK(strcmp(bench_text(item, "status"), "ok") == 0, "%s: %s", id, bench_text(item, "reason"));
     CHECK(sample_count(item) == ROUNDS, "%s has %d samples", id, sample_count(item));
     CHECK(cJSON_IsTrue(json_find(item, "outputs_match")), "%s: the timed output is another", id);
-    CHECK(strlen(text(item, "output_sha256")) == 64, "%s: no digest", id);
+    CHECK(strlen(bench_text(item, "output_sha256")) == 64, "%s: no digest", id);
     CHECK(cJSON_IsNumber(peak) && cJSON_IsNumber(total) && peak->valuedouble > total->valuedouble, "%s: memory", id);
     /* What was planned before loading is what there is then; a library's copies of weights are its own. */
     const cJSON *needed = json_find(memory, "needed"), *baseline = json_find(json_find(item, "variant"), "baseline");
@@ -140,7 +90,8 @@ static void check_checkpoint(const cJSON *checkpoint)
 {
     static const char *const expected[] = {"config.json", "model.safetensors", "streams.safetensors"};
     const cJSON *files = json_find(checkpoint, "files");
-    CHECK(strcmp(text(checkpoint, "name"), "deepseek-v3-tiny") == 0, "checkpoint \"%s\"", text(checkpoint, "name"));
+    CHECK(strcmp(bench_text(checkpoint, "name"), "deepseek-v3-tiny") == 0, "checkpoint \"%s\"",
+          bench_text(checkpoint, "name"));
     CHECK(cJSON_GetArraySize(files) == 3, "%d files", cJSON_GetArraySize(files));
     for (int i = 0; i < 3; i++) {
         char path[128];
@@ -148,20 +99,21 @@ static void check_checkpoint(const cJSON *checkpoint)
         const cJSON *file = cJSON_GetArrayItem(files, i);
         snprintf(path, sizeof path, "datasets/deepseek-v3-tiny/%s", expected[i]);
         CHECK(sha256_file(path, &digest) == CIUIC_OK, "%s", ciuic_last_error());
-        CHECK(strcmp(text(file, "file"), expected[i]) == 0 && strcmp(text(file, "sha256"), digest.text) == 0, "%s: %s",
-              text(file, "file"), text(file, "sha256"));
-        CHECK(strcmp(text(file, "covers"), "file") == 0, "%s covers %s", expected[i], text(file, "covers"));
+        CHECK(strcmp(bench_text(file, "file"), expected[i]) == 0 &&
+                  strcmp(bench_text(file, "sha256"), digest.text) == 0,
+              "%s: %s", bench_text(file, "file"), bench_text(file, "sha256"));
+        CHECK(strcmp(bench_text(file, "covers"), "file") == 0, "%s covers %s", expected[i], bench_text(file, "covers"));
     }
 }
 
 static void a_bench_leaves_results_that_fit_the_schema(void)
 {
     char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL),
-         *out = join(folder, "out");
+         *out = bench_path(folder, "out");
     bench_options options = small_bench(path, out);
     options.filter.only = NULL;
-    CHECK(run_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
-    cJSON *results = read_results(out);
+    CHECK(bench_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = bench_results(out);
     CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
     CHECK(cJSON_IsTrue(json_find(results, "complete")), "it is not complete");
     CHECK(count_cases(results, "ok") == (size_t)cJSON_GetArraySize(json_find(results, "cases")), "a case is missing");
@@ -169,19 +121,19 @@ static void a_bench_leaves_results_that_fit_the_schema(void)
     const cJSON *item = NULL;
     cJSON_ArrayForEach(item, json_find(results, "cases")) check_case(item);
     /* The reference is the naive baseline's own code: a prefill reproduces it exactly. */
-    const cJSON *naive = json_find(find_case(results, "prefill8@0/b1/t1/fp16+c"), "accuracy");
+    const cJSON *naive = json_find(bench_case_of(results, "prefill8@0/b1/t1/fp16+c"), "accuracy");
     const cJSON *error = json_find(naive, "max_abs_error");
     CHECK(cJSON_IsNumber(error) && error->valuedouble == 0, "naive differs from the reference");
-    CHECK(find_case(results, "#again") != NULL, "no twin");
+    CHECK(bench_case_of(results, "#again") != NULL, "no twin");
     check_checkpoint(cJSON_GetArrayItem(json_find(results, "checkpoints"), 0));
     if (measured_machine == NULL) measured_machine = cJSON_Duplicate(json_find(results, "machine"), 1);
     cJSON_ArrayForEach(item, json_find(results, "blocks")) check_twins(item);
     cJSON_Delete(results);
-    char *journal = join(out, "journal.jsonl"), *left = join(out, "reference-0.f32");
+    char *journal = bench_path(out, "journal.jsonl"), *left = bench_path(out, "reference-0.f32");
     CHECK(access(journal, F_OK) == 0 && access(left, F_OK) != 0, "the reference's logits were left behind");
     free(journal);
     free(left);
-    CHECK(run_quietly(&options) == CIUIC_ERROR_USAGE, "a second bench in the same folder");
+    CHECK(bench_quietly(&options) == CIUIC_ERROR_USAGE, "a second bench in the same folder");
     remove_folder(out);
     free(path);
     remove_folder(folder);
@@ -199,18 +151,19 @@ static void a_worker_that_fails_costs_one_case(void)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
-        char *out = join(folder, "out");
+        char *out = bench_path(folder, "out");
         bench_options options = small_bench(path, out);
         options.fault_only = "int8+graph+memory+c";
         options.fault = rows[i].fault;
-        CHECK(run_quietly(&options) == CIUIC_OK, "%s: %s", rows[i].fault, ciuic_last_error());
-        cJSON *results = read_results(out);
-        const cJSON *failed = find_case(results, "int8+graph+memory+c");
+        CHECK(bench_quietly(&options) == CIUIC_OK, "%s: %s", rows[i].fault, ciuic_last_error());
+        cJSON *results = bench_results(out);
+        const cJSON *failed = bench_case_of(results, "int8+graph+memory+c");
         CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
         CHECK(count_cases(results, "failed") == 1 && count_cases(results, "ok") == SLOTS - 1, "%s: %zu failed, %zu ok",
               rows[i].fault, count_cases(results, "failed"), count_cases(results, "ok"));
-        CHECK(strcmp(text(failed, "status"), "failed") == 0 && strstr(text(failed, "reason"), rows[i].reason) != NULL,
-              "%s: %s", rows[i].fault, text(failed, "reason"));
+        CHECK(strcmp(bench_text(failed, "status"), "failed") == 0 &&
+                  strstr(bench_text(failed, "reason"), rows[i].reason) != NULL,
+              "%s: %s", rows[i].fault, bench_text(failed, "reason"));
         CHECK(cJSON_IsTrue(json_find(results, "complete")), "%s: it is not complete", rows[i].fault);
         const bool wrong = strncmp(rows[i].fault, "wrong", 5) == 0;
         CHECK(cJSON_IsFalse(json_find(failed, "outputs_match")) == wrong, "%s: outputs_match", rows[i].fault);
@@ -224,13 +177,13 @@ static void a_worker_that_fails_costs_one_case(void)
 static void no_measurement_at_all_is_a_failure(void)
 {
     char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL),
-         *out = join(folder, "out");
+         *out = bench_path(folder, "out");
     bench_options options = small_bench(path, out);
     options.fault_only = "/";
     options.fault = "exit@load";
-    CHECK(run_quietly(&options) == CIUIC_ERROR_UNSUPPORTED, "it succeeded");
+    CHECK(bench_quietly(&options) == CIUIC_ERROR_UNSUPPORTED, "it succeeded");
     CHECK(strstr(ciuic_last_error(), "not one case was measured") != NULL, "%s", ciuic_last_error());
-    cJSON *results = read_results(out);
+    cJSON *results = bench_results(out);
     CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
     CHECK(count_cases(results, "failed") == SLOTS, "%zu failed", count_cases(results, "failed"));
     cJSON_Delete(results);
@@ -242,7 +195,7 @@ static void no_measurement_at_all_is_a_failure(void)
 /* `bytes` bytes of a file of the test checkpoint into a folder, all when SIZE_MAX. */
 static void copy_part(const char *name, const char *folder, size_t bytes)
 {
-    char *from = join("datasets/deepseek-v3-tiny", name), *to = join(folder, name);
+    char *from = bench_path("datasets/deepseek-v3-tiny", name), *to = bench_path(folder, name);
     FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
     CHECK(in != NULL && out != NULL, "%s cannot be copied", name);
     for (int c = 0; in != NULL && out != NULL && bytes > 0 && (c = fgetc(in)) != EOF; bytes--) fputc(c, out);
@@ -255,7 +208,7 @@ static void copy_part(const char *name, const char *folder, size_t bytes)
 /* A copy of the test checkpoint beside a suite in `folder`, the weights cut at `bytes`; and the suite. */
 static char *copied_checkpoint(const char *folder, size_t bytes, char **suite_path)
 {
-    char *copy = join(folder, "deepseek-v3-tiny");
+    char *copy = bench_path(folder, "deepseek-v3-tiny");
     CHECK(mkdir(copy, 0777) == 0, "%s cannot be made", copy);
     copy_part("config.json", copy, SIZE_MAX);
     copy_part("streams.safetensors", copy, SIZE_MAX);
@@ -266,10 +219,10 @@ static char *copied_checkpoint(const char *folder, size_t bytes, char **suite_pa
 
 static void a_checkpoint_that_is_not_sound_is_refused_first(void)
 {
-    char *folder = temporary_folder(), *path = NULL, *out = join(folder, "out");
+    char *folder = temporary_folder(), *path = NULL, *out = bench_path(folder, "out");
     char *copy = copied_checkpoint(folder, 1000000, &path);
     bench_options options = small_bench(path, out);
-    CHECK(run_quietly(&options) == CIUIC_ERROR_INPUT, "it was accepted");
+    CHECK(bench_quietly(&options) == CIUIC_ERROR_INPUT, "it was accepted");
     CHECK(strstr(ciuic_last_error(), "model.safetensors") != NULL, "%s", ciuic_last_error());
     CHECK(access(out, F_OK) != 0, "something was written");
     free(out);
@@ -290,12 +243,12 @@ static void check_same_facts(const cJSON *before, const cJSON *after, size_t cut
     CHECK(cJSON_GetArraySize(json_find(before, "cases")) == cJSON_GetArraySize(json_find(after, "cases")), "cases");
     cJSON_ArrayForEach(item, json_find(before, "cases"))
     {
-        const cJSON *other = find_case(after, text(item, "id"));
+        const cJSON *other = bench_case_of(after, bench_text(item, "id"));
         for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++)
             CHECK(cJSON_Compare(json_find(item, facts[i]), json_find(other, facts[i]), true), "cut at %zu: %s of %s",
-                  cut, facts[i], text(item, "id"));
+                  cut, facts[i], bench_text(item, "id"));
         CHECK(sample_count(other) >= ROUNDS, "cut at %zu: %d samples of %s", cut, sample_count(other),
-              text(item, "id"));
+              bench_text(item, "id"));
     }
 }
 
@@ -303,22 +256,22 @@ static void check_same_facts(const cJSON *before, const cJSON *after, size_t cut
  * compared with a reference that need not fit itself. */
 static void a_limit_of_everything_refuses_by_name(void)
 {
-    char *folder = temporary_folder(), *out = join(folder, "out");
+    char *folder = temporary_folder(), *out = bench_path(folder, "out");
     char *path = write_suite(folder, "limited.json", "\"memory_bytes\": 1073741824}",
                              "\"total_bytes\": 32000000}, \"cold_start\": true");
     bench_options options = small_bench(path, out);
     options.filter.only = "prefill8@0/b1/t1/int8+graph+memory";
-    CHECK(run_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
-    cJSON *results = read_results(out);
+    CHECK(bench_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = bench_results(out);
     const cJSON *item = NULL;
     size_t fitting = 0, refused = 0;
     cJSON_ArrayForEach(item, json_find(results, "cases"))
     {
-        const bool ok = strcmp(text(item, "status"), "ok") == 0;
+        const bool ok = strcmp(bench_text(item, "status"), "ok") == 0;
         fitting +=
             ok && cJSON_IsObject(json_find(item, "accuracy")) && json_is_number(json_find(item, "first_token_s"));
-        refused +=
-            !ok && strstr(text(item, "reason"), "needs") != NULL && strstr(text(item, "reason"), "limit") != NULL;
+        refused += !ok && strstr(bench_text(item, "reason"), "needs") != NULL &&
+                   strstr(bench_text(item, "reason"), "limit") != NULL;
     }
     CHECK(fitting == 3, "%zu cases fit: tuned, its twin, int8 with memory on", fitting);
     CHECK(refused == 2, "%zu cases were refused: naive and openblas", refused);
@@ -328,38 +281,29 @@ static void a_limit_of_everything_refuses_by_name(void)
     remove_folder(folder);
 }
 
-static size_t count_kind(const char *journal, const char *kind)
-{
-    char *mark = NULL;
-    size_t n = 0;
-    if (asprintf(&mark, "{\"kind\":\"%s\"", kind) < 0) return 0;
-    for (const char *at = strstr(journal, mark); at != NULL; at = strstr(at + 1, mark)) n++;
-    free(mark);
-    return n;
-}
-
 /* Puts the first `cut` bytes of a journal into a folder of its own and goes on from there. */
 static void resume_from(const char *suite_path, const char *folder, const char *journal, size_t cut,
                         const cJSON *expected)
 {
-    char *out = join(folder, "cut");
-    char *path = join(out, "journal.jsonl");
+    char *out = bench_path(folder, "cut");
+    char *path = bench_path(out, "journal.jsonl");
     FILE *file = fopen(path, "w");
     CHECK(file != NULL && fwrite(journal, 1, cut, file) == cut, "%s cannot be written", path);
     if (file != NULL) fclose(file);
     bench_options options = small_bench(suite_path, out);
     options.resume = true;
-    CHECK(run_quietly(&options) == CIUIC_OK, "cut at %zu: %s", cut, ciuic_last_error());
-    cJSON *results = read_results(out);
+    CHECK(bench_quietly(&options) == CIUIC_OK, "cut at %zu: %s", cut, ciuic_last_error());
+    cJSON *results = bench_results(out);
     check_same_facts(expected, results, cut);
     char *after = read_text(path);
     size_t whole = cut;
     while (whole > 0 && journal[whole - 1] != '\n') whole--;
     CHECK(after != NULL && strncmp(after, journal, whole) == 0, "cut at %zu: what was written has changed", cut);
     /* Nothing finished is repeated: one accuracy a case, and not one round more than were wanted. */
-    CHECK(count_kind(after, "accuracy") == SLOTS - 1, "cut at %zu: %zu accuracies", cut, count_kind(after, "accuracy"));
-    CHECK(count_kind(after, "round") == ROUNDS, "cut at %zu: %zu rounds", cut, count_kind(after, "round"));
-    CHECK(count_kind(after, "done") == 1, "cut at %zu: the block is done twice", cut);
+    CHECK(bench_count_kind(after, "accuracy") == SLOTS - 1, "cut at %zu: %zu accuracies", cut,
+          bench_count_kind(after, "accuracy"));
+    CHECK(bench_count_kind(after, "round") == ROUNDS, "cut at %zu: %zu rounds", cut, bench_count_kind(after, "round"));
+    CHECK(bench_count_kind(after, "done") == 1, "cut at %zu: the block is done twice", cut);
     free(after);
     cJSON_Delete(results);
     unlink(path);
@@ -390,13 +334,13 @@ static void a_cut_bench_goes_on_where_it_was(void)
         {"finished", 2, 0}, {"done", 1, 0},
     };
     char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
-    char *out = join(folder, "cut"), *journal_path = join(out, "journal.jsonl"),
-         *result_path = join(out, "results.json");
+    char *out = bench_path(folder, "cut"), *journal_path = bench_path(out, "journal.jsonl"),
+         *result_path = bench_path(out, "results.json");
     bench_options options = small_bench(path, out);
-    CHECK(run_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
-    cJSON *expected = read_results(out);
+    CHECK(bench_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *expected = bench_results(out);
     char *journal = read_text(journal_path);
-    CHECK(journal != NULL && count_kind(journal, "sample") == ROUNDS * SLOTS, "the journal lacks samples");
+    CHECK(journal != NULL && bench_count_kind(journal, "sample") == ROUNDS * SLOTS, "the journal lacks samples");
     for (size_t i = 0; journal != NULL && i < sizeof cuts / sizeof cuts[0]; i++) {
         const size_t end = end_of_line(journal, cuts[i].kind, cuts[i].n);
         CHECK(end > 0, "no %s number %d", cuts[i].kind, cuts[i].n);
@@ -415,7 +359,7 @@ static void a_cut_bench_goes_on_where_it_was(void)
 /* One weight, by one bit. */
 static void change_weights(const char *checkpoint)
 {
-    char *path = join(checkpoint, "model.safetensors");
+    char *path = bench_path(checkpoint, "model.safetensors");
     FILE *file = fopen(path, "r+b");
     CHECK(file != NULL && fseek(file, -2, SEEK_END) == 0, "%s cannot be changed", path);
     const int byte = file != NULL ? fgetc(file) : EOF;
@@ -429,9 +373,9 @@ static void change_weights(const char *checkpoint)
 static void another_bench_is_not_gone_on_with(void)
 {
     char *folder = temporary_folder(), *path = NULL, *copy = copied_checkpoint(folder, SIZE_MAX, &path);
-    char *other = write_suite(folder, "other.json", "\"seed\": 7", "\"seed\": 8"), *out = join(folder, "out");
+    char *other = write_suite(folder, "other.json", "\"seed\": 7", "\"seed\": 8"), *out = bench_path(folder, "out");
     bench_options first = small_bench(path, out);
-    CHECK(run_quietly(&first) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(bench_quietly(&first) == CIUIC_OK, "%s", ciuic_last_error());
     bench_options seed = first, suite_file = first, matrix = first, rounds = first, machine = first, weights = first;
     cJSON *other_machine = cJSON_Duplicate(measured_machine, 1);
     cJSON_ReplaceItemInObjectCaseSensitive(other_machine, "cpu", cJSON_CreateString("Z80"));
@@ -449,7 +393,7 @@ static void another_bench_is_not_gone_on_with(void)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         rows[i].options->resume = true;
         if (rows[i].options == &weights) change_weights(copy);
-        const ciuic_status status = run_quietly(rows[i].options);
+        const ciuic_status status = bench_quietly(rows[i].options);
         CHECK(status == CIUIC_ERROR_USAGE && strstr(ciuic_last_error(), rows[i].says) != NULL, "row %zu: status %d: %s",
               i, (int)status, ciuic_last_error());
     }
@@ -488,7 +432,8 @@ static void a_signal_from_outside_loses_nothing(void)
                 {SIGTERM, CIUIC_ERROR_INTERRUPTED, true}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *folder = temporary_folder(), *path = write_suite(folder, "small.json", "\"rounds\": 3", "\"rounds\": 40");
-        char *out = join(folder, "out"), *journal = join(out, "journal.jsonl"), *result = join(out, "results.json");
+        char *out = bench_path(folder, "out"), *journal = bench_path(out, "journal.jsonl"),
+             *result = bench_path(out, "results.json");
         const char *const begin[] = {"bench", path, "-o", out, "--only", "prefill", "--rounds", "40", NULL};
         const char *const go_on[] = {"bench", path, "-o", out, "--only", "prefill", "--rounds", "40", "--resume", NULL};
         program_process process = program_start(begin, NULL);
@@ -499,7 +444,7 @@ static void a_signal_from_outside_loses_nothing(void)
         CHECK((access(result, F_OK) == 0) == rows[i].results, "signal %d: results.json", rows[i].number);
         if (rows[i].results) {
             CHECK(strstr(cut.err, "--resume") != NULL, "no advice in: %s", cut.err);
-            cJSON *results = read_results(out);
+            cJSON *results = bench_results(out);
             CHECK(cJSON_IsFalse(json_find(results, "complete")), "it claims to be complete");
             CHECK(schema_check_results(results, "results.json") == CIUIC_OK, "%s", ciuic_last_error());
             cJSON_Delete(results);
@@ -509,7 +454,7 @@ static void a_signal_from_outside_loses_nothing(void)
         CHECK(done.status == 0 && strstr(done.out, "ciuic report") != NULL, "status %d: %s", done.status, done.err);
         CHECK(done.err[0] == '\0', "progress although stderr is no terminal: %s", done.err);
         program_run_free(&done);
-        cJSON *results = read_results(out);
+        cJSON *results = bench_results(out);
         CHECK(cJSON_IsTrue(json_find(results, "complete")) && count_cases(results, "ok") == SLOTS, "not all is there");
         CHECK(cJSON_GetArraySize(json_find(results, "resumed")) == 1, "that it was resumed is not recorded");
         cJSON_Delete(results);
@@ -524,31 +469,31 @@ static void a_signal_from_outside_loses_nothing(void)
 /* No rounds: errors and bytes of every case, no time of any, and a worker that dies costs its own case only. */
 static void without_rounds_there_are_errors_and_bytes(void)
 {
-    char *folder = temporary_folder(), *out = join(folder, "out");
+    char *folder = temporary_folder(), *out = bench_path(folder, "out");
     char *path = write_suite(folder, "untimed.json", "\"rounds\": 3,\n  \"min_rounds\": 3", "\"rounds\": 0");
     bench_options o = small_bench(path, out);
     o.fault_only = "int8+graph+memory";
     o.fault = "sigkill@accuracy";
-    CHECK(run_quietly(&o) == CIUIC_OK, "%s", ciuic_last_error());
-    cJSON *results = read_results(out);
+    CHECK(bench_quietly(&o) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = bench_results(out);
     CHECK(schema_check_results(results, path) == CIUIC_OK, "%s", ciuic_last_error());
     CHECK(cJSON_IsFalse(json_find(results, "timed")), "it does not say that nothing was timed");
     CHECK(count_cases(results, "ok") == 4 && count_cases(results, "failed") == 1, "%zu ok", count_cases(results, "ok"));
     const cJSON *item = NULL;
     cJSON_ArrayForEach(item, json_find(results, "cases"))
     {
-        const char *id = text(item, "id");
+        const char *id = bench_text(item, "id");
         CHECK(strstr(id, "#again") == NULL && json_find(item, "latency_s") == NULL, "%s was timed", id);
         CHECK(json_find(item, "outputs_match") == NULL, "%s: nothing was timed that could match", id);
         if (strstr(id, "int8+graph+memory") != NULL) {
-            CHECK(strstr(text(item, "reason"), "signal 9") != NULL, "%s: %s", id, text(item, "reason"));
+            CHECK(strstr(bench_text(item, "reason"), "signal 9") != NULL, "%s: %s", id, bench_text(item, "reason"));
             continue;
         }
         const cJSON *kl = json_find(json_find(item, "accuracy"), "kl"), *bits = json_find(item, "bits_per_weight");
         CHECK(cJSON_IsNumber(kl) && cJSON_IsNumber(bits) && json_find(item, "ceiling") == NULL, "%s: no error", id);
     }
-    const cJSON *int8 = json_find(find_case(results, "/int8+graph+c"), "variant");
-    CHECK(strcmp(text(int8, "quantizer"), "rtn") == 0 && strcmp(text(int8, "activations"), "int8") == 0,
+    const cJSON *int8 = json_find(bench_case_of(results, "/int8+graph+c"), "variant");
+    CHECK(strcmp(bench_text(int8, "quantizer"), "rtn") == 0 && strcmp(bench_text(int8, "activations"), "int8") == 0,
           "no quantizer");
     const cJSON *group = json_find(int8, "group");
     CHECK(cJSON_IsNumber(group) && group->valuedouble == 32, "no group");

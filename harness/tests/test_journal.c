@@ -1,7 +1,9 @@
 /* test_journal.c - the journal: cut anywhere it keeps every whole line, and nobody else writes where somebody does. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -127,6 +129,12 @@ static void two_runs_in_one_folder_are_refused(void)
         const ciuic_status status = journal_open(folder, resume != 0, &second, &none);
         CHECK(status == CIUIC_ERROR_USAGE && strstr(ciuic_last_error(), "another run") != NULL, "status %d: %s",
               (int)status, ciuic_last_error());
+        char holder[32]; /* this process, where the kernel lists locks at all */
+        snprintf(holder, sizeof holder, "process %ld,", (long)getpid());
+        char *locks = read_text("/proc/locks");
+        CHECK(strstr(ciuic_last_error(), holder) != NULL || locks == NULL || strstr(locks, "FLOCK") == NULL, "%s",
+              ciuic_last_error());
+        free(locks);
     }
     journal_close(j);
     cJSON_Delete(entries);
@@ -136,6 +144,50 @@ static void two_runs_in_one_folder_are_refused(void)
     journal_close(second);
     cJSON_Delete(entries);
     remove_folder(folder);
+}
+
+/* In a process whose files may not grow beyond so many bytes: what a full disk looks like to a write. */
+static int write_until_full(const char *folder, size_t bytes)
+{
+    const struct rlimit limit = {bytes, bytes};
+    journal *j = NULL;
+    cJSON *before = NULL;
+    signal(SIGXFSZ, SIG_IGN);
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0 || journal_open(folder, false, &j, &before) != CIUIC_OK) return 99;
+    for (int i = 0; i < 1000; i++) {
+        cJSON *entry = make_entry(i);
+        const ciuic_status status = journal_append(j, entry);
+        cJSON_Delete(entry);
+        if (status != CIUIC_OK) return strstr(ciuic_last_error(), "--resume") != NULL ? (int)status : 98;
+    }
+    return 97;
+}
+
+static void a_full_disk_leaves_whole_lines(void)
+{
+    for (size_t bytes = 0; bytes < 400; bytes += 7) {
+        char *folder = temporary_folder(), *path = NULL;
+        CHECK(asprintf(&path, "%s/journal.jsonl", folder) > 0, "no memory");
+        fflush(NULL);
+        const pid_t child = fork();
+        if (child == 0) _exit(write_until_full(folder, bytes));
+        int ended = 0;
+        CHECK(waitpid(child, &ended, 0) == child && WIFEXITED(ended) && WEXITSTATUS(ended) == CIUIC_ERROR_INTERRUPTED,
+              "%zu bytes: ended with %d", bytes, WEXITSTATUS(ended));
+        char *text = read_text(path);
+        const size_t length = text != NULL ? strlen(text) : 0;
+        CHECK(length == 0 || text[length - 1] == '\n', "%zu bytes: half a line was left", bytes);
+        journal *j = NULL;
+        cJSON *entries = NULL;
+        CHECK(journal_open(folder, true, &j, &entries) == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK((size_t)cJSON_GetArraySize(entries) == count_lines(text != NULL ? text : ""), "%zu bytes: %d entries",
+              bytes, cJSON_GetArraySize(entries));
+        journal_close(j);
+        cJSON_Delete(entries);
+        free(text);
+        free(path);
+        remove_folder(folder);
+    }
 }
 
 static void folders_are_made_on_the_way(void)
@@ -168,6 +220,7 @@ static const test_case cases[] = {
     {"a_line_that_is_no_entry_is_refused", a_line_that_is_no_entry_is_refused},
     {"a_used_folder_wants_resume", a_used_folder_wants_resume},
     {"two_runs_in_one_folder_are_refused", two_runs_in_one_folder_are_refused},
+    {"a_full_disk_leaves_whole_lines", a_full_disk_leaves_whole_lines},
     {"folders_are_made_on_the_way", folders_are_made_on_the_way},
 };
 TEST_SUITE(journal, cases);

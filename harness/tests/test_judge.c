@@ -174,11 +174,32 @@ static void few_rounds_decide_nothing(void)
     CHECK(strstr(judged_text(v, "reason"), "5 paired rounds, a 95% interval needs at least 6") != NULL, "%s",
           judged_text(v, "reason"));
     CU_ASSERT_TRUE(isnan(judged_number(v, "low")) && judged_number(v, "value") > 25);
+    /* Six rounds give one comparison its interval, 2/64 being below 0.05; among all cases they do not suffice. */
     hasty.rounds = 6;
     cJSON_Delete(results);
     results = judged_results(&hasty);
-    expect(results, "speedup-3x", INT4_DECODE, "tuned", "supported");
+    expect(results, "speedup-3x", INT4_DECODE, "tuned", "inconclusive");
+    v = fixture_verdict(results, "speedup-3x", INT4_DECODE, "tuned");
+    CHECK(judged_number(v, "low") > 25 && fabs(judged_number(v, "p") - 2.0 / 64) < 1e-12, "low %g, p %g",
+          judged_number(v, "low"), judged_number(v, "p"));
+    CHECK(strstr(judged_text(v, "reason"), "would be decided by itself, but not among all cases of this suite") != NULL,
+          "%s", judged_text(v, "reason"));
+    size_t family = 0;
+    for (const cJSON *other = json_find(results, "verdicts")->child; other != NULL; other = other->next)
+        family += strcmp(judged_text(other, "baseline"), "tuned") == 0 &&
+                  strcmp(judged_text(other, "metric"), "speedup") == 0;
+    CHECK(fabs(judged_number(v, "p_holm") - (double)family * 2.0 / 64) < 1e-12, "%zu cases: p_holm %g", family,
+          judged_number(v, "p_holm"));
     cJSON_Delete(results);
+    /* So many rounds that 2 / 2^n times the family is below 0.05, and not one less. */
+    size_t least = 6;
+    while ((double)family * ldexp(2, -(int)least) > 0.05) least++;
+    for (size_t rounds = least - 1; rounds <= least; rounds++) {
+        hasty.rounds = rounds;
+        results = judged_results(&hasty);
+        expect(results, "speedup-3x", INT4_DECODE, "tuned", rounds < least ? "inconclusive" : "supported");
+        cJSON_Delete(results);
+    }
 }
 
 static void lost_rounds_and_failed_cases(void)

@@ -160,10 +160,10 @@ static void a_report_is_the_same_every_time(void)
     CU_ASSERT_EQUAL_FATAL(once.status, CIUIC_OK);
     CU_ASSERT_STRING_EQUAL(once.html, twice.html);
     CU_ASSERT_STRING_EQUAL(once.markdown, twice.markdown);
-    /* index.html, report.md, and 5 kinds of plot for 2 groups, each .dat and .svg; no temporary file left. */
+    /* index.html, report.md, and 6 kinds of plot for 2 groups, each .dat and .svg; no temporary file left. */
     char plots[512];
     snprintf(plots, sizeof plots, "%s/plots", once.folder);
-    CHECK(count_files(plots) == 20 || once.notice != NULL, "%zu files in plots/", count_files(plots));
+    CHECK(count_files(plots) == 24 || once.notice != NULL, "%zu files in plots/", count_files(plots));
     written_free(&once);
     written_free(&twice);
     cJSON_Delete(results);

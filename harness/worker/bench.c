@@ -1,6 +1,7 @@
 /* bench.c - see bench.h. */
 #include "harness/worker/bench.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +10,15 @@
 
 #include "harness/commands.h"
 #include "harness/judge/claims.h"
+#include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
 #include "harness/measure/machine.h"
+#include "harness/report/gbench_json.h"
 #include "harness/suite/assemble.h"
 #include "harness/suite/checkpoint_digest.h"
 #include "harness/worker/block.h"
 #include "harness/worker/process.h"
+#include "optimizer/atomic_file.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -55,6 +59,7 @@ ciuic_status bench_note(bench *b, cJSON *entry)
     cJSON *read_back = NULL;
     json_add_double(entry, "t", bench_elapsed_s(b));
     ciuic_status status = journal_append(b->journal, entry);
+    b->disk_full = status == CIUIC_ERROR_INTERRUPTED;
     if (status == CIUIC_OK) status = as_read_back(entry, &read_back);
     if (status == CIUIC_OK) status = record_apply(b->record, read_back);
     cJSON_Delete(read_back);
@@ -86,6 +91,7 @@ static cJSON *run_entry(const bench *b, const char *program)
     cJSON_AddStringToObject(entry, "cpu", cJSON_IsString(cpu) ? cpu->valuestring : "unknown");
     json_add_size(entry, "seed", b->suite->seed);
     json_add_size(entry, "max_rounds", b->options->rounds);
+    json_add_double(entry, "precision", b->suite->precision);
     cJSON_AddStringToObject(entry, "started", now);
     add_command(entry, b->options);
     return entry;
@@ -102,6 +108,7 @@ static ciuic_status check_same(const cJSON *before, const cJSON *now, const char
         {"cpu", "this is another machine"},
         {"seed", "--seed is another"},
         {"max_rounds", "--rounds is another"},
+        {"precision", "--precision is another"},
         {"matrix_sha256", "--only, --isa, --threads, CIUIC_ISA or the machine's cores are other"},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
@@ -231,6 +238,43 @@ static ciuic_status check_measured(const cJSON *results, const char *path)
                       cJSON_IsString(reason) ? reason->valuestring : "no reason");
 }
 
+/* Of the results as a reader of the file will see them. */
+static ciuic_status add_digest(cJSON **results)
+{
+    cJSON *read_back = NULL;
+    sha256_hex digest = {""};
+    CIUIC_TRY(as_read_back(*results, &read_back));
+    cJSON_Delete(*results);
+    *results = read_back;
+    if (!json_exact_numbers(read_back)) return ciuic_fail_memory("the results", 0);
+    CIUIC_TRY(content_digest(read_back, &digest));
+    return cJSON_AddStringToObject(read_back, CONTENT_DIGEST_KEY, digest.text) != NULL
+               ? CIUIC_OK
+               : ciuic_fail_memory("the results", 0);
+}
+
+/* Everything that results hold is in the journal: a disk without room for them loses nothing. */
+static ciuic_status write_file(const char *path, const cJSON *results)
+{
+    char words[512];
+    const ciuic_status status = json_write_file(path, results);
+    if (status == CIUIC_OK) return status;
+    snprintf(words, sizeof words, "%s", ciuic_last_error());
+    if (!journal_no_space(words)) return status;
+    return ciuic_fail(CIUIC_ERROR_INTERRUPTED,
+                      "%s; the journal has all that was measured: free some space, then go on with --resume", words);
+}
+
+static ciuic_status write_gbench(const bench *b, const cJSON *results)
+{
+    cJSON *rows = NULL;
+    if (b->options->gbench_out == NULL) return CIUIC_OK;
+    CIUIC_TRY(gbench_json_make(results, &rows));
+    const ciuic_status status = write_file(b->options->gbench_out, rows);
+    cJSON_Delete(rows);
+    return status;
+}
+
 static ciuic_status write_results(const bench *b, const cJSON *claims, bool complete)
 {
     char *path = NULL;
@@ -239,12 +283,24 @@ static ciuic_status write_results(const bench *b, const cJSON *claims, bool comp
     ciuic_status status = assembled != NULL ? as_read_back(assembled, &results) : ciuic_fail_memory("the results", 0);
     cJSON_Delete(assembled);
     if (status == CIUIC_OK) status = judge_results(results, claims);
-    if (status == CIUIC_OK) status = json_write_file(path, results);
+    if (status == CIUIC_OK) status = add_digest(&results);
+    if (status == CIUIC_OK) status = write_file(path, results);
+    if (status == CIUIC_OK && complete) status = write_gbench(b, results);
     if (status == CIUIC_OK && complete) print_summary(b, results);
     if (status == CIUIC_OK && complete) status = check_measured(results, path);
     cJSON_Delete(results);
     free(path);
     return status;
+}
+
+/* Before hours are spent on it: whether the file can be made at all. */
+static ciuic_status try_gbench_out(const bench_options *o)
+{
+    atomic_file file;
+    if (o->gbench_out == NULL) return CIUIC_OK;
+    CIUIC_TRY(atomic_file_open(o->gbench_out, &file));
+    atomic_file_abort(&file);
+    return CIUIC_OK;
 }
 
 static ciuic_status explain_interruption(const bench *b)
@@ -263,17 +319,16 @@ static ciuic_status run_blocks(bench *b, const cJSON *claims)
     ciuic_status status = CIUIC_OK;
     for (size_t i = 0; i < b->matrix->block_count && status == CIUIC_OK; i++)
         if (!b->record->blocks[i].done) status = command_interrupted() ? CIUIC_ERROR_INTERRUPTED : block_run(b, i);
-    if (status == CIUIC_OK) status = note_machine(b);
+    if (status == CIUIC_OK && b->record->machines < 2) status = note_machine(b); /* not again of a finished bench */
     progress_free(b->progress);
     b->progress = NULL;
-    if (status == CIUIC_ERROR_INTERRUPTED) {
+    if (status == CIUIC_ERROR_INTERRUPTED && !b->disk_full) {
         CIUIC_TRY(write_results(b, claims, false));
         return explain_interruption(b);
     }
     CIUIC_TRY(status);
-    status = write_results(b, claims, true);
-    remove_references(b); /* made again should they ever be needed */
-    return status;
+    remove_references(b); /* made again should they ever be needed; until then there is more room for the results */
+    return write_results(b, claims, true);
 }
 
 /* ---- the whole -------------------------------------------------------------------------------------------------- */
@@ -281,8 +336,12 @@ static ciuic_status run_blocks(bench *b, const cJSON *claims)
 static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **claims)
 {
     const bench_options *o = b->options;
+    CIUIC_TRY(try_gbench_out(o));
     CIUIC_TRY(suite_read(o->suite_path, &b->suite));
     if (o->seed_given) b->suite->seed = o->seed;
+    if (o->precision > 0 && b->suite->rounds == 0)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "bench: --precision: %s times nothing: its rounds are 0", o->suite_path);
+    if (o->precision > 0) b->suite->precision = o->precision;
     CIUIC_TRY(claims_read(b->suite->claims, claims));
     CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
@@ -297,6 +356,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
 ciuic_status bench_run(const bench_options *options)
 {
     bench b = {.options = options, .started_s = now_s()};
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows beyond a limit is then an error like a full disk, and no end */
     char *default_directory = NULL;
     cJSON *entries = NULL, *claims = NULL;
     ciuic_status status = read_inputs(&b, &default_directory, &claims);

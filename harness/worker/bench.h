@@ -11,8 +11,10 @@ typedef struct bench_options {
     matrix_filter filter;
     bool seed_given;
     uint64_t seed;
-    size_t rounds; /* at most that many; 0: the suite's own number */
-    int argc;      /* the command line, for the results */
+    size_t rounds;          /* at most that many; 0: the suite's own number */
+    double precision;       /* instead of the suite's own; 0: that one */
+    const char *gbench_out; /* file for Google Benchmark's JSON as well, when all is measured; NULL: none */
+    int argc;               /* the command line, for the results */
     char **argv;
     const char *fault_only; /* tests: slots whose id contains this get `fault`; NULL: none */
     const char *fault;

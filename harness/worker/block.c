@@ -12,6 +12,7 @@
 #include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
 #include "harness/measure/machine.h"
+#include "harness/suite/precision.h"
 #include "harness/suite/schedule.h"
 #include "harness/variant_json.h"
 #include "harness/worker/process.h"
@@ -197,6 +198,13 @@ static ciuic_status need_reference(block *k)
         return CIUIC_OK;
     step(k, "computing", "the reference");
     CIUIC_TRY(write_reference(k, k->reference_failed));
+    if (journal_no_space(k->reference_failed)) { /* no fault of any case: it is tried again when there is room */
+        unlink(path);
+        k->bench->disk_full = true;
+        return ciuic_fail(CIUIC_ERROR_INTERRUPTED,
+                          "%s; what was measured before is kept: free some space, then go on with --resume",
+                          k->reference_failed);
+    }
     if (k->reference_failed[0] != '\0') return CIUIC_OK;
     CIUIC_TRY(sha256_file(path, &digest));
     cJSON *entry = bench_entry("reference");
@@ -327,11 +335,20 @@ static size_t plan_iterations(const block *k, size_t slot)
     return repeat < 1 ? 1 : repeat > 1e6 ? 1000000 : (size_t)repeat;
 }
 
-/* The slots' iterations, and how many rounds the block's share of time allows. */
+/* As many rounds as are allowed at all; with a precision only the command line has a say. */
+static size_t most_rounds(const block *k)
+{
+    const size_t asked = k->bench->options->rounds;
+    if (asked > 0) return asked;
+    return k->bench->suite->precision > 0 ? RECORD_ROUNDS_MAX : k->bench->suite->rounds;
+}
+
+/* The slots' iterations, and how many rounds the block's share of time allows; with a precision the fewest, to which
+ * run_rounds adds. */
 static ciuic_status plan_rounds(block *k)
 {
     const suite *s = k->bench->suite;
-    const size_t most = k->bench->options->rounds > 0 ? k->bench->options->rounds : s->rounds;
+    const size_t most = most_rounds(k);
     const size_t least = s->min_rounds < most ? s->min_rounds : most;
     double round_s = 0;
     cJSON *entry = bench_entry("plan");
@@ -343,7 +360,8 @@ static ciuic_status plan_rounds(block *k)
         cJSON_AddItemToArray(iterations, json_size(count));
     }
     const double allowed = (k->share_end - bench_elapsed_s(k->bench) - verify_seconds(k)) / round_s;
-    const size_t rounds = !(allowed > (double)least) ? least : allowed < (double)most ? (size_t)allowed : most;
+    const bool fewest = s->precision > 0 || !(allowed > (double)least);
+    const size_t rounds = fewest ? least : allowed < (double)most ? (size_t)allowed : most;
     json_add_size(entry, "rounds", rounds);
     return bench_note(k->bench, entry);
 }
@@ -384,14 +402,39 @@ static ciuic_status run_round(block *k, size_t round, size_t *order)
     return bench_note(k->bench, entry);
 }
 
+/* Whether the rounds planned are not all, and if not, why: which is noted, so that a resumed run adds none either. */
+static ciuic_status add_round(block *k, bool *more)
+{
+    const double wanted_precision = k->bench->suite->precision;
+    bool reached = false;
+    *more = k->record->complete < k->record->planned;
+    if (*more || !(wanted_precision > 0) || k->record->stopped[0] != '\0') return CIUIC_OK;
+    CIUIC_TRY(precision_reached(k->bench->record, k->index, wanted_precision, &reached));
+    const double left = k->share_end - bench_elapsed_s(k->bench) - verify_seconds(k);
+    const char *why = reached                                 ? "precision"
+                      : k->record->complete >= most_rounds(k) ? "rounds"
+                      : left < round_seconds(k)               ? "time"
+                                                              : NULL;
+    *more = why == NULL;
+    if (*more) return CIUIC_OK;
+    cJSON *entry = bench_entry("stop");
+    json_add_size(entry, "block", k->index);
+    cJSON_AddStringToObject(entry, "why", why);
+    return bench_note(k->bench, entry);
+}
+
 /* A round that was cut by a kill is not gone on with: its pairs would be minutes apart. It costs one round more. */
 static ciuic_status run_rounds(block *k)
 {
     size_t *order = calloc(k->plan->slot_count, sizeof *order);
     if (order == NULL) return ciuic_fail_memory("a schedule", k->plan->slot_count * sizeof *order);
+    bool more = true;
     ciuic_status status = CIUIC_OK;
-    while (status == CIUIC_OK && k->record->complete < k->record->planned && any_lives(k)) {
-        progress_round(k->bench->progress, k->record->complete, k->record->planned, round_seconds(k),
+    while (status == CIUIC_OK && any_lives(k)) {
+        status = add_round(k, &more);
+        if (status != CIUIC_OK || !more) break;
+        const size_t done = k->record->complete, planned = k->record->planned;
+        progress_round(k->bench->progress, done, done < planned ? planned : done + 1, round_seconds(k),
                        bench_elapsed_s(k->bench));
         status = run_round(k, k->record->begun, order);
     }

@@ -20,6 +20,7 @@ typedef struct bench {
     cJSON *machine;     /* described, not measured */
     cJSON *checkpoints; /* digests */
     progress *progress;
+    bool disk_full;   /* that ended it: ciuic_last_error() says where */
     double started_s; /* monotonic clock at the start, minus the seconds of work done before a resume */
 } bench;
 

@@ -1,8 +1,8 @@
 /* serve.c - `ciuic worker`: one variant in a process of its own, which loads, verifies and measures when it is asked to.
  *
  * The protocol is described in process.h. `--fault KIND@COMMAND[:N]` makes the N-th answer to COMMAND go wrong, so that
- * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, nan (for
- * a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
+ * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, late (8 s),
+ * nan, zero and negative (for a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
  * tells how far it is). */
 #include <dirent.h>
 #include <errno.h>
@@ -351,6 +351,14 @@ static bool timed_body(void *context)
     return w->failed == CIUIC_OK;
 }
 
+/* What the clock said, unless the fault that is due is a clock's. */
+static double reported_s(const worker *w, double seconds)
+{
+    if (fault_due(&w->fault, "nan", "measure")) return NAN;
+    if (fault_due(&w->fault, "zero", "measure")) return 0;
+    return fault_due(&w->fault, "negative", "measure") ? -seconds : seconds;
+}
+
 /* One repetition goes before those that are timed: the workers before this one have had the caches to themselves. */
 static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
 {
@@ -367,7 +375,7 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
     if (!timed) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "Google Benchmark reported no time");
     w->repetitions += time.iterations;
     if (fault_due(&w->fault, "wrong", "measure")) workload_spoil_output(w->work);
-    json_add_double(answer, "seconds", fault_due(&w->fault, "nan", "measure") ? NAN : time.real_s);
+    json_add_double(answer, "seconds", reported_s(w, time.real_s));
     json_add_double(answer, "cpu_seconds", time.cpu_s);
     const sha256_hex output = workload_output(w->work);
     if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL) return ciuic_fail_memory("an answer", 0);
@@ -470,6 +478,8 @@ static void maybe_fail(fault *f, const char *command)
         nanosleep(&pause_for, NULL);
         (void)say_progress(&long_ago, "dawdling", i, 12);
     }
+    const struct timespec too_long = {.tv_sec = 8};
+    if (strcmp(f->kind, "late") == 0) nanosleep(&too_long, NULL);
     pthread_t thread;
     if (strcmp(f->kind, "busy") == 0) pthread_create(&thread, NULL, never_sleep, NULL);
     if (strcmp(f->kind, "junk") == 0) send_text(junk, sizeof junk - 1);

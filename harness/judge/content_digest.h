@@ -1,0 +1,24 @@
+/* content_digest.h - the digest that results.json carries of itself, so that one that was edited by hand is noticed. It is
+ * no signature: whoever wants to deceive can compute it again. */
+#ifndef CIUIC_CONTENT_DIGEST_H
+#define CIUIC_CONTENT_DIGEST_H
+
+#include <cjson/cJSON.h>
+
+#include "harness/sha256.h"
+
+/* The member that holds it; everything else is covered. */
+#define CONTENT_DIGEST_KEY "content_sha256"
+
+typedef enum content_state {
+    CONTENT_UNKNOWN, /* there is no digest: results of an earlier version */
+    CONTENT_AS_WRITTEN,
+    CONTENT_EDITED,
+} content_state;
+
+/* SHA-256 of the values in their order: of keys, texts and numbers, however they are spelt and spaced in the file, so that
+ * a program that only lays the file out anew changes nothing. */
+ciuic_status content_digest(const cJSON *results, sha256_hex *out);
+ciuic_status content_check(const cJSON *results, content_state *out);
+
+#endif
