@@ -20,12 +20,15 @@ static const char help[] = "usage: ciuic compare A.json [B.json...] [options]\n"
                            "  --markdown         Markdown on stdout\n"
                            "  --disclosure FILE  write what A has to disclose as a competition entry, in\n"
                            "                     Markdown, with the questions that only people can answer\n"
+                           "  --import FILE      timings of another program beside A, marked as imported and\n"
+                           "                     never judged: JSON of llama-bench or Google Benchmark, or\n"
+                           "                     CSV with the header name,tokens,seconds\n"
                            "\n"
                            "example:\n"
                            "  ciuic compare build/before build/after --disclosure disclosure.md\n";
 
 typedef struct compare_arguments {
-    const char *disclosure;
+    const char *disclosure, *import;
     bool json, markdown;
 } compare_arguments;
 
@@ -38,31 +41,38 @@ static ciuic_status disclose(const char *path, const results_file *entry)
     return atomic_file_commit(&file);
 }
 
-static ciuic_status tell(const compare_arguments *a, const comparison *c)
+static ciuic_status tell(const compare_arguments *a, const comparison *c, const imported_set *imported)
 {
+    const bool import = a->import != NULL;
     if (a->json) {
         cJSON *object = comparison_json(c);
-        return command_print_json(object, object != NULL);
+        return command_print_json(object, object != NULL && (!import || comparison_json_imported(object, c, imported)));
     }
-    if (a->markdown)
+    if (a->markdown) {
         comparison_markdown(stdout, c);
-    else
+        if (import) comparison_markdown_imported(stdout, c, imported);
+    } else {
         comparison_print(c);
+        if (import) comparison_print_imported(c, imported);
+    }
     return CIUIC_OK;
 }
 
 static ciuic_status compare(const compare_arguments *a, const command_operands *operands, bool *comparable)
 {
     results_file files[COMPARED_FILES] = {0};
+    imported_set imported = {0};
     comparison c = {0};
     ciuic_status status = CIUIC_OK;
     for (size_t i = 0; i < operands->count && status == CIUIC_OK; i++)
         status = results_file_read(operands->names[i], &files[i]);
+    if (status == CIUIC_OK && a->import != NULL) status = imported_read(a->import, &imported);
     if (status == CIUIC_OK) status = comparison_make(files, operands->count, &c);
     if (status == CIUIC_OK) status = disclose(a->disclosure, &files[0]);
-    if (status == CIUIC_OK) status = tell(a, &c);
+    if (status == CIUIC_OK) status = tell(a, &c, &imported);
     *comparable = c.fairness.broken == 0;
     comparison_free(&c);
+    imported_free(&imported);
     for (size_t i = 0; i < COMPARED_FILES; i++) results_file_free(&files[i]);
     return status;
 }
@@ -72,6 +82,7 @@ int cmd_compare(int argc, char **argv)
     compare_arguments a = {0};
     const command_option options[] = {
         {.name = "--disclosure", .kind = OPTION_TEXT, .value = &a.disclosure},
+        {.name = "--import", .kind = OPTION_TEXT, .value = &a.import},
         {.name = "--json", .kind = OPTION_SWITCH, .value = &a.json},
         {.name = "--markdown", .kind = OPTION_SWITCH, .value = &a.markdown},
     };
