@@ -7,6 +7,7 @@
 
 #include "harness/compare/comparison.h"
 #include "harness/judge/claims.h"
+#include "harness/report/schema.h"
 #include "harness/tests/program.h"
 #include "harness/tests/results_fixture.h"
 #include "optimizer/json.h"
@@ -403,6 +404,20 @@ static void check_run(const char *const *arguments, int status, const char *says
     program_run_free(&run);
 }
 
+/* What --json prints has the form that is promised. */
+static void check_form(const char *a, const char *b)
+{
+    cJSON *found = NULL, *schema = NULL;
+    program_run run = program((const char *const[]){"compare", a, b, "--json", NULL}, NULL);
+    CU_ASSERT_EQUAL_FATAL(json_parse(run.out, strlen(run.out), "compare", &found), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(json_read_file("reports/compare.schema.json", 1 << 20, &schema), CIUIC_OK);
+    CHECK(schema_check(found, schema, "compare") == CIUIC_OK, "%s", ciuic_last_error());
+    CU_ASSERT_TRUE(cJSON_GetArraySize(json_find(found, "differences")) > 0);
+    cJSON_Delete(found);
+    cJSON_Delete(schema);
+    program_run_free(&run);
+}
+
 static void command_answers_with_its_status(void)
 {
     char *folder = temporary_folder(), *sheet = NULL;
@@ -426,6 +441,8 @@ static void command_answers_with_its_status(void)
     check_run((const char *const[]){"compare", d, d, d, NULL}, 0, "comparable");
     check_run((const char *const[]){"compare", a, e, a, NULL}, 1, "B: no cases");
     check_run((const char *const[]){"compare", a, "--disclosure", sheet, NULL}, 0, "equivalent: the same function");
+    check_form(a, b);
+    check_form(a, d);
     char *text = read_text(sheet);
     CHECK(text != NULL && strstr(text, "# Disclosure") != NULL && strstr(text, "2222") != NULL &&
               strstr(text, "to be answered") != NULL,
