@@ -216,7 +216,8 @@ static ciuic_status check_checkpoint(const result_set *a, const result_set *b, c
     for (int part = 0; part < 2; part++) {
         char mine[TEXT] = "", theirs[TEXT] = "";
         const bool is_ids = part == 1;
-        const bool headers = describe_files(first, is_ids, mine) | describe_files(other, is_ids, theirs);
+        bool headers = describe_files(first, is_ids, mine);
+        headers = describe_files(other, is_ids, theirs) || headers;
         const bool missing = first == NULL || other == NULL;
         if ((missing && !is_ids) || !same_files(first, other, is_ids))
             CIUIC_TRY(add(out, file, is_ids ? &ids : &model, mine, theirs));
