@@ -25,35 +25,29 @@ static const char llama[] = "[" LLAMA_TEST(128, 0, SAMPLES) ", " LLAMA_TEST(
     0, 64, ", \"n_depth\": 256" SAMPLES) ", " LLAMA_TEST(16, 16, ", \"avg_ns\": 50000000") "]";
 
 /* Made-up figures in the form of Google Benchmark 1.7.1. */
-#define RUN(name, type, rest)                                                                                          \
-    "{\"name\": \"" name "\", \"run_name\": \"" name "\", \"run_type\": \"" type                                       \
-    "\", \"repetitions\": 3, \"threads\": 1, \"iterations\": 10, \"time_unit\": \"ms\"" rest "}"
-
-static const char
-    google[] =
-        "{\"context\": {\"date\": \"2000-01-01\"}, \"benchmarks\": [" RUN("decode/64", "iteration", ", \"real_time\": 20.0, \"cpu_time\": 10.0, \"items_per_second\": 6400.0") ", " RUN("decode/64", "iteration", ", \"real_time\": 22.0, \"cpu_time\": 10.0, \"items_per_second\": 6400.0") ", " RUN(
-            "decode/64", "aggregate",
-            ", \"real_time\": 1.0, \"cpu_time\": 1.0, \"items_per_second\": 1.0") ", " RUN("wall/real_time",
-                                                                                           "iteration",
-                                                                                           ", \"real_time\": 10.0, "
-                                                                                           "\"cpu_time\": 1.0, "
-                                                                                           "\"items_per_second\": "
-                                                                                           "6400.0") ", " RUN("broken",
-                                                                                                              "iteratio"
-                                                                                                              "n",
-                                                                                                              ", "
-                                                                                                              "\"error_"
-                                                                                                              "occurred"
-                                                                                                              "\": "
-                                                                                                              "true, "
-                                                                                                              "\"error_"
-                                                                                                              "message"
-                                                                                                              "\": "
-                                                                                                              "\"no\"") ", " RUN("no items",
-                                                                                                                                 "iteration",
-                                                                                                                                 ", \"real_time\": 5.0, \"cpu_time\": 5.0") ", " RUN("no whole items",
-                                                                                                                                                                                     "iteration",
-                                                                                                                                                                                     ", \"real_time\": 5.0, \"cpu_time\": 5.0, \"items_per_second\": 123.456") "]}";
+static const char google[] = "{\"context\": {\"date\": \"2000-01-01\"}, \"benchmarks\": ["
+                             "{\"name\": \"decode/64\", \"run_name\": \"decode/64\", \"run_type\": \"iteration\", "
+                             "\"threads\": 1, \"time_unit\": \"ms\""
+                             ", \"real_time\": 20.0, \"cpu_time\": 10.0, \"items_per_second\": 6400.0}, "
+                             "{\"name\": \"decode/64\", \"run_name\": \"decode/64\", \"run_type\": \"iteration\", "
+                             "\"threads\": 1, \"time_unit\": \"ms\""
+                             ", \"real_time\": 22.0, \"cpu_time\": 10.0, \"items_per_second\": 6400.0}, "
+                             "{\"name\": \"decode/64\", \"run_name\": \"decode/64\", \"run_type\": \"aggregate\", "
+                             "\"threads\": 1, \"time_unit\": \"ms\""
+                             ", \"real_time\": 1.0, \"cpu_time\": 1.0, \"items_per_second\": 1.0}, "
+                             "{\"name\": \"wall/real_time\", \"run_name\": \"wall/real_time\", \"run_type\": "
+                             "\"iteration\", \"threads\": 1, \"time_unit\": \"ms\""
+                             ", \"real_time\": 10.0, \"cpu_time\": 1.0, \"items_per_second\": 6400.0}, "
+                             "{\"name\": \"broken\", \"run_name\": \"broken\", \"run_type\": \"iteration\", "
+                             "\"threads\": 1, \"time_unit\": \"ms\""
+                             ", \"error_occurred\": true, \"error_message\": \"no\"}, "
+                             "{\"name\": \"no items\", \"run_name\": \"no items\", \"run_type\": \"iteration\", "
+                             "\"threads\": 1, \"time_unit\": \"ms\""
+                             ", \"real_time\": 5.0, \"cpu_time\": 5.0}, "
+                             "{\"name\": \"no whole items\", \"run_name\": \"no whole items\", \"run_type\": "
+                             "\"iteration\", \"threads\": 1, \"time_unit\": \"ms\""
+                             ", \"real_time\": 5.0, \"cpu_time\": 5.0, \"items_per_second\": 123.456}"
+                             "]}";
 
 static const char csv[] = "\xef\xbb\xbf"
                           "name,tokens,seconds\r\n"
