@@ -1,6 +1,7 @@
 # ciuic
 #   make           build/ciuic, build/check-kernels, build/libciuic.a
 #   make report    measures this machine and leaves build/report/index.html
+#   make gate      errors, bytes and speed-ups against ci/gate.json and ci/gate-quick.json
 #   make test      every check; SANITIZE=1: the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make lint      formatting, warnings of gcc and clang, direction of includes, shell scripts
 #   make install   PREFIX=/usr/local, DESTDIR
@@ -85,7 +86,7 @@ LIBRARY := $(BUILD)/libciuic.a
 PROGRAMS := $(BUILD)/ciuic $(BUILD)/check-kernels
 TESTS := $(BUILD)/test-optimizer $(BUILD)/test-harness
 
-.PHONY: all report test lint install always
+.PHONY: all report gate test lint install always
 .DELETE_ON_ERROR:
 all: $(LIBRARY) $(PROGRAMS)
 
@@ -183,6 +184,9 @@ $(BUILD)/test-harness: $(call objects,$(HARNESS_TESTS) $(HARNESS_SOURCES)) $(LIB
 
 report: all
 	@ci/report.sh $(BUILD)/ciuic $(BUILD)/report
+
+gate: all
+	@ci/gate.sh $(BUILD)/ciuic $(BUILD)/gate
 
 test: all $(TESTS) $(CROSS_CHECK)
 	@ci/test.sh $(BUILD) $(CROSS_CHECK)

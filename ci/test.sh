@@ -40,6 +40,15 @@ for program in check-kernels test-optimizer test-harness; do
     count "$program" "$build/$program"
 done
 
+# Errors and bytes of every format against what was recorded.
+case $build in
+*sanitize) echo '== gate: skipped, as it is with SANITIZE=1' ;;
+*)
+    printf '== gate\n'
+    if GATE_SUITES=gate ci/gate.sh "$build/ciuic" "$build/gate"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    ;;
+esac
+
 # A CPU with every extension, then one with none: what an old machine runs may not use them by accident.
 if [ "$(uname -m)" = aarch64 ]; then
     : # check-kernels has run the neon rung itself

@@ -20,6 +20,8 @@ static const subcommand subcommands[] = {
     {"optimize", cmd_optimize, "a quantised checkpoint, verified before it is written"},
     {"bench", cmd_bench, "measure every variant of a suite, interleaved, and judge the claims"},
     {"report", cmd_report, "results as an HTML page, Markdown and plots"},
+    {"gate", cmd_gate, "results against limits: exit status 1 when something got worse"},
+    {"compare", cmd_compare, "results side by side, and whether that is fair"},
     {"synth", cmd_synth, "a random checkpoint of a real model's shape"},
     {"worker", cmd_worker, NULL},
 };
@@ -27,7 +29,7 @@ static const subcommand subcommands[] = {
 static const subcommand *const subcommands_end = subcommands + sizeof subcommands / sizeof subcommands[0];
 
 /* Part of the design and not built yet; typing one deserves a better answer than "unknown". */
-static const char *const planned_commands[] = {"generate", "gate", "compare", "audit"};
+static const char *const planned_commands[] = {"generate", "audit"};
 
 static void print_help(FILE *stream)
 {

@@ -102,7 +102,7 @@ static ciuic_status list_variants(const suite *s, const matrix_filter *filter, v
 
 /* ---- cases ------------------------------------------------------------------------------------------------------ */
 
-static bool matches(const char *id, const char *only)
+bool case_id_matches(const char *id, const char *only)
 {
     char anywhere[CASE_ID_MAX];
     if (only == NULL) return true;
@@ -241,7 +241,7 @@ static ciuic_status add_cases(bench_matrix *m, const suite *s, const matrix_filt
         bench_case *c = &m->cases[m->case_count];
         *c = (bench_case){0};
         fill_case(c, s, workload, threads, &list->items[i]);
-        const bool wanted = matches(c->id, filter->only);
+        const bool wanted = case_id_matches(c->id, filter->only);
         if (wanted) found++;
         if (wanted || list->items[i].baseline != BASELINE_NONE) m->case_count++;
     }

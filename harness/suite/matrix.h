@@ -61,6 +61,9 @@ typedef struct matrix_filter {
 ciuic_status matrix_expand(const suite *s, const matrix_filter *filter, bench_matrix **out);
 void matrix_free(bench_matrix *m); /* NULL is allowed */
 
+/* Whether `id` contains the pattern, or holds a match of it where it has *, ? or [; NULL matches all. */
+bool case_id_matches(const char *id, const char *only);
+
 /* The slot's id: its case's, with "#again" for the twin. */
 void matrix_slot_id(const bench_matrix *m, const bench_slot *slot, char id[SLOT_ID_MAX]);
 /* Cores this process may use. */

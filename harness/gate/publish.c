@@ -1,0 +1,217 @@
+/* publish.c - see publish.h. Messages hold no control characters; ids and paths are made safe here. */
+#include "harness/gate/publish.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "harness/plain_text.h"
+#include "harness/report/page.h"
+#include "optimizer/json.h"
+
+static const char *text_of(const cJSON *object, const char *key)
+{
+    const char *text = cJSON_GetStringValue(json_find(object, key));
+    return text != NULL ? text : "unknown";
+}
+
+enum { NAME = 320 };
+
+static const char *plain_copy(char text[NAME], const char *name)
+{
+    snprintf(text, NAME, "%s", name);
+    plain_text(text);
+    return text;
+}
+
+static void put_plain(FILE *stream, const char *name)
+{
+    char text[NAME];
+    fputs(plain_copy(text, name), stream);
+}
+
+/* The failure that is farthest beyond its bound; NULL when nothing failed. */
+static const gate_finding *worst_failure(const gate_findings *findings)
+{
+    const gate_finding *worst = NULL;
+    for (size_t i = 0; i < findings->count; i++) {
+        const gate_finding *f = &findings->list[i];
+        if (f->outcome != GATE_FAILED) continue;
+        /* One that could not be judged has no excess, and stands behind those that have one. */
+        const double excess = isfinite(f->excess) ? f->excess : -1.0;
+        if (worst == NULL || excess > (isfinite(worst->excess) ? worst->excess : -1.0)) worst = f;
+    }
+    return worst;
+}
+
+/* ---- JUnit ------------------------------------------------------------------------------------------------------ */
+
+static void put_attribute(FILE *stream, const char *name, const char *value)
+{
+    fprintf(stream, " %s=\"", name);
+    xml_text(stream, value);
+    fputc('"', stream);
+}
+
+static void write_testcase(FILE *stream, const gate_finding *f)
+{
+    char group[80];
+    snprintf(group, sizeof group, "ciuic.gate.%.*s", (int)strcspn(f->metric, "."), f->metric);
+    fputs("    <testcase", stream);
+    put_attribute(stream, "classname", group);
+    put_attribute(stream, "name", f->id);
+    fputs(" time=\"0\"", stream);
+    if (f->outcome == GATE_PASSED) {
+        fputs("/>\n", stream);
+        return;
+    }
+    fputs(">\n      ", stream);
+    if (f->outcome == GATE_WARNED) {
+        fputs("<system-out>warning: ", stream);
+        xml_text(stream, f->message);
+        fputs("</system-out>", stream);
+    } else {
+        const bool failed = f->outcome == GATE_FAILED;
+        fputs(failed ? "<failure" : "<skipped", stream);
+        put_attribute(stream, "message", f->message);
+        if (failed) {
+            put_attribute(stream, "type", f->metric);
+            fputc('>', stream);
+            xml_text(stream, f->message);
+            fputs("</failure>", stream);
+        } else {
+            fputs("/>", stream);
+        }
+    }
+    fputs("\n    </testcase>\n", stream);
+}
+
+void gate_write_junit(FILE *stream, const gate_subject *subject, const gate_findings *findings)
+{
+    const size_t failed = findings->outcomes[GATE_FAILED], waived = findings->outcomes[GATE_WAIVED];
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", stream);
+    fprintf(stream,
+            "<testsuites tests=\"%zu\" failures=\"%zu\" errors=\"0\" time=\"0\">\n  <testsuite name=\"ciuic gate: ",
+            findings->count, failed);
+    xml_text(stream, text_of(subject->set->root, "suite"));
+    fprintf(stream, "\" tests=\"%zu\" failures=\"%zu\" errors=\"0\" skipped=\"%zu\" time=\"0\"", findings->count,
+            failed, waived);
+    put_attribute(stream, "timestamp", text_of(subject->set->root, "started"));
+    fputs(">\n", stream);
+    for (size_t i = 0; i < findings->count; i++) write_testcase(stream, &findings->list[i]);
+    fputs("  </testsuite>\n</testsuites>\n", stream);
+}
+
+/* ---- Markdown --------------------------------------------------------------------------------------------------- */
+
+static void write_table(page *p, const gate_findings *findings, bool passed)
+{
+    static const page_column columns[] = {{"limit", false}, {"outcome", false}, {"why", false}};
+    char name[NAME];
+    bool any = false;
+    for (size_t i = 0; i < findings->count; i++) any = any || (findings->list[i].outcome == GATE_PASSED) == passed;
+    if (!any) return;
+    if (passed) page_fold_begin(p, "Passed");
+    page_table_begin(p, passed ? "limits that passed" : "limits that did not pass", columns, 3, false);
+    for (int outcome = GATE_FAILED; outcome >= GATE_PASSED; outcome--)
+        for (size_t i = 0; i < findings->count; i++) {
+            const gate_finding *f = &findings->list[i];
+            if ((int)f->outcome != outcome || (outcome == GATE_PASSED) != passed) continue;
+            page_cell(p, TONE_PLAIN, "%s", plain_copy(name, f->id));
+            page_cell(p, outcome == GATE_FAILED ? TONE_NO : TONE_PLAIN, "%s", gate_outcome_name(f->outcome));
+            page_cell(p, TONE_PLAIN, "%s", f->message);
+        }
+    page_table_end(p);
+    if (passed) page_fold_end(p);
+}
+
+void gate_write_markdown(FILE *stream, const gate_subject *subject, const gate_findings *findings)
+{
+    const cJSON *root = subject->set->root, *machine = json_find(root, "machine");
+    const size_t *n = findings->outcomes;
+    char name[NAME], cpu[NAME];
+    page p = page_begin(stream, PAGE_MARKDOWN);
+    fprintf(stream, "## Gate: %s\n\n", n[GATE_FAILED] > 0 ? "failed" : "passed");
+    page_text(&p, "%zu limits on %zu cases of suite %s: %zu passed, %zu warned, %zu waived, %zu failed.",
+              findings->count, findings->cases, plain_copy(name, text_of(root, "suite")), n[GATE_PASSED],
+              n[GATE_WARNED], n[GATE_WAIVED], n[GATE_FAILED]);
+    const gate_finding *worst = worst_failure(findings);
+    if (worst != NULL) page_alert(&p, "%s: %s", plain_copy(name, worst->id), worst->message);
+    write_table(&p, findings, false);
+    write_table(&p, findings, true);
+    page_text(&p, "Measured on %s with revision %s, %s; limits from %s.", plain_copy(cpu, text_of(machine, "cpu")),
+              text_of(json_find(root, "program"), "git"), text_of(root, "started"),
+              plain_copy(name, subject->baseline));
+    page_end(&p);
+}
+
+/* ---- a terminal ------------------------------------------------------------------------------------------------- */
+
+void gate_write_list(FILE *stream, const gate_findings *findings, bool all)
+{
+    for (int outcome = GATE_FAILED; outcome >= GATE_PASSED; outcome--)
+        for (size_t i = 0; i < findings->count; i++) {
+            const gate_finding *f = &findings->list[i];
+            if ((int)f->outcome != outcome || (outcome == GATE_PASSED && !all)) continue;
+            fprintf(stream, "%-6s  ", gate_outcome_name(f->outcome));
+            put_plain(stream, f->id);
+            fprintf(stream, ": %s\n", f->message);
+        }
+}
+
+void gate_write_lines(FILE *stream, const gate_subject *subject, const gate_findings *findings)
+{
+    const size_t *n = findings->outcomes;
+    const gate_finding *worst = worst_failure(findings);
+    if (worst == NULL) {
+        fprintf(stream, "gate: passed: %zu limits on %zu cases (%zu warned, %zu waived)\n", findings->count,
+                findings->cases, n[GATE_WARNED], n[GATE_WAIVED]);
+        return;
+    }
+    fprintf(stream, "gate: FAILED: %zu of %zu limits (%zu warned, %zu waived)\n", n[GATE_FAILED], findings->count,
+            n[GATE_WARNED], n[GATE_WAIVED]);
+    fprintf(stream, "%s", n[GATE_FAILED] > 1 ? "worst: " : "");
+    put_plain(stream, worst->id);
+    fprintf(stream, ": %s\n", worst->message);
+    fputs("if it is meant: 'ciuic gate ", stream);
+    put_plain(stream, subject->results);
+    fputs(" --baseline ", stream);
+    put_plain(stream, subject->baseline);
+    fprintf(stream, " --update', and commit the difference; %s\n",
+            n[GATE_FAILED] > 1 ? "--list shows the others" : "an absolute bound or a waiver is yours to edit");
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------- */
+
+static bool add_finding(cJSON *list, const gate_finding *f)
+{
+    cJSON *o = cJSON_CreateObject();
+    if (o == NULL || !cJSON_AddItemToArray(list, o)) {
+        cJSON_Delete(o);
+        return false;
+    }
+    bool ok = cJSON_AddStringToObject(o, "limit", f->id) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "metric", f->metric) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "outcome", gate_outcome_name(f->outcome)) != NULL;
+    ok = ok && json_add_size(o, "cases", f->cases) && json_add_size(o, "bad_cases", f->bad_cases);
+    ok = ok && (f->case_id != NULL ? cJSON_AddStringToObject(o, "case", f->case_id) : cJSON_AddNullToObject(o, "case"));
+    ok = ok && json_add_double(o, "value", f->value) && json_add_double(o, "low", f->low);
+    ok = ok && json_add_double(o, "high", f->high) && json_add_double(o, "noise_floor", f->noise_floor);
+    ok = ok && json_add_double(o, "allowed", f->allowed) && json_add_double(o, "recorded", f->recorded);
+    return ok && cJSON_AddStringToObject(o, "message", f->message) != NULL;
+}
+
+cJSON *gate_json(const gate_subject *subject, const gate_findings *findings)
+{
+    cJSON *o = cJSON_CreateObject(), *list = NULL;
+    bool ok = o != NULL && cJSON_AddStringToObject(o, "results", subject->results) != NULL;
+    ok = ok && cJSON_AddStringToObject(o, "baseline", subject->baseline) != NULL;
+    ok = ok && cJSON_AddBoolToObject(o, "passed", findings->outcomes[GATE_FAILED] == 0) != NULL;
+    ok = ok && json_add_size(o, "cases", findings->cases);
+    for (int outcome = GATE_PASSED; outcome <= GATE_FAILED; outcome++)
+        ok = ok && json_add_size(o, gate_outcome_name((gate_outcome)outcome), findings->outcomes[outcome]);
+    ok = ok && (list = cJSON_AddArrayToObject(o, "limits")) != NULL;
+    for (size_t i = 0; i < findings->count && ok; i++) ok = add_finding(list, &findings->list[i]);
+    if (ok) return o;
+    cJSON_Delete(o);
+    return NULL;
+}

@@ -1,0 +1,78 @@
+/* results_file.c - see results_file.h. */
+#include "harness/results_file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "harness/judge/judge.h"
+#include "harness/report/schema.h"
+#include "optimizer/error.h"
+#include "optimizer/json.h"
+
+enum { SCHEMA_VERSION = 1 };
+
+static const size_t results_max = (size_t)256 << 20;
+
+/* Before anything else: another version would break the schema in ways that do not help anybody. */
+static ciuic_status check_version(const cJSON *root, const char *name)
+{
+    const cJSON *version = json_find(root, "schema_version");
+    if (!json_is_number(version) || version->valuedouble == SCHEMA_VERSION) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: schema_version %g; expected %d: read it with the ciuic that wrote it",
+                      name, version->valuedouble, SCHEMA_VERSION);
+}
+
+/* From what judging has left in noise_floor[]. */
+static void set_noise_floors(result_set *set)
+{
+    double worst = NAN;
+    const cJSON *floors = json_find(set->root, "noise_floor");
+    for (const cJSON *item = cJSON_IsArray(floors) ? floors->child : NULL; item != NULL; item = item->next) {
+        const cJSON *block = json_find(item, "block"), *floor = json_find(item, "floor");
+        if (!json_is_number(block) || !json_is_number(floor)) continue;
+        worst = fmax(worst, floor->valuedouble);
+        const double index = block->valuedouble;
+        if (index >= 0.0 && index < (double)set->block_count)
+            set->blocks[(size_t)index].noise_floor = floor->valuedouble;
+    }
+    for (size_t b = 0; b < set->block_count; b++)
+        if (isnan(set->blocks[b].noise_floor)) set->blocks[b].noise_floor = worst;
+}
+
+ciuic_status results_file_take(cJSON *root, const char *name, results_file *file)
+{
+    *file = (results_file){.path = strdup(name), .root = root};
+    if (file->path == NULL) return ciuic_fail_memory("a path", strlen(name));
+    CIUIC_TRY(check_version(root, name));
+    CIUIC_TRY(schema_check_results(root, name));
+    CIUIC_TRY(judge_results(root, json_find(root, "claims")));
+    CIUIC_TRY(results_index(root, &file->set));
+    set_noise_floors(&file->set);
+    return CIUIC_OK;
+}
+
+ciuic_status results_file_read(const char *operand, results_file *file)
+{
+    struct stat status;
+    char *path = NULL;
+    cJSON *root = NULL;
+    *file = (results_file){0};
+    const bool folder = stat(operand, &status) == 0 && S_ISDIR(status.st_mode);
+    if (asprintf(&path, folder ? "%s/results.json" : "%s", operand) < 0)
+        return ciuic_fail_memory("a path", strlen(operand));
+    ciuic_status read = json_read_file(path, results_max, &root);
+    if (read == CIUIC_OK) read = results_file_take(root, path, file);
+    free(path);
+    return read;
+}
+
+void results_file_free(results_file *file)
+{
+    results_free(&file->set);
+    cJSON_Delete(file->root);
+    free(file->path);
+    *file = (results_file){0};
+}

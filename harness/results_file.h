@@ -1,0 +1,22 @@
+/* results_file.h - results.json as gate and compare take it in: of this version, of the right form, and judged again from
+ * its samples, so that an edited verdict counts for nothing. */
+#ifndef CIUIC_RESULTS_FILE_H
+#define CIUIC_RESULTS_FILE_H
+
+#include <cjson/cJSON.h>
+
+#include "harness/judge/results.h"
+
+typedef struct results_file {
+    char *path; /* of results.json itself, also where a folder was given */
+    cJSON *root;
+    result_set set; /* of root; blocks[].noise_floor is set, for a lost twin to the worst of all */
+} results_file;
+
+/* `operand` is the file or the folder that holds results.json. Free with results_file_free, also after a failure. */
+ciuic_status results_file_read(const char *operand, results_file *file);
+/* The same from a parsed object, which came from `name`; takes `root` in any case. */
+ciuic_status results_file_take(cJSON *root, const char *name, results_file *file);
+void results_file_free(results_file *file);
+
+#endif
