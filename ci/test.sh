@@ -34,7 +34,18 @@ count() {
     failed=$((failed + ${counts#* }))
 }
 
+emulated=
+if [ "$(uname -m)" != aarch64 ] && [ -n "$cross" ]; then
+    # A CPU with every extension, and one with none: what an old machine runs may not use them by accident. Each is one thread
+    # and takes minutes: they begin at once, behind everything else, and the tests that time things wait for them.
+    emulated='max cortex-a72'
+    for cpu in $emulated; do
+        keep "check-kernels-$cpu" nice -n 19 qemu-aarch64 -cpu "$cpu" "$cross" --isa neon >/dev/null &
+    done
+fi
+
 for program in check-kernels test-optimizer test-harness; do
+    if [ "$program" = test-harness ]; then wait; fi
     printf '== %s\n' "$program"
     keep "$program" "$build/$program"
     count "$program" "$build/$program"
@@ -49,21 +60,12 @@ case $build in
     ;;
 esac
 
-# A CPU with every extension, then one with none: what an old machine runs may not use them by accident.
-if [ "$(uname -m)" = aarch64 ]; then
-    : # check-kernels has run the neon rung itself
-elif [ -n "$cross" ]; then
-    # Side by side: each is one thread, and takes minutes.
-    for cpu in max cortex-a72; do
-        keep "check-kernels-$cpu" qemu-aarch64 -cpu "$cpu" "$cross" --isa neon >/dev/null &
-    done
-    wait
-    for cpu in max cortex-a72; do
-        printf '== check-kernels for aarch64, qemu-aarch64 -cpu %s\n' "$cpu"
-        cat "$build/check-kernels-$cpu.log"
-        count "check-kernels-$cpu" "qemu-aarch64 -cpu $cpu $cross"
-    done
-else
+for cpu in $emulated; do
+    printf '== check-kernels for aarch64, qemu-aarch64 -cpu %s\n' "$cpu"
+    cat "$build/check-kernels-$cpu.log"
+    count "check-kernels-$cpu" "qemu-aarch64 -cpu $cpu $cross"
+done
+if [ -z "$emulated" ] && [ "$(uname -m)" != aarch64 ]; then # there check-kernels has run the neon rung itself
     echo '== check-kernels for aarch64: skipped, as it is with SANITIZE=1 or without aarch64-linux-gnu-gcc and qemu-aarch64'
 fi
 
