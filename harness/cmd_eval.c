@@ -87,11 +87,25 @@ static bool same_file(const char *a, const char *b)
 static ciuic_status check_calibration(const evaluation *e)
 {
     const eval_arguments *a = e->arguments;
-    if (!ciuic_options_calibrate(&a->variant)) return CIUIC_OK;
     checkpoint *source = NULL;
     calibration_ids ids = {0};
     CIUIC_TRY(checkpoint_open(a->checkpoint, &source));
-    ciuic_status status = calibration_ids_read(source, a->variant.calibration, &ids);
+    /* A folder says what it was calibrated on. */
+    const quantized_provenance *made = checkpoint_provenance(source);
+    const char *stored = made != NULL ? made->calibration_ids : NULL;
+    if (stored == NULL && !ciuic_options_calibrate(&a->variant)) {
+        checkpoint_release(source);
+        return CIUIC_OK;
+    }
+    ciuic_status status = calibration_ids_read(source, stored != NULL ? stored : a->variant.calibration, &ids);
+    if (status != CIUIC_OK && stored != NULL) {
+        fprintf(stderr,
+                "ciuic: eval: %s: the ids that it was calibrated on, %s, are not there: whether they are evaluated "
+                "here cannot be told\n",
+                a->checkpoint, stored);
+        checkpoint_release(source);
+        return CIUIC_OK;
+    }
     if (status == CIUIC_OK)
         status = calibration_ids_check_apart(&ids, e->windows.ids, e->windows.rows, e->windows.row_length,
                                              a->ids != NULL ? a->ids : "the checkpoint's eval_ids");

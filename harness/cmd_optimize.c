@@ -35,7 +35,7 @@ static const char help[] = "usage: ciuic optimize CHECKPOINT -o DIR [options]\n"
                            "  --plot DIR         leave sensitivity.svg and .dat in that folder; mixed only\n"
                            "  --verify F:NAME    ids to verify on; default: eval_ids in the checkpoint's\n"
                            "                     own streams.safetensors\n"
-                           "  --windows N        windows to verify on (16)\n"
+                           "  --windows N        windows to verify on, spread over all of them (16)\n"
                            "  --quantize Q       affine8, affine4, int8, int6, int5, int4, int3 or\n"
                            "                     mixed (default)\n"
                            "  --isa K            what will run it; default: best\n"
@@ -439,6 +439,10 @@ static ciuic_status resolve(optimize_arguments *a)
     if (a->output == NULL && !(a->explain && mixed))
         return ciuic_fail(CIUIC_ERROR_USAGE, "optimize: -o is missing; without it, --explain of mixed precision is all "
                                              "there is to do");
+    if (a->explain && !mixed)
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "optimize: --explain is of mixed precision; quantize %s treats every matrix alike",
+                          ciuic_quantize_name(a->options.quantize));
     if (a->plot != NULL && !mixed)
         return ciuic_fail(CIUIC_ERROR_USAGE,
                           "optimize: --plot shows what mixed precision measured; expected --quantize mixed");

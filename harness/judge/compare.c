@@ -84,7 +84,7 @@ static ciuic_status run_windows(running *r)
 {
     CIUIC_TRY(tell(r->c, 0));
     for (size_t i = 0; i < r->c->count; i++) {
-        CIUIC_TRY(run_window(r, r->c->first + i));
+        CIUIC_TRY(run_window(r, i * r->c->windows->count / r->c->count));
         CIUIC_TRY(tell(r->c, i + 1));
     }
     return CIUIC_OK;

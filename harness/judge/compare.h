@@ -14,9 +14,9 @@ typedef void comparison_ran_fn(void *context, const ciuic_session *variant, size
 typedef struct comparison {
     ciuic_model *variant, *reference; /* reference NULL: the variant alone */
     const token_windows *windows;
-    size_t first, count;         /* the windows [first, first + count) */
-    int threads;                 /* 0: all cores */
-    const char *what;            /* the work, as progress calls it: "verifying" */
+    size_t count;     /* windows that are run, spread evenly over all: the first ones alone may be hard or easy */
+    int threads;      /* 0: all cores */
+    const char *what; /* the work, as progress calls it: "verifying" */
     ciuic_progress_fn *progress; /* windows done; NULL: nobody waits */
     void *progress_context;
     comparison_logits_fn *logits; /* NULL: nobody looks */

@@ -72,12 +72,16 @@ void explain_print(const explanation *e)
     printf("  %-33s %9zu  %-14s %5.2f\n\n", "norms, biases, router", e->fixed_bytes / sizeof(float), "f32", 32.0);
     printf("Losses are the KL divergence of the whole model, in nats, with that unit alone quantised; measured\n"
            "at %s on calibration ids with experts held, elsewhere in the ratio of squared output errors.\n"
-           "\"would buy\": nats a megabyte. Units were upgraded in that order until the budget was used up%s",
-           as, e->result.price > 0 ? ",\n" : ".\n");
+           "\"would buy\": nats a megabyte of the next upgrade that would pay most. Upgrades were taken in the order\n"
+           "of what they buy while they fitted into what was left of the budget%s",
+           as, e->result.price > 0 ? ";\n" : ".\n");
     if (e->result.price > 0)
-        printf("the last at %.2g nats a megabyte: what is below that was not worth it.\n", e->result.price);
-    printf("Together %zu bytes, %.3f bits a weight (budget %.3f); sum of the losses %.3g nats.\n", bytes,
-           8.0 * (double)bytes / (double)e->parameters, 8.0 * (double)e->budget / (double)e->parameters, e->result.kl);
+        printf("the last bought %.2g nats a megabyte. One that bought more and is still listed was too large.\n",
+               e->result.price);
+    printf("Together %zu bytes, %.3f bits a weight (budget %.3f); sum of the losses %.3g nats:\n"
+           "each alone, on calibration ids. What they come to together is measured, below, on other ids.\n",
+           bytes, 8.0 * (double)bytes / (double)e->parameters, 8.0 * (double)e->budget / (double)e->parameters,
+           e->result.kl);
 }
 
 static cJSON *choice_json(const allocation_unit *u, const allocation_choice *c)

@@ -58,8 +58,8 @@ static ciuic_status check_space(const folder_writer *w)
         return CIUIC_OK; /* then a full disk will tell */
     if (w->plan.bytes / disk.f_frsize + 1 <= disk.f_bavail) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
-                      "%s: needs %.1f GB of disk, and %.1f GB are free there; choose another place", w->folder.path,
-                      (double)w->plan.bytes * 1e-9, (double)disk.f_bavail * (double)disk.f_frsize * 1e-9);
+                      "%s: needs %.1f MB of disk, and %.1f MB are free there; choose another place", w->folder.path,
+                      (double)w->plan.bytes * 1e-6, (double)disk.f_bavail * (double)disk.f_frsize * 1e-6);
 }
 
 /* ---- what calibration made -------------------------------------------------------------------------------------- */

@@ -59,6 +59,7 @@ static void wrong_usage_is_refused(void)
     } tests[] = {
         {{"optimize", SOURCE, "-o", "@/a"}, "expected a budget"},
         {{"optimize", SOURCE, "--bits", "4.8"}, "-o is missing"},
+        {{"optimize", SOURCE, "--quantize", "int4", "--explain", "-o", "@/a"}, "--explain is of mixed precision"},
         {{"optimize", SOURCE, "--max-error", "1", "--explain"}, "needs -o"},
         {{"optimize", SOURCE, "--quantize", "int4", "--explain"}, "-o is missing"},
         {{"optimize", SOURCE, "--bits", "4.8", "-o", "@/a", "--metric", "kl"}, "--max-error"},
@@ -194,6 +195,11 @@ static void a_calibrated_one_is_made_from_few_ids(void)
                                                            "--windows", "1", "--json", "--calibration",
                                                            "@/calibration.safetensors:ids", NULL});
     check_made(json);
+    /* What it was calibrated on stands in the folder, and is refused there as well. */
+    place_check_refused(&p,
+                        (const char *const[]){"eval", "@/made", "--isa", "best", "--ids",
+                                              "@/calibration.safetensors:ids", "--no-reference", NULL},
+                        3, "calibrating on what is evaluated", 2);
     /* 512 ids are too few for some of the experts, each of which reads a part of them: that is told. */
     CHECK(place_number(json, "pooled_expert_matrices") > 0, "%g pooled", place_number(json, "pooled_expert_matrices"));
     cJSON_Delete(json);

@@ -64,11 +64,12 @@ ciuic_status allocate_bits(allocation_unit *units, size_t n, size_t budget, size
     }
     size_t bytes = result->least_bytes = bytes_of(units, n);
     if (bytes + fixed > budget)
-        return ciuic_fail(
-            CIUIC_ERROR_LIMIT,
-            "the budget is %.4g bits a weight (%zu bytes); the smallest possible is %.4g (%zu bytes): raise it",
-            8.0 * (double)budget / (double)parameters, budget, 8.0 * (double)(bytes + fixed) / (double)parameters,
-            bytes + fixed);
+        return ciuic_fail(CIUIC_ERROR_LIMIT,
+                          "the budget is %.4g bits a weight (%zu bytes); of the settings that it chooses from the "
+                          "smallest possible is %.4g "
+                          "(%zu bytes): raise it",
+                          8.0 * (double)budget / (double)parameters, budget,
+                          8.0 * (double)(bytes + fixed) / (double)parameters, bytes + fixed);
     size_t unit = 0, to = 0;
     double value = 0;
     while (best_upgrade(units, n, budget - fixed - bytes, &unit, &to, &value)) {
