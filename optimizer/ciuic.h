@@ -77,15 +77,16 @@ typedef enum ciuic_memory {
 /* The rewrites of the graph stage, in the order in which they run; optimizer/graph/pass_*.c say why each preserves the
  * function. One finds what it looks for with or without those before it, unless it says so. */
 typedef enum ciuic_pass {
-    CIUIC_PASS_FOLD_CONSTANTS, /* weights that change nothing are not applied; constants are computed once */
-    CIUIC_PASS_MERGE_EQUAL,    /* what is computed twice is computed once, quantising activations included */
-    CIUIC_PASS_FUSE_QKV,       /* q, k and v of grouped-query attention become one matmul */
-    CIUIC_PASS_FUSE_LATENT,    /* MLA: q_a (or q) and kv_a become one matmul */
-    CIUIC_PASS_FUSE_GATE_UP,   /* gate and up of an MLP, and of all experts, become one matmul */
-    CIUIC_PASS_FUSE_SWIGLU,    /* silu(gate) * up in one sweep */
-    CIUIC_PASS_ABSORB_MLA,     /* MLA attends to the cached latent, kv_b absorbed into query and output */
-    CIUIC_PASS_DROP_SLICES,    /* parts of a row are read where they are */
-    CIUIC_PASS_ROPE_IN_PLACE,  /* queries and keys are rotated where they are */
+    CIUIC_PASS_FOLD_CONSTANTS,  /* weights that change nothing are not applied; constants are computed once */
+    CIUIC_PASS_MERGE_EQUAL,     /* what is computed twice is computed once, quantising activations included */
+    CIUIC_PASS_FUSE_QKV,        /* q, k and v of grouped-query attention become one matmul */
+    CIUIC_PASS_FUSE_LATENT,     /* MLA: q_a (or q) and kv_a become one matmul */
+    CIUIC_PASS_FUSE_GATE_UP,    /* gate and up of an MLP, and of all experts, become one matmul */
+    CIUIC_PASS_FUSE_SWIGLU,     /* silu(gate) * up in one sweep */
+    CIUIC_PASS_SWIGLU_EPILOGUE, /* the matmul of gate and up writes silu(gate) * up; after fuse-gate-up, fuse-swiglu */
+    CIUIC_PASS_ABSORB_MLA,      /* MLA attends to the cached latent, kv_b absorbed into query and output */
+    CIUIC_PASS_DROP_SLICES,     /* parts of a row are read where they are */
+    CIUIC_PASS_ROPE_IN_PLACE,   /* queries and keys are rotated where they are */
     CIUIC_PASS_DROP_CONCATS,  /* parts that stand side by side are not put together; after drop-slices, rope-in-place */
     CIUIC_PASS_GROUP_EXPERTS, /* tokens sorted by expert: one matmul for each expert, not one for each token */
     CIUIC_PASS_FOLD_NORMS,    /* norm weights move into FP32 matrices */
