@@ -262,7 +262,7 @@ typedef struct ciuic_memory_use {
     size_t kv_cache;      /* of all positions of the context: reserved, with memory off written at once */
     size_t kv_cache_used; /* the part of it whose positions were used */
     size_t activations;   /* arena, or the buffers of all operations */
-    size_t workspace;     /* attention scores, routing, rope tables */
+    size_t workspace;     /* attention scores, epilogues of matmuls, routing, rope tables */
     size_t other;         /* graphs, tables, names */
     size_t files;         /* the checkpoint's mapped files, `mapped` and what is not used in place */
     size_t loading;       /* what loading a weight takes for a while, at most */
