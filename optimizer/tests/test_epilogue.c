@@ -123,7 +123,7 @@ static void fuse(graph *g)
     CU_ASSERT_EQUAL(graph_validate(g), CIUIC_OK);
 }
 
-/* A table of graph, x, weights and threads: out [tokens][width]. */
+/* The graph's output [tokens][width], from workspaces that hold what is behind them. */
 static void run(graph *g, const shape *s, const weights *w, const kernel_table *kernels, int threads, const float *x,
                 float *out)
 {
@@ -131,11 +131,11 @@ static void run(graph *g, const shape *s, const weights *w, const kernel_table *
     const graph_q8_need need = {.quantised = quantised, .group = w->parts[0].group};
     const bound_weight bound = {.parts = w->parts};
     const plan p = {.g = g, .weights = (bound_weight *)&bound};
-    const size_t room = epilogue_scratch(g, s->tokens, threads);
+    const size_t room = epilogue_scratch(g, s->tokens, threads), behind = 32;
     float *scratch[3];
     buffers memory;
     arena_block arena = {0};
-    for (int i = 0; i < 3; i++) scratch[i] = floats(room);
+    for (int i = 0; i < 3; i++) scratch[i] = floats(room + behind);
     CU_ASSERT_EQUAL_FATAL(graph_insert_quantize(g, &need, true), CIUIC_OK);
     CU_ASSERT_EQUAL_FATAL(buffers_create(&memory, g, true), CIUIC_OK);
     CU_ASSERT_EQUAL_FATAL(buffers_prepare(&memory, s->tokens, s->tokens, &arena), CIUIC_OK);
@@ -152,7 +152,11 @@ static void run(graph *g, const shape *s, const weights *w, const kernel_table *
                          .threads = threads};
     execute(&e);
     memcpy(out, memory.values[g->output], s->tokens * s->width * sizeof *out);
-    for (int i = 0; i < 3; i++) free(scratch[i]);
+    for (int i = 0; i < 3; i++) {
+        for (size_t j = room; j < room + behind; j++)
+            CHECK(scratch[i][j] == 0, "%zu rows, %d threads: workspace %d is overrun", s->tokens, threads, i);
+        free(scratch[i]);
+    }
     buffers_free(&memory);
     free(arena.data);
 }
