@@ -77,15 +77,16 @@ typedef enum ciuic_memory {
 /* The rewrites of the graph stage, in the order in which they run; optimizer/graph/pass_*.c say why each preserves the
  * function. One finds what it looks for with or without those before it, unless it says so. */
 typedef enum ciuic_pass {
-    CIUIC_PASS_FOLD_CONSTANTS, /* weights that change nothing are not applied; constants are computed once */
-    CIUIC_PASS_MERGE_EQUAL,    /* what is computed twice is computed once, quantising activations included */
-    CIUIC_PASS_FUSE_QKV,       /* q, k and v of grouped-query attention become one matmul */
-    CIUIC_PASS_FUSE_LATENT,    /* MLA: q_a (or q) and kv_a become one matmul */
-    CIUIC_PASS_FUSE_GATE_UP,   /* gate and up of an MLP, and of all experts, become one matmul */
-    CIUIC_PASS_FUSE_SWIGLU,    /* silu(gate) * up in one sweep */
-    CIUIC_PASS_ABSORB_MLA,     /* MLA attends to the cached latent, kv_b absorbed into query and output */
-    CIUIC_PASS_DROP_SLICES,    /* parts of a row are read where they are */
-    CIUIC_PASS_ROPE_IN_PLACE,  /* queries and keys are rotated where they are */
+    CIUIC_PASS_FOLD_CONSTANTS,  /* weights that change nothing are not applied; constants are computed once */
+    CIUIC_PASS_MERGE_EQUAL,     /* what is computed twice is computed once, quantising activations included */
+    CIUIC_PASS_FUSE_QKV,        /* q, k and v of grouped-query attention become one matmul */
+    CIUIC_PASS_FUSE_LATENT,     /* MLA: q_a (or q) and kv_a become one matmul */
+    CIUIC_PASS_FUSE_GATE_UP,    /* gate and up of an MLP, and of all experts, become one matmul */
+    CIUIC_PASS_FUSE_SWIGLU,     /* silu(gate) * up in one sweep */
+    CIUIC_PASS_SWIGLU_EPILOGUE, /* the matmul of gate and up writes silu(gate) * up; after fuse-gate-up, fuse-swiglu */
+    CIUIC_PASS_ABSORB_MLA,      /* MLA attends to the cached latent, kv_b absorbed into query and output */
+    CIUIC_PASS_DROP_SLICES,     /* parts of a row are read where they are */
+    CIUIC_PASS_ROPE_IN_PLACE,   /* queries and keys are rotated where they are */
     CIUIC_PASS_DROP_CONCATS,  /* parts that stand side by side are not put together; after drop-slices, rope-in-place */
     CIUIC_PASS_GROUP_EXPERTS, /* tokens sorted by expert: one matmul for each expert, not one for each token */
     CIUIC_PASS_FOLD_NORMS,    /* norm weights move into FP32 matrices */
@@ -261,7 +262,7 @@ typedef struct ciuic_memory_use {
     size_t kv_cache;      /* of all positions of the context: reserved, with memory off written at once */
     size_t kv_cache_used; /* the part of it whose positions were used */
     size_t activations;   /* arena, or the buffers of all operations */
-    size_t workspace;     /* attention scores, routing, rope tables */
+    size_t workspace;     /* attention scores, epilogues of matmuls, routing, rope tables */
     size_t other;         /* graphs, tables, names */
     size_t files;         /* the checkpoint's mapped files, `mapped` and what is not used in place */
     size_t loading;       /* what loading a weight takes for a while, at most */

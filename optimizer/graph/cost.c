@@ -65,6 +65,9 @@ static double row_flops(const graph *g, const graph_op *op)
     case GRAPH_MATMUL:
     case GRAPH_EXPERT_MATMUL:
         return 2.0 * (double)graph_weight_rows(w) * (double)w->columns;
+    case GRAPH_MATMUL_SWIGLU:
+    case GRAPH_EXPERT_SWIGLU:
+        return 2.0 * (double)graph_weight_rows(w) * (double)w->columns + 5.0 * (double)w->rows[0];
     case GRAPH_ROPE:
         return 3 * width;
     case GRAPH_ABSORB_QUERY:
@@ -98,12 +101,15 @@ static graph_amount weight_bytes(const graph *g, const graph_op *op, const graph
     const graph_amount rows = operation_rows(g, op);
     bool grouped = false;
     for (int i = 0; i < g->op_count; i++)
-        if (op->kind == GRAPH_EXPERT_MATMUL && g->ops[i].out.value == op->in[1].value) grouped = g->ops[i].grouped;
+        if ((op->kind == GRAPH_EXPERT_MATMUL || op->kind == GRAPH_EXPERT_SWIGLU) &&
+            g->ops[i].out.value == op->in[1].value)
+            grouped = g->ops[i].grouped;
     switch (op->kind) {
     case GRAPH_EMBED:
         graph_amount_add(&a, &rows, (double)w->columns * storage->weight);
         return a;
-    case GRAPH_EXPERT_MATMUL: /* rows one by one read their expert's matrices each */
+    case GRAPH_EXPERT_MATMUL:
+    case GRAPH_EXPERT_SWIGLU: /* rows one by one read their expert's matrices each */
         if (grouped && !op->last)
             a.of[GRAPH_TERM_X] = matrix;
         else
@@ -117,6 +123,7 @@ static graph_amount weight_bytes(const graph *g, const graph_op *op, const graph
         return a;
     }
     case GRAPH_MATMUL:
+    case GRAPH_MATMUL_SWIGLU:
         a.of[GRAPH_TERM_1] = matrix;
         for (int i = 0; i < w->parts; i++) a.of[GRAPH_TERM_1] += w->bias[i] ? 4.0 * (double)w->rows[i] : 0;
         return a;
@@ -136,6 +143,8 @@ static double input_columns(const graph *g, const graph_op *op, int j)
     switch (op->kind) {
     case GRAPH_MATMUL:
     case GRAPH_EXPERT_MATMUL:
+    case GRAPH_MATMUL_SWIGLU:
+    case GRAPH_EXPERT_SWIGLU:
         return j == 0 ? (double)g->weights[op->weight].columns : 0;
     case GRAPH_CONCAT:
     case GRAPH_ABSORB_QUERY:
@@ -165,7 +174,9 @@ static double output_columns(const graph *g, const graph_op *op)
     switch (op->kind) {
     case GRAPH_MATMUL:
     case GRAPH_EXPERT_MATMUL:
-        return (double)graph_weight_rows(&g->weights[op->weight]);
+    case GRAPH_MATMUL_SWIGLU:
+    case GRAPH_EXPERT_SWIGLU: /* what lies between stays in a thread's cache */
+        return (double)graph_matmul_outputs(g, op);
     case GRAPH_CONCAT:
         return heads * (double)(op->head_width + op->tail_width);
     case GRAPH_ATTENTION:

@@ -73,6 +73,19 @@ size_t graph_weight_rows(const graph_weight *w)
     return rows;
 }
 
+bool graph_is_matmul(graph_op_kind kind)
+{
+    return kind == GRAPH_MATMUL || kind == GRAPH_EXPERT_MATMUL || kind == GRAPH_MATMUL_SWIGLU ||
+           kind == GRAPH_EXPERT_SWIGLU;
+}
+
+size_t graph_matmul_outputs(const graph *g, const graph_op *op)
+{
+    const graph_weight *w = &g->weights[op->weight];
+    const bool epilogue = op->kind == GRAPH_MATMUL_SWIGLU || op->kind == GRAPH_EXPERT_SWIGLU;
+    return epilogue ? w->rows[0] : graph_weight_rows(w);
+}
+
 /* Outputs along one side. */
 static size_t image_side(const graph_image *image, size_t input, int side)
 {
@@ -150,6 +163,8 @@ const char *graph_op_name(graph_op_kind kind)
         [GRAPH_ROUTE] = "route",
         [GRAPH_GATHER] = "gather",
         [GRAPH_EXPERT_MATMUL] = "expert_matmul",
+        [GRAPH_MATMUL_SWIGLU] = "matmul_swiglu",
+        [GRAPH_EXPERT_SWIGLU] = "expert_swiglu",
         [GRAPH_COMBINE] = "combine",
         [GRAPH_LAST_ROW] = "last_row",
         [GRAPH_CONV2D] = "conv2d",
@@ -169,6 +184,8 @@ static size_t input_span(const graph *g, const graph_op *op, int i)
     switch (op->kind) {
     case GRAPH_MATMUL:
     case GRAPH_EXPERT_MATMUL:
+    case GRAPH_MATMUL_SWIGLU:
+    case GRAPH_EXPERT_SWIGLU:
         return i == 0 ? g->weights[op->weight].columns : 0;
     case GRAPH_CONCAT:
         return between + (i == 0 ? op->head_width : op->tail_width);
@@ -200,7 +217,9 @@ static size_t output_span(const graph *g, const graph_op *op)
     switch (op->kind) {
     case GRAPH_MATMUL:
     case GRAPH_EXPERT_MATMUL:
-        return graph_weight_rows(&g->weights[op->weight]);
+    case GRAPH_MATMUL_SWIGLU:
+    case GRAPH_EXPERT_SWIGLU:
+        return graph_matmul_outputs(g, op);
     case GRAPH_CONCAT:
         return between + op->head_width + op->tail_width;
     case GRAPH_ATTENTION:
@@ -251,10 +270,15 @@ static ciuic_status validate_shape(const graph *g, int index)
     if (op->kind >= GRAPH_OP_KINDS) return bad_op(g, index, "unknown kind");
     if (op->weight != GRAPH_NONE && (op->weight < 0 || op->weight >= g->weight_count))
         return bad_op(g, index, "its weight does not exist");
-    const bool needs_weight = op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL || op->kind == GRAPH_EMBED ||
-                              op->kind == GRAPH_ABSORB_QUERY || op->kind == GRAPH_ABSORB_VALUE ||
-                              op->kind == GRAPH_CONV2D || op->kind == GRAPH_BATCH_NORM;
+    const bool needs_weight = graph_is_matmul(op->kind) || op->kind == GRAPH_EMBED || op->kind == GRAPH_ABSORB_QUERY ||
+                              op->kind == GRAPH_ABSORB_VALUE || op->kind == GRAPH_CONV2D ||
+                              op->kind == GRAPH_BATCH_NORM;
     if (needs_weight && op->weight == GRAPH_NONE) return bad_op(g, index, "it needs a weight and has none");
+    if (op->kind == GRAPH_MATMUL_SWIGLU || op->kind == GRAPH_EXPERT_SWIGLU) {
+        const graph_weight *w = &g->weights[op->weight];
+        if (w->parts != 2 || w->rows[0] != w->rows[1])
+            return bad_op(g, index, "its weight is not a gate and an up of one size");
+    }
     if (op->heads == 0) return bad_op(g, index, "it has no heads");
     if (op->kind == GRAPH_ATTENTION && (op->kv_heads == 0 || op->heads % op->kv_heads != 0))
         return bad_op(g, index, "its query heads are no multiple of its key heads");

@@ -85,7 +85,10 @@ typedef enum graph_op_kind {
     GRAPH_ROUTE,        /* in0 router logits [T, experts], weight (selection bias) or none -> out routing */
     GRAPH_GATHER,       /* in0 [T, K], in1 routing -> out [T k, K]: token by token, or, as the routing says, sorted by
                            expert; all that reads them follows the routing */
-    GRAPH_EXPERT_MATMUL,  /* in0 [T k, K], in1 routing, weight (experts) -> out [T k, N] */
+    GRAPH_EXPERT_MATMUL, /* in0 [T k, K], in1 routing, weight (experts) -> out [T k, N] */
+    /* The same with weights of two equal parts, gate and up, [N] each: silu(gate in0) * (up in0) -> out [.., N] */
+    GRAPH_MATMUL_SWIGLU,
+    GRAPH_EXPERT_SWIGLU,
     GRAPH_COMBINE,        /* in0 [T k, K], in1 routing -> out [T, K]: sum of the token's rows by their weights */
     GRAPH_LAST_ROW,       /* in0 [T, K] -> out [1, K] */
     GRAPH_CONV2D,         /* in0 [T, in channels * height * width], weight (filters) -> out, channels first */
@@ -166,6 +169,10 @@ int graph_add_op(graph *g, const graph_op *op);
 graph_operand graph_whole(int value); /* all columns, one head */
 
 size_t graph_weight_rows(const graph_weight *w); /* of all parts */
+/* Whether the operation multiplies rows by a matrix, or by experts', with or without an epilogue. */
+bool graph_is_matmul(graph_op_kind kind);
+/* Columns that a matmul writes: those of all parts, or, with an epilogue, of one. */
+size_t graph_matmul_outputs(const graph *g, const graph_op *op);
 /* Numbers in the output of an image operation; 0 where the kernel does not fit, or a stride is 0. */
 size_t graph_image_outputs(const graph_image *image);
 /* Whether the operation changes `value`: its output, or an input that it rewrites. */
@@ -219,8 +226,9 @@ extern const graph_pass graph_passes[CIUIC_PASSES];
 
 graph_pass_fn graph_pass_fold_constants, graph_pass_merge_equal, graph_pass_group_experts, graph_pass_fuse_add_norm,
     graph_pass_fold_batchnorm, graph_pass_drop_layout, graph_pass_fuse_qkv, graph_pass_fuse_latent,
-    graph_pass_fuse_gate_up, graph_pass_fuse_swiglu, graph_pass_absorb_mla, graph_pass_drop_slices,
-    graph_pass_rope_in_place, graph_pass_drop_concats, graph_pass_fold_norms, graph_pass_last_row, graph_pass_drop_dead;
+    graph_pass_fuse_gate_up, graph_pass_fuse_swiglu, graph_pass_swiglu_epilogue, graph_pass_absorb_mla,
+    graph_pass_drop_slices, graph_pass_rope_in_place, graph_pass_drop_concats, graph_pass_fold_norms,
+    graph_pass_last_row, graph_pass_drop_dead;
 
 /* Whether a stage that is set so runs the pass. */
 bool graph_pass_selected(const ciuic_options *options, ciuic_pass pass);

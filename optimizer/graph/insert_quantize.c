@@ -8,8 +8,7 @@
 
 static bool reads_q8(const graph_op *op, const graph_q8_need *needs)
 {
-    return (op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL || op->kind == GRAPH_ABSORB_VALUE) &&
-           needs[op->weight].quantised;
+    return (graph_is_matmul(op->kind) || op->kind == GRAPH_ABSORB_VALUE) && needs[op->weight].quantised;
 }
 
 /* The quantised copy that an earlier operation made of the same operand, if nothing rewrote it since. */

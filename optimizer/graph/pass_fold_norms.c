@@ -34,7 +34,7 @@ static bool visit_readers(graph *g, int value, size_t columns, const char *fold)
             if (!visit_readers(g, op->out.value, columns, fold)) return false;
             continue;
         }
-        if (op->kind != GRAPH_MATMUL && op->kind != GRAPH_EXPERT_MATMUL) return false;
+        if (!graph_is_matmul(op->kind)) return false;
         graph_weight *w = &g->weights[op->weight];
         if (w->fold[0] != '\0' && fold == NULL) return false;
         if (op->in[0].offset != 0 || w->columns != columns || is_embedding(g, w->name[0])) return false;

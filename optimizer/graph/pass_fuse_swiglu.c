@@ -2,7 +2,7 @@
  *
  * Why it preserves the function: the same two multiplications of the same operands in the same order; a rung may round
  * its fused exponential differently from its separate one, within the kernel's stated tolerance. Saves one pass over the
- * row and one value in the arena. */
+ * row and one value in the arena; swiglu-epilogue then looks for what this leaves behind a matmul. */
 #include <stdlib.h>
 
 #include "optimizer/error.h"

@@ -2,7 +2,17 @@
  * the last step of what wrote them, and attention and cache read them there.
  *
  * Why it preserves the function: the same kernel rotates the same numbers; only where it writes them changes. In place is
- * allowed only where no other operation reads the columns that are rotated. No rounding differs. */
+ * allowed only where no other operation reads the columns that are rotated. No rounding differs.
+ *
+ * Why rotation stays an operation, and is no epilogue of the projection: there is little to save, and it would have to be paid
+ * for. In the shape of R1-Distill-Qwen-1.5B it reads and writes 1536 + 256 columns a token and layer, 14 kB and 5.4
+ * thousand operations. One decoded token reads 28 MB of the layer's weights at 4.8 bits: 14 kB are 0.05% of that, and lie
+ * in a near cache. In a prefill of 512 tokens it is 7.3 MB beside 48 GFLOP; where cost.h counts eight operations as a
+ * byte, 0.12%. No meeting of threads would go either: before attention all wait for all of the projection in any case, and
+ * rotation has its rows, or thread 0, in common with the write to the cache that follows it. In return a thread would have
+ * to take whole heads of the projection, 16 runs of 128 outputs there and not 128 runs of 16: 12 threads would wait for
+ * those that have two heads, half as long again as with equal shares. Rotation at attention's load would rotate a query
+ * once for each part of the cache, where threads share out positions. */
 #include "optimizer/graph/view.h"
 
 /* Columns that the operation reads of `value` through input j: heads segments of `width`. */
@@ -15,6 +25,7 @@ static size_t read_width(const graph *g, const graph_op *op, int j)
     case GRAPH_ATTENTION:
         return j == 2 ? op->value_width : op->key_width;
     case GRAPH_MATMUL:
+    case GRAPH_MATMUL_SWIGLU:
         return g->weights[op->weight].columns;
     case GRAPH_CACHE_WRITE:
         return g->cache_width[j] / op->heads;

@@ -11,6 +11,7 @@ const graph_pass graph_passes[CIUIC_PASSES] = {
     [CIUIC_PASS_FUSE_LATENT] = {"fuse-latent", graph_pass_fuse_latent},
     [CIUIC_PASS_FUSE_GATE_UP] = {"fuse-gate-up", graph_pass_fuse_gate_up},
     [CIUIC_PASS_FUSE_SWIGLU] = {"fuse-swiglu", graph_pass_fuse_swiglu},
+    [CIUIC_PASS_SWIGLU_EPILOGUE] = {"swiglu-epilogue", graph_pass_swiglu_epilogue},
     /* Looks for the slices and concatenations that the next three remove. */
     [CIUIC_PASS_ABSORB_MLA] = {"absorb-mla", graph_pass_absorb_mla},
     [CIUIC_PASS_DROP_SLICES] = {"drop-slices", graph_pass_drop_slices},

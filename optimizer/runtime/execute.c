@@ -24,6 +24,8 @@ static operation_fn *const operations[GRAPH_OP_KINDS] = {
     [GRAPH_ROUTE] = run_route,
     [GRAPH_GATHER] = run_gather,
     [GRAPH_EXPERT_MATMUL] = run_expert_matmul,
+    [GRAPH_MATMUL_SWIGLU] = run_matmul,
+    [GRAPH_EXPERT_SWIGLU] = run_expert_matmul,
     [GRAPH_COMBINE] = run_combine,
     [GRAPH_LAST_ROW] = run_last_row,
     [GRAPH_CONV2D] = run_conv2d,
@@ -86,7 +88,9 @@ split_class operation_split(const graph *g, const graph_op *op, size_t tokens, s
     case GRAPH_ROUTE:
         return SPLIT_SERIAL;
     case GRAPH_MATMUL:
-    case GRAPH_EXPERT_MATMUL: {
+    case GRAPH_EXPERT_MATMUL:
+    case GRAPH_MATMUL_SWIGLU:
+    case GRAPH_EXPERT_SWIGLU: {
         const graph_weight *w = &g->weights[op->weight];
         return rows * graph_weight_rows(w) * w->columns < SERIAL_PRODUCTS ? SPLIT_SERIAL : SPLIT_COLUMNS;
     }

@@ -32,7 +32,7 @@ typedef struct execution {
     const rope_table *rope;
     routing *route;          /* NULL without experts */
     const routing *chosen;   /* experts are not chosen but taken from here; NULL: the router chooses */
-    float *const *scratch;   /* [threads]: attention workspace of each thread */
+    float *const *scratch;   /* [threads]: workspace of each thread, for attention and epilogues */
     float *partials;         /* attention_partials() floats, shared by the threads; NULL when that is 0 */
     meeting *place;          /* where the threads of this call meet; set by execute */
     const int32_t *ids;      /* [tokens] */
@@ -59,6 +59,8 @@ void plan_barriers(const graph *g, const char *const *begin, const char *const *
 
 /* Floats of workspace that a thread needs for any attention of the graph. */
 size_t attention_scratch(const graph *g, size_t tokens, size_t context);
+/* Floats of the same workspace that each of `threads` threads needs for the epilogue of any matmul of the graph. */
+size_t epilogue_scratch(const graph *g, size_t tokens, int threads);
 /* Floats of the same workspace that writing to such a cache needs. */
 size_t cache_write_scratch(const kv_cache_shape *shape);
 /* Into how many parts `threads` threads cut `positions` positions of the cache when one query row attends to them; 1: they

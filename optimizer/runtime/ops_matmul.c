@@ -1,10 +1,26 @@
-/* ops_matmul.c - matrix products: whole, stacked from parts, by expert, and the two that absorb MLA's kv_b. */
+/* ops_matmul.c - matrix products: whole, stacked from parts, by expert, with an epilogue, and the two that absorb MLA's
+ * kv_b.
+ *
+ * The epilogue of gate and up: a thread takes some columns at a time. Those of gate it computes where the result goes, the
+ * same ones of up in its workspace, and then puts silu(gate) * up over the gate. Both are small enough to be still in its
+ * own cache, and what lies between, twice as wide as the result, has no memory of its own. */
 #include <string.h>
 
 #include "optimizer/runtime/execute.h"
 
 /* Outputs are shared out in runs of this many: whole register tiles of every rung. */
 enum { OUTPUT_UNIT = 16 };
+
+/* How much an epilogue takes at a time. 256 KiB of up, and as much of gate, leave a level-2 cache of 1 MiB room for weights
+ * and x. 512 rows, of which kernels for many rows take no more at a time either, leave 128 columns: the kernel makes x ready
+ * for each run of columns anew, one conversion in 256 products then. */
+enum {
+    EPILOGUE_FLOATS = 1 << 16,
+    EPILOGUE_ROWS = 512,
+    EPILOGUE_UNIT = 64 /* columns, where there are more: whole tiles of kernels for many rows */
+};
+_Static_assert(EPILOGUE_UNIT % OUTPUT_UNIT == 0 && EPILOGUE_ROWS * EPILOGUE_UNIT <= EPILOGUE_FLOATS,
+               "a block has room");
 
 /* Where the rows of a matmul's input are. */
 typedef struct matmul_input {
@@ -63,14 +79,79 @@ static void multiply_parts(const execution *e, const kernel_matrix *parts, int c
     }
 }
 
+static bool has_epilogue(graph_op_kind kind)
+{
+    return kind == GRAPH_MATMUL_SWIGLU || kind == GRAPH_EXPERT_SWIGLU;
+}
+
+/* With an epilogue, of the columns that all parts have. */
 static share share_units(const execution *e, const graph_op *op, const kernel_matrix *parts, int count, int thread,
                          int threads)
 {
     size_t units = 0;
+    if (has_epilogue(op->kind)) count = 1;
     for (int i = 0; i < count; i++) units += units_of(parts[i].rows);
     if (operation_split(e->p->g, op, e->tokens, e->position + e->tokens) == SPLIT_SERIAL)
         return (share){.first = 0, .end = thread == 0 ? units : 0};
     return share_of(units, 1, thread, threads);
+}
+
+/* Columns of a thread's share of an output of `width` columns, at most. */
+static size_t widest_share(size_t width, size_t threads)
+{
+    return (units_of(width) + threads - 1) / threads * OUTPUT_UNIT;
+}
+
+/* Rows at a time of what has `rows`: no fewer than half of EPILOGUE_ROWS where there are more than those, since some kernels
+ * round x where it has many rows and not where it has few. */
+static size_t epilogue_rows(size_t rows)
+{
+    const size_t times = (rows + EPILOGUE_ROWS - 1) / EPILOGUE_ROWS;
+    return times > 1 ? (rows + times - 1) / times : rows;
+}
+
+size_t epilogue_scratch(const graph *g, size_t tokens, int threads)
+{
+    size_t most = 0;
+    for (int i = 0; i < g->op_count; i++) {
+        const graph_op *op = &g->ops[i];
+        if (!has_epilogue(op->kind)) continue;
+        const size_t all = op->last ? 1 : tokens, rows = all < EPILOGUE_ROWS ? all : EPILOGUE_ROWS;
+        const size_t floats = rows * widest_share(graph_matmul_outputs(g, op), (size_t)threads);
+        if (floats > most) most = floats;
+    }
+    return most < EPILOGUE_FLOATS ? most : EPILOGUE_FLOATS;
+}
+
+/* silu of gate's outputs [from, from + width) times up's, of rows [first, first + rows). */
+static void multiply_block(const execution *e, const graph_op *op, const kernel_matrix *parts, size_t first,
+                           size_t rows, size_t from, size_t width, float *up)
+{
+    const matmul_input in = input_from(e, op, first, parts);
+    const kernel_matrix gate_rows = kernel_matrix_rows(&parts[0], from, width);
+    const kernel_matrix up_rows = kernel_matrix_rows(&parts[1], from, width);
+    const size_t stride = operand_stride(e, &op->out);
+    float *y = operand_row(e, op, &op->out, first) + from;
+    multiply(e, &gate_rows, rows, &in, y, stride);
+    multiply(e, &up_rows, rows, &in, up, width);
+    for (size_t r = 0; r < rows; r++) e->kernels->swiglu(width, y + r * stride, up + r * width, y + r * stride);
+}
+
+/* The thread's share of rows [first, first + rows) of an operation with an epilogue. Weights come from memory once: all rows
+ * pass by some columns before the next ones. */
+static void multiply_gated(const execution *e, const graph_op *op, const kernel_matrix *parts, share units,
+                           size_t first, size_t rows, int thread)
+{
+    const size_t at_once = epilogue_rows(rows), room = EPILOGUE_FLOATS / at_once / EPILOGUE_UNIT * EPILOGUE_UNIT;
+    const size_t widest = widest_share(parts[0].rows, (size_t)e->threads), columns = room < widest ? room : widest;
+    const size_t last = units.end * OUTPUT_UNIT, end = last < parts[0].rows ? last : parts[0].rows;
+    for (size_t c = units.first * OUTPUT_UNIT; c < end; c += columns) {
+        const size_t width = end - c < columns ? end - c : columns;
+        for (size_t r = 0; r < rows; r += at_once) {
+            const size_t some = rows - r < at_once ? rows - r : at_once;
+            multiply_block(e, op, parts, first + r, some, c, width, e->scratch[thread]);
+        }
+    }
 }
 
 void run_matmul(const execution *e, const graph_op *op, int thread, int threads)
@@ -78,6 +159,10 @@ void run_matmul(const execution *e, const graph_op *op, int thread, int threads)
     const graph_weight *w = &e->p->g->weights[op->weight];
     const kernel_matrix *parts = e->p->weights[op->weight].parts;
     const share units = share_units(e, op, parts, w->parts, thread, threads);
+    if (has_epilogue(op->kind)) {
+        multiply_gated(e, op, parts, units, 0, operation_rows(e, op), thread);
+        return;
+    }
     const matmul_input in = input_from(e, op, 0, parts);
     multiply_parts(e, parts, w->parts, units, operation_rows(e, op), &in, operand_row(e, op, &op->out, 0),
                    operand_stride(e, &op->out));
@@ -85,10 +170,14 @@ void run_matmul(const execution *e, const graph_op *op, int thread, int threads)
 
 /* Rows [first, first + rows), all of them the expert's. */
 static void multiply_expert(const execution *e, const graph_op *op, size_t expert, size_t first, size_t rows,
-                            share units)
+                            share units, int thread)
 {
     const int count = e->p->g->weights[op->weight].parts;
     const kernel_matrix *parts = e->p->weights[op->weight].parts + expert * (size_t)count;
+    if (has_epilogue(op->kind)) {
+        multiply_gated(e, op, parts, units, first, rows, thread);
+        return;
+    }
     const matmul_input in = input_from(e, op, first, parts);
     multiply_parts(e, parts, count, units, rows, &in, operand_row(e, op, &op->out, first), operand_stride(e, &op->out));
 }
@@ -99,10 +188,10 @@ void run_expert_matmul(const execution *e, const graph_op *op, int thread, int t
     const routing *route = e->route;
     const share units = share_units(e, op, e->p->weights[op->weight].parts, w->parts, thread, threads);
     for (size_t row = 0; !route->grouped && row < route->tokens * route->per_token; row++)
-        multiply_expert(e, op, route->chosen[row], row, 1, units);
+        multiply_expert(e, op, route->chosen[row], row, 1, units, thread);
     for (size_t expert = 0; route->grouped && expert < w->experts; expert++) {
         const size_t first = route->first[expert], rows = route->first[expert + 1] - first;
-        if (rows > 0) multiply_expert(e, op, expert, first, rows, units);
+        if (rows > 0) multiply_expert(e, op, expert, first, rows, units, thread);
     }
 }
 

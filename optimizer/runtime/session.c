@@ -95,7 +95,7 @@ static ciuic_status prepare_scratch(ciuic_session *s, const graph *g, size_t tok
     for (int i = 0; i < s->shape.threads; i++) {
         free(s->scratch[i]);
         s->scratch[i] = malloc(floats * sizeof **s->scratch);
-        if (s->scratch[i] == NULL) return ciuic_fail_memory("attention workspace", floats * sizeof **s->scratch);
+        if (s->scratch[i] == NULL) return ciuic_fail_memory("a thread's workspace", floats * sizeof **s->scratch);
     }
     s->scratch_floats = floats;
     return CIUIC_OK;

@@ -35,9 +35,11 @@ typedef struct expectation {
 static const expectation tiny_decode[] = {
     {GRAPH_EMBED, 1, 1},
     /* a layer: q_a, q_b, kv_a, kv_b, o = 5, dense mlp 3, shared mlp 3 and router 1, head 1 -> q_a|kv_a, q_b, o = 3,
-     * mlp 2, shared 2 and router 1, head 1 */
-    {GRAPH_MATMUL, 6 * 5 + 3 + 5 * 4 + 1, 6 * 3 + 2 + 5 * 3 + 1},
-    {GRAPH_EXPERT_MATMUL, 5 * 3, 5 * 2},
+     * down of dense and shared mlp, router, head 1; gate|up of dense and shared mlp and of experts with an epilogue */
+    {GRAPH_MATMUL, 6 * 5 + 3 + 5 * 4 + 1, 6 * 3 + 1 + 5 * 2 + 1},
+    {GRAPH_MATMUL_SWIGLU, 0, 6},
+    {GRAPH_EXPERT_MATMUL, 5 * 3, 5},
+    {GRAPH_EXPERT_SWIGLU, 0, 5},
     {GRAPH_SLICE, 6 * 6, 0},
     {GRAPH_CONCAT, 6 * 2, 0},
     {GRAPH_CACHE_READ, 6 * 2, 0},
@@ -46,7 +48,7 @@ static const expectation tiny_decode[] = {
     {GRAPH_ATTENTION, 6, 6},
     {GRAPH_SILU, 11, 0},
     {GRAPH_MUL, 11, 0},
-    {GRAPH_SWIGLU, 0, 11},
+    {GRAPH_SWIGLU, 0, 0},
     {GRAPH_CACHE_WRITE, 6, 6},
     /* input, q_a, kv_a, post-attention; all but the first input norm and the latent ones go with a residual sum */
     {GRAPH_RMS_NORM, 6 * 4 + 1, 6 * 2 + 1},
@@ -100,8 +102,7 @@ static void test_fold_norms(void)
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
         if ((op->kind == GRAPH_RMS_NORM || op->kind == GRAPH_ADD_NORM) && op->weight == GRAPH_NONE) bare++;
-        if ((op->kind == GRAPH_MATMUL || op->kind == GRAPH_EXPERT_MATMUL) && g->weights[op->weight].fold[0] != '\0')
-            folded++;
+        if (graph_is_matmul(op->kind) && g->weights[op->weight].fold[0] != '\0') folded++;
     }
     /* q_a's norm too: only q_b reads it. The latent norm is cached and keeps its weights. */
     CHECK(bare == 6 * 3 + 1, "%d norms without weights", bare);
@@ -183,6 +184,11 @@ static void odd_heads(graph *g)
     for (int i = 0; i < g->op_count; i++)
         if (g->ops[i].kind == GRAPH_ATTENTION) g->ops[i].kv_heads = 3;
 }
+static void uneven_gate(graph *g)
+{
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == GRAPH_MATMUL) g->ops[i].kind = GRAPH_MATMUL_SWIGLU;
+}
 static void odd_rotation(graph *g)
 {
     for (int i = 0; i < g->op_count; i++)
@@ -196,6 +202,7 @@ static const damage damages[] = {
     {"no logits", lose_output, "logits are not computed"},
     {"two writers of one value", write_twice, "written before"},
     {"query heads that do not divide", odd_heads, "no multiple"},
+    {"an epilogue without gate and up", uneven_gate, "not a gate and an up of one size"},
     {"pairs that do not come out", odd_rotation, "of odd width"},
 };
 

@@ -7,6 +7,7 @@
 #include "kernels/kernels.h"
 #include "optimizer/runtime/buffers.h"
 #include "optimizer/tests/golden.h"
+#include "optimizer/tests/grouped_matrix.h"
 #include "optimizer/tests/runner.h"
 
 /* ---- whole models ----------------------------------------------------------------------------------------------- */
@@ -62,7 +63,7 @@ static void check_passes(const golden *g, const ciuic_options *off, const float 
           off->memory, difference, allowed);
 }
 
-/* All passes, each alone, and, where a model is small, each pair. */
+/* All passes, each alone, the three that an epilogue takes, and, where a model is small, each pair. */
 static void check_folder(const char *folder, ciuic_memory memory, bool pairs)
 {
     golden g;
@@ -72,6 +73,9 @@ static void check_folder(const char *folder, ciuic_memory memory, bool pairs)
     CU_ASSERT_FATAL(want != NULL && logits != NULL);
     if (run_variant(&g, &off, want)) {
         check_passes(&g, &off, want, 0, logits);
+        check_passes(&g, &off, want,
+                     1u << CIUIC_PASS_FUSE_GATE_UP | 1u << CIUIC_PASS_FUSE_SWIGLU | 1u << CIUIC_PASS_SWIGLU_EPILOGUE,
+                     logits);
         for (int a = 0; a < CIUIC_PASSES; a++)
             for (int b = a; b < CIUIC_PASSES; b++)
                 if (a == b || pairs) check_passes(&g, &off, want, 1u << a | 1u << b, logits);
@@ -156,10 +160,11 @@ static void test_idle(void)
                 graph_free(g);
             }
     }
-    /* Decoders as built hold no constants, duplicates, dead operations or images, and FP32 is not asked for. */
-    static const ciuic_pass never[] = {CIUIC_PASS_FOLD_CONSTANTS, CIUIC_PASS_MERGE_EQUAL,    CIUIC_PASS_FOLD_NORMS,
-                                       CIUIC_PASS_DROP_CONCATS,   CIUIC_PASS_FOLD_BATCHNORM, CIUIC_PASS_DROP_LAYOUT,
-                                       CIUIC_PASS_DROP_DEAD};
+    /* Decoders as built hold no constants, duplicates, dead operations or images, FP32 is not asked for, and two passes
+     * look for what others make. */
+    static const ciuic_pass never[] = {CIUIC_PASS_FOLD_CONSTANTS, CIUIC_PASS_MERGE_EQUAL,     CIUIC_PASS_FOLD_NORMS,
+                                       CIUIC_PASS_DROP_CONCATS,   CIUIC_PASS_SWIGLU_EPILOGUE, CIUIC_PASS_FOLD_BATCHNORM,
+                                       CIUIC_PASS_DROP_LAYOUT,    CIUIC_PASS_DROP_DEAD};
     for (int p = 0; p < CIUIC_PASSES; p++) {
         bool expected = true;
         for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) expected = expected && (int)never[i] != p;
@@ -240,11 +245,28 @@ static void add_rotated_part(maker *m)
     add(m, part, WIDTH);
 }
 
+/* Gate and up of one input, put together. */
+static void add_mlp(maker *m)
+{
+    static const char *const names[] = {"gate_proj", "up_proj"};
+    const graph_operand x = any(m);
+    int made[2];
+    for (int i = 0; i < 2; i++) {
+        graph_weight w = {.kind = GRAPH_MATRIX, .parts = 1, .rows = {WIDTH}, .columns = WIDTH};
+        snprintf(w.name[0], GRAPH_NAME, "w%zu.%s", below(2), names[i]);
+        add(m, (graph_op){.kind = GRAPH_MATMUL, .in = {x}, .weight = graph_add_weight(m->g, &w)}, WIDTH);
+        made[i] = m->values[m->count - 1];
+    }
+    add(m, (graph_op){.kind = GRAPH_SILU, .head_width = WIDTH, .in = {graph_whole(made[0])}}, WIDTH);
+    const graph_operand silu = graph_whole(m->values[m->count - 1]);
+    add(m, (graph_op){.kind = GRAPH_MUL, .head_width = WIDTH, .in = {silu, graph_whole(made[1])}}, WIDTH);
+}
+
 static void add_random(maker *m)
 {
     const graph_operand x = any(m), y = any(m);
     const graph_op_kind kinds[] = {GRAPH_SILU, GRAPH_MUL, GRAPH_ADD, GRAPH_ADD};
-    switch (below(6)) {
+    switch (below(7)) {
     case 0:
         add(m, (graph_op){.kind = GRAPH_MATMUL, .in = {x}, .weight = new_weight(m, GRAPH_MATRIX, WIDTH)}, WIDTH);
         break;
@@ -266,6 +288,9 @@ static void add_random(maker *m)
         if (m->g->values[last].width == WIDTH) add(m, again, WIDTH);
         break;
     }
+    case 4:
+        add_mlp(m);
+        break;
     default: { /* a block as models have it: silu(x) * y, or x + y and its norm */
         const graph_op_kind kind = kinds[below(4)];
         add(m, (graph_op){.kind = kind, .head_width = WIDTH, .in = {x, y}}, WIDTH);
@@ -362,6 +387,8 @@ static size_t run_graph(graph *g, const rope_table *rope, bool arena_planned, in
     bind(g, &b);
     kernel_table_fill(&kernels, KERNEL_ISA_C);
     const plan p = {.g = g, .weights = b.weights};
+    float *const scratch[] = {floats(epilogue_scratch(g, TOKENS, threads)),
+                              floats(epilogue_scratch(g, TOKENS, threads))};
     CU_ASSERT_EQUAL_FATAL(buffers_create(&memory, g, arena_planned), CIUIC_OK);
     CU_ASSERT_EQUAL_FATAL(buffers_prepare(&memory, TOKENS, TOKENS, arena_planned ? &arena : NULL), CIUIC_OK);
     buffers_bind(&memory, TOKENS, TOKENS, arena_planned ? &arena : NULL, NULL);
@@ -373,6 +400,7 @@ static size_t run_graph(graph *g, const rope_table *rope, bool arena_planned, in
                          .q8 = memory.q8,
                          .barrier = memory.barrier,
                          .rope = rope,
+                         .scratch = scratch,
                          .ids = ids,
                          .tokens = TOKENS,
                          .threads = threads};
@@ -381,6 +409,7 @@ static size_t run_graph(graph *g, const rope_table *rope, bool arena_planned, in
     memcpy(out, memory.values[g->output], rows * WIDTH * sizeof *out);
     buffers_free(&memory);
     free(arena.data);
+    for (int i = 0; i < 2; i++) free(scratch[i]);
     for (size_t i = 0; i < b.owned_count; i++) free(b.owned[i]);
     return rows;
 }
