@@ -120,7 +120,7 @@ typedef struct ciuic_options {
     ciuic_progress_fn *progress; /* of quantising; NULL: nobody waits */
     void *progress_context;
     bool graph;
-    uint32_t passes; /* graph: bits 1 << ciuic_pass of those that run; 0: all */
+    uint32_t passes; /* graph: bits 1 << ciuic_pass of those that run; 0: all but the epilogue of swiglu */
     ciuic_memory memory;
     const char *isa;  /* "c" (NULL means "c"), "avx2", "avx512", "best" */
     bool weights_f32; /* all weights widened to FP32 at load: what the openblas baseline needs; quantize must be NONE */

@@ -232,7 +232,7 @@ graph_pass_fn graph_pass_fold_constants, graph_pass_merge_equal, graph_pass_grou
 
 /* Whether a stage that is set so runs the pass. */
 bool graph_pass_selected(const ciuic_options *options, ciuic_pass pass);
-/* Runs the passes whose bits are set, 0 meaning all, and validates after each. */
+/* Runs the passes whose bits are set, 0 meaning all but swiglu-epilogue, and validates after each. */
 ciuic_status graph_optimize(graph *g, const graph_pass_options *options, uint32_t passes);
 
 /* Puts GRAPH_QUANTIZE before every matmul whose weight is stored in a format that needs quantised activations

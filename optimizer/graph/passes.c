@@ -42,9 +42,11 @@ bool ciuic_pass_parse(const char *name, ciuic_pass *pass)
     return false;
 }
 
+/* "All" leaves out the epilogue of gate and up: on Zen 4 it costs 1 to 5% of quantised prefill and decode for the memory that it
+ * saves, so it is for whoever names it. */
 static bool is_set(uint32_t passes, int pass)
 {
-    return passes == 0 || (passes >> pass & 1) != 0;
+    return passes == 0 ? pass != CIUIC_PASS_SWIGLU_EPILOGUE : (passes >> pass & 1) != 0;
 }
 
 bool graph_pass_selected(const ciuic_options *options, ciuic_pass pass)

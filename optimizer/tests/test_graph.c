@@ -32,6 +32,7 @@ typedef struct expectation {
     graph_op_kind kind;
     int before, after; /* decode over the latent cache */
 } expectation;
+static const uint32_t every_pass = (1u << CIUIC_PASSES) - 1;
 static const expectation tiny_decode[] = {
     {GRAPH_EMBED, 1, 1},
     /* a layer: q_a, q_b, kv_a, kv_b, o = 5, dense mlp 3, shared mlp 3 and router 1, head 1 -> q_a|kv_a, q_b, o = 3,
@@ -63,7 +64,7 @@ static void test_decode_passes(void)
     for (size_t i = 0; i < sizeof tiny_decode / sizeof tiny_decode[0]; i++)
         CHECK(count_ops(g, tiny_decode[i].kind) == tiny_decode[i].before, "%s before: %d, expected %d",
               graph_op_name(tiny_decode[i].kind), count_ops(g, tiny_decode[i].kind), tiny_decode[i].before);
-    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, every_pass), CIUIC_OK);
     for (size_t i = 0; i < sizeof tiny_decode / sizeof tiny_decode[0]; i++)
         CHECK(count_ops(g, tiny_decode[i].kind) == tiny_decode[i].after, "%s after: %d, expected %d",
               graph_op_name(tiny_decode[i].kind), count_ops(g, tiny_decode[i].kind), tiny_decode[i].after);
@@ -77,7 +78,7 @@ static void test_last_row(void)
     graph *g = NULL;
     if (!build("datasets/deepseek-v3-tiny", GRAPH_PREFILL, GRAPH_CACHE_LATENT, &g)) return;
     CU_ASSERT_EQUAL(count_ops(g, GRAPH_LAST_ROW), 1);
-    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, every_pass), CIUIC_OK);
     CU_ASSERT_EQUAL(count_ops(g, GRAPH_LAST_ROW), 0);
     CU_ASSERT_TRUE(g->values[g->output].last);
     for (int i = 0; i < g->op_count; i++) {
@@ -97,7 +98,7 @@ static void test_fold_norms(void)
 {
     graph *g = NULL;
     if (!build("datasets/deepseek-v3-tiny", GRAPH_DECODE, GRAPH_CACHE_LATENT, &g)) return;
-    CU_ASSERT_EQUAL(graph_optimize(g, &folding, 0), CIUIC_OK);
+    CU_ASSERT_EQUAL(graph_optimize(g, &folding, every_pass), CIUIC_OK);
     int bare = 0, folded = 0;
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
@@ -130,8 +131,8 @@ static void test_passes_everywhere(void)
                 if (!build(golden_folders[i], (graph_phase)phase, (graph_cache)cache, &g)) continue;
                 if (!build(golden_folders[i], (graph_phase)phase, (graph_cache)cache, &once)) continue;
                 const int before = g->op_count;
-                CU_ASSERT_EQUAL(graph_optimize(once, &no_folding, 0), CIUIC_OK);
-                CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
+                CU_ASSERT_EQUAL(graph_optimize(once, &no_folding, every_pass), CIUIC_OK);
+                CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, every_pass), CIUIC_OK);
                 for (size_t p = 0; p < CIUIC_PASSES; p++) {
                     bool changed = false;
                     CU_ASSERT_EQUAL(graph_passes[p].run(g, &no_folding, &changed), CIUIC_OK);
@@ -264,7 +265,19 @@ static void test_groups(void)
     }
 }
 
+/* It saves memory and costs time: for whoever names it. */
+static void test_epilogue_is_asked_for(void)
+{
+    graph *g = NULL;
+    if (!build("datasets/deepseek-v3-tiny", GRAPH_PREFILL, GRAPH_CACHE_LATENT, &g)) return;
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
+    CU_ASSERT_EQUAL(count_ops(g, GRAPH_MATMUL_SWIGLU), 0);
+    CU_ASSERT_EQUAL(count_ops(g, GRAPH_SWIGLU), 11);
+    graph_free(g);
+}
+
 static const test_case cases[] = {
+    {"the epilogue is asked for", test_epilogue_is_asked_for},
     {"decode graph before and after", test_decode_passes},
     {"last row", test_last_row},
     {"fold norms", test_fold_norms},
