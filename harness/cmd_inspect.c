@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "harness/commands.h"
-#include "harness/inspect_graph.h"
+#include "harness/inspect/inspect_graph.h"
 #include "harness/quantized_summary.h"
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/json.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
 #include "harness/report/schema.h"
 #include "optimizer/error.h"
@@ -16,8 +17,7 @@ enum { SCHEMA_VERSION = 1 };
 
 static const size_t results_max = (size_t)256 << 20;
 
-/* Before anything else: another version would break the schema in ways that do not help anybody. */
-static ciuic_status check_version(const cJSON *root, const char *name)
+ciuic_status results_check_version(const cJSON *root, const char *name)
 {
     const cJSON *version = json_find(root, "schema_version");
     if (!json_is_number(version) || version->valuedouble == SCHEMA_VERSION) return CIUIC_OK;
@@ -42,12 +42,25 @@ static void set_noise_floors(result_set *set)
         if (isnan(set->blocks[b].noise_floor)) set->blocks[b].noise_floor = worst;
 }
 
+/* Before judging, which writes into them. What is edited may be looked at, with `report`, and decides nothing. */
+static ciuic_status check_content(const cJSON *root, const char *name)
+{
+    content_state content = CONTENT_UNKNOWN;
+    CIUIC_TRY(content_check(root, &content));
+    if (content != CONTENT_EDITED) return CIUIC_OK;
+    return ciuic_fail(
+        CIUIC_ERROR_INPUT,
+        "%s: was edited after it was written: %s is that of other content; give the file as bench left it", name,
+        CONTENT_DIGEST_KEY);
+}
+
 ciuic_status results_file_take(cJSON *root, const char *name, results_file *file)
 {
     *file = (results_file){.path = strdup(name), .root = root};
     if (file->path == NULL) return ciuic_fail_memory("a path", strlen(name));
-    CIUIC_TRY(check_version(root, name));
+    CIUIC_TRY(results_check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
+    CIUIC_TRY(check_content(root, name));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     CIUIC_TRY(results_index(root, &file->set));
     set_noise_floors(&file->set);

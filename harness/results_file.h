@@ -1,5 +1,5 @@
-/* results_file.h - results.json as gate and compare take it in: of this version, of the right form, and judged again from
- * its samples, so that an edited verdict counts for nothing. */
+/* results_file.h - results.json as gate and compare take it in: of this version, of the right form, not edited
+ * since bench wrote it, and judged again from its samples. */
 #ifndef CIUIC_RESULTS_FILE_H
 #define CIUIC_RESULTS_FILE_H
 
@@ -17,6 +17,8 @@ typedef struct results_file {
 ciuic_status results_file_read(const char *operand, results_file *file);
 /* The same from a parsed object, which came from `name`; takes `root` in any case. */
 ciuic_status results_file_take(cJSON *root, const char *name, results_file *file);
+/* Asked before anything else: results of another version break the schema in ways that help nobody. */
+ciuic_status results_check_version(const cJSON *root, const char *name);
 void results_file_free(results_file *file);
 
 #endif

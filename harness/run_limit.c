@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 
 #include "harness/measure/memory_account.h"
+#include "harness/process_limit.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -67,25 +68,10 @@ ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit
                       need->longest_context);
 }
 
-/* AddressSanitizer's shadow is terabytes of addresses: no limit can be set below that. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { LIMITS_WORK = 0 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { LIMITS_WORK = 0 };
-#else
-enum { LIMITS_WORK = 1 };
-#endif
-#else
-enum { LIMITS_WORK = 1 };
-#endif
-
 ciuic_status run_limit_set(size_t limit)
 {
-    if (limit == 0 || !LIMITS_WORK) return CIUIC_OK;
-    const size_t bytes = addresses_before + limit;
-    const struct rlimit as = {.rlim_cur = bytes, .rlim_max = bytes};
-    if (addresses_before > 0 && setrlimit(RLIMIT_AS, &as) == 0) return CIUIC_OK;
+    if (limit == 0) return CIUIC_OK;
+    if (addresses_before > 0 && process_limit_set(RLIMIT_AS, addresses_before + limit)) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the limit of %zu bytes cannot be set: %s", limit,
                       addresses_before > 0 ? strerror(errno) : "/proc/self/status does not give VmSize");
 }

@@ -228,13 +228,13 @@ ciuic_status ciuic_layer_errors(ciuic_model *model, const ciuic_model *reference
 typedef struct ciuic_session ciuic_session;
 
 /* Tokens of a chunk. Activations grow with it; speed no more, since each weight that is read is then used for so many
- * tokens: 256 operations for each byte of 16-bit weights, 1024 of 4-bit ones, and even matrix units do about 100 in the
- * time that memory takes for a byte. A mixture of experts spreads them over its experts, of which each sees a few dozen. */
+ * tokens: 256 operations for each byte of 16-bit weights, 1024 of 4-bit ones. A mixture of experts spreads them over its experts, of which each sees a few dozen. */
 enum { CIUIC_CHUNK = 256 };
 
 /* Keys and values of the beginnings of earlier prompts, for sessions of one model on any thread. A prompt given to an empty
  * session computes only what follows the longest beginning that is known, its last token always; its logits are the same
- * up to the order of summation (the same bits with portable C kernels, unless MLA is absorbed for the rest and not for the whole). Not used where logits of all tokens are wanted. */
+ * up to the order of summation (the same bits with portable C kernels, unless MLA is absorbed for the rest and not for the
+ * whole). Not used where logits of all tokens are wanted. */
 typedef struct ciuic_prefix_cache ciuic_prefix_cache;
 
 typedef struct ciuic_prefix_use {

@@ -12,11 +12,10 @@
 #include "harness/report/embedded.h"
 #include "harness/report/schema.h"
 #include "harness/report/sections.h"
+#include "harness/results_file.h"
 #include "optimizer/atomic_file.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
-
-enum { SCHEMA_VERSION = 1 };
 
 static section_fn *const sections[] = {
     section_answer,   section_verdicts, section_variants, section_stages,    section_attribution, section_speed,
@@ -138,20 +137,11 @@ static ciuic_status write_report(cJSON *root, bool edited, const char *directory
     return status;
 }
 
-/* Before anything else: results of another version would break the schema in ways that do not help anybody. */
-static ciuic_status check_version(const cJSON *root, const char *name)
-{
-    const cJSON *version = json_find(root, "schema_version");
-    if (!json_is_number(version) || version->valuedouble == SCHEMA_VERSION) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: schema_version %g; expected %d: read it with the ciuic that wrote it",
-                      name, version->valuedouble, SCHEMA_VERSION);
-}
-
 ciuic_status report_write(cJSON *root, const char *name, const char *directory, const char **notice)
 {
     content_state content = CONTENT_UNKNOWN;
     *notice = NULL;
-    CIUIC_TRY(check_version(root, name));
+    CIUIC_TRY(results_check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
     CIUIC_TRY(content_check(root, &content)); /* before judging, which writes into it */
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));

@@ -28,6 +28,14 @@ const fixture_machine fixture_usual = {
     .int8_rise = 0.0004,
 };
 
+const fixture_machine fixture_equals = {.int8_gain = 1,
+                                        .int4_gain = 1,
+                                        .graph_gain = 1,
+                                        .memory_gain = 1,
+                                        .kernels_gain = 1,
+                                        .openblas_gain = 1,
+                                        .blocks = 1};
+
 enum { VARIANTS = 24, SLOTS = VARIANTS + 2 };
 
 typedef struct slot {

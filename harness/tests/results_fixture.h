@@ -22,6 +22,7 @@ typedef struct fixture_machine {
 } fixture_machine;
 
 extern const fixture_machine fixture_usual;
+extern const fixture_machine fixture_equals; /* every program as fast as every other; rounds and noise are to be set */
 
 /* 24 variants (none, int8, int4 x graph x memory x c, avx512), openblas and the A/A twin, for prefill128 and
  * decode64@256 on two threads. NULL when out of memory. Free with cJSON_Delete. */

@@ -9,24 +9,10 @@
 #include "harness/judge/judge.h"
 #include "harness/judge/lattice.h"
 #include "harness/report/report.h"
+#include "harness/tests/judged_fixture.h"
 #include "harness/tests/program.h"
-#include "harness/tests/results_fixture.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
-
-#define INT4_DECODE "decode64@256/b1/t2/int4+graph+memory+avx512"
-
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : NAN;
-}
-
-static const char *text(const cJSON *object, const char *key)
-{
-    const char *found = cJSON_GetStringValue(json_find(object, key));
-    return found != NULL ? found : "(none)";
-}
 
 /* ---- the sums --------------------------------------------------------------------------------------------------- */
 
@@ -112,7 +98,7 @@ static const cJSON *entry_of(const cJSON *results, const char *ending)
     const cJSON *entry = NULL;
     cJSON_ArrayForEach(entry, json_find(results, "attribution"))
     {
-        if (strstr(text(entry, "all_on"), ending) != NULL) return entry;
+        if (strstr(judged_text(entry, "all_on"), ending) != NULL) return entry;
     }
     return NULL;
 }
@@ -122,14 +108,16 @@ static const cJSON *pair_of(const cJSON *entry, const char *first, const char *s
     const cJSON *pair = NULL;
     cJSON_ArrayForEach(pair, json_find(entry, "interactions"))
     {
-        if (strcmp(text(pair, "first"), first) == 0 && strcmp(text(pair, "second"), second) == 0) return pair;
+        if (strcmp(judged_text(pair, "first"), first) == 0 && strcmp(judged_text(pair, "second"), second) == 0)
+            return pair;
     }
     return NULL;
 }
 
 static void check_factor(const cJSON *factor, double truth, double bound, const char *what)
 {
-    const double value = number(factor, "value"), low = number(factor, "low"), high = number(factor, "high");
+    const double value = judged_number(factor, "value"), low = judged_number(factor, "low"),
+                 high = judged_number(factor, "high");
     CHECK(fabs(log(value / truth)) < bound, "%s: %g, in truth %g", what, value, truth);
     CHECK(low <= value && value <= high && high / low < exp(2 * bound), "%s: %g in %g to %g", what, value, low, high);
 }
@@ -146,7 +134,7 @@ static void shares_recover_the_gains(void)
         cJSON *results = fixture_results(&machine);
         judge(results);
         const cJSON *entry = entry_of(results, INT4_DECODE), *stage = NULL, *pair = NULL;
-        CU_ASSERT_STRING_EQUAL(text(entry, "method"), "shapley");
+        CU_ASSERT_STRING_EQUAL(judged_text(entry, "method"), "shapley");
         /* Each of a difference's two ratios is of two samples within 0.2% of their truth: 4 * 0.0021 at the most, and an
          * average of such differences no more. */
         const double bound = 4 * 0.0021;
@@ -154,25 +142,29 @@ static void shares_recover_the_gains(void)
         double product = 1, portions = 0, bytes = 0;
         cJSON_ArrayForEach(stage, json_find(entry, "stages"))
         {
-            check_factor(json_find(stage, "factor"), gains[k++], bound, text(stage, "stage"));
-            product *= number(json_find(stage, "factor"), "value");
-            portions += number(json_find(stage, "share"), "value");
-            bytes += number(stage, "bytes_saved");
+            check_factor(json_find(stage, "factor"), gains[k++], bound, judged_text(stage, "stage"));
+            product *= judged_number(json_find(stage, "factor"), "value");
+            portions += judged_number(json_find(stage, "share"), "value");
+            bytes += judged_number(stage, "bytes_saved");
         }
         CU_ASSERT_EQUAL(k, 4);
-        CHECK(fabs(product / number(json_find(entry, "speedup"), "value") - 1) < 1e-12, "the product is %g", product);
+        CHECK(fabs(product / judged_number(json_find(entry, "speedup"), "value") - 1) < 1e-12, "the product is %g",
+              product);
         CHECK(fabs(portions - 1) < 1e-12, "the portions are %g", portions);
         const double off =
-            number(json_find(fixture_case(results, "decode64@256/b1/t2/fp16+c"), "memory_bytes"), "total");
-        const double on = number(json_find(fixture_case(results, INT4_DECODE), "memory_bytes"), "total");
-        CHECK(fabs(bytes - (off - on)) < 1 && bytes == number(entry, "bytes_saved"), "%g bytes of %g", bytes, off - on);
+            judged_number(json_find(fixture_case(results, "decode64@256/b1/t2/fp16+c"), "memory_bytes"), "total");
+        const double on = judged_number(json_find(fixture_case(results, INT4_DECODE), "memory_bytes"), "total");
+        CHECK(fabs(bytes - (off - on)) < 1 && bytes == judged_number(entry, "bytes_saved"), "%g bytes of %g", bytes,
+              off - on);
         k = 0;
         cJSON_ArrayForEach(pair, json_find(entry, "interactions"))
         {
             k++;
-            check_factor(json_find(pair, "factor"), 1, 2 * bound, text(pair, "first"));
-            CHECK(strcmp(text(pair, "together"), "more") != 0 || number(json_find(pair, "factor"), "low") > 1,
-                  "%s and %s: %s", text(pair, "first"), text(pair, "second"), text(pair, "together"));
+            check_factor(json_find(pair, "factor"), 1, 2 * bound, judged_text(pair, "first"));
+            CHECK(strcmp(judged_text(pair, "together"), "more") != 0 ||
+                      judged_number(json_find(pair, "factor"), "low") > 1,
+                  "%s and %s: %s", judged_text(pair, "first"), judged_text(pair, "second"),
+                  judged_text(pair, "together"));
         }
         CU_ASSERT_EQUAL(k, LATTICE_PAIRS);
         cJSON_Delete(results);
@@ -195,15 +187,15 @@ static void a_stage_that_needs_another_is_named(void)
     }
     judge(results);
     const cJSON *entry = entry_of(results, INT4_DECODE), *pair = pair_of(entry, "quantize", "kernels");
-    CU_ASSERT_STRING_EQUAL(text(pair, "together"), "more");
-    CHECK(strncmp(text(pair, "sentence"), "int4 is seen to help only once kernels is on: 1.", 48) == 0, "%s",
-          text(pair, "sentence"));
+    CU_ASSERT_STRING_EQUAL(judged_text(pair, "together"), "more");
+    CHECK(strncmp(judged_text(pair, "sentence"), "int4 is seen to help only once kernels is on: 1.", 48) == 0, "%s",
+          judged_text(pair, "sentence"));
     /* Half of the joint gain is each one's: sqrt(1.7), and 8 sqrt(1.7). Samples within 1%: 4 * 0.0101. */
     const cJSON *stages = json_find(entry, "stages");
     check_factor(json_find(cJSON_GetArrayItem(stages, 0), "factor"), sqrt(1.7), 0.0404, "quantize");
     check_factor(json_find(cJSON_GetArrayItem(stages, 3), "factor"), 8 * sqrt(1.7), 0.0404, "kernels");
-    CU_ASSERT_STRING_EQUAL(text(pair_of(entry, "graph", "memory"), "together"), "not shown");
-    CU_ASSERT_STRING_EQUAL(text(pair_of(entry, "graph", "memory"), "sentence"), "(none)");
+    CU_ASSERT_STRING_EQUAL(judged_text(pair_of(entry, "graph", "memory"), "together"), "not shown");
+    CU_ASSERT_STRING_EQUAL(judged_text(pair_of(entry, "graph", "memory"), "sentence"), "(none)");
     cJSON_Delete(results);
 }
 
@@ -215,15 +207,16 @@ static void without_the_lattice_it_says_so(void)
     cJSON_AddStringToObject(dead, "reason", "the worker was killed by signal 9");
     judge(results);
     const cJSON *entry = entry_of(results, INT4_DECODE), *first = cJSON_GetArrayItem(json_find(entry, "stages"), 0);
-    CU_ASSERT_STRING_EQUAL(text(entry, "method"), "isolation and leave-one-out");
-    CU_ASSERT_EQUAL(number(entry, "missing"), 1.0);
-    CU_ASSERT_STRING_EQUAL(text(entry, "reason"), "int4+memory+c failed");
+    CU_ASSERT_STRING_EQUAL(judged_text(entry, "method"), "isolation and leave-one-out");
+    CU_ASSERT_EQUAL(judged_number(entry, "missing"), 1.0);
+    CU_ASSERT_STRING_EQUAL(judged_text(entry, "reason"), "int4+memory+c failed");
     CU_ASSERT_PTR_NULL(json_find(entry, "interactions"));
-    CHECK(fabs(log(number(json_find(first, "alone"), "value") / 1.7)) < 0.0404, "alone %g",
-          number(json_find(first, "alone"), "value"));
-    CHECK(fabs(log(number(json_find(first, "last"), "value") / 1.7)) < 0.0404, "last %g",
-          number(json_find(first, "last"), "value"));
-    CU_ASSERT_STRING_EQUAL(text(entry_of(results, "decode64@256/b1/t2/int8+graph+memory+avx512"), "method"), "shapley");
+    CHECK(fabs(log(judged_number(json_find(first, "alone"), "value") / 1.7)) < 0.0404, "alone %g",
+          judged_number(json_find(first, "alone"), "value"));
+    CHECK(fabs(log(judged_number(json_find(first, "last"), "value") / 1.7)) < 0.0404, "last %g",
+          judged_number(json_find(first, "last"), "value"));
+    CU_ASSERT_STRING_EQUAL(judged_text(entry_of(results, "decode64@256/b1/t2/int8+graph+memory+avx512"), "method"),
+                           "shapley");
     cJSON_Delete(results);
 }
 
@@ -235,8 +228,8 @@ static void few_rounds_have_no_interval(void)
     cJSON *results = fixture_results(&hasty);
     judge(results);
     const cJSON *entry = entry_of(results, INT4_DECODE), *speedup = json_find(entry, "speedup");
-    CU_ASSERT_TRUE(number(speedup, "value") > 10 && isnan(number(speedup, "low")));
-    CU_ASSERT_STRING_EQUAL(text(pair_of(entry, "quantize", "kernels"), "together"), "unknown");
+    CU_ASSERT_TRUE(judged_number(speedup, "value") > 10 && isnan(judged_number(speedup, "low")));
+    CU_ASSERT_STRING_EQUAL(judged_text(pair_of(entry, "quantize", "kernels"), "together"), "unknown");
     CU_ASSERT_PTR_NULL(json_find(cJSON_GetArrayItem(json_find(entry, "stages"), 0), "share"));
     cJSON_Delete(results);
 }
@@ -263,10 +256,7 @@ static void a_report_tells_whose_doing_it_is(void)
         CHECK(strstr(page, says[i]) != NULL, "the report lacks \"%s\"", says[i]);
     free(page);
     free(path);
-    char command[512];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    CHECK(system(command) == 0, "%s", command);
-    free(folder);
+    remove_folder(folder);
     cJSON_Delete(results);
 }
 

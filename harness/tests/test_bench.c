@@ -498,10 +498,7 @@ static void without_rounds_there_are_errors_and_bytes(void)
     const cJSON *group = json_find(int8, "group");
     CHECK(cJSON_IsNumber(group) && group->valuedouble == 32, "no group");
     cJSON_Delete(results);
-    char command[512];
-    snprintf(command, sizeof command, "rm -r %s", out);
-    CHECK(system(command) == 0, "%s", command);
-    free(out);
+    remove_folder(out);
     free(path);
     remove_folder(folder);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/gate/record.h"
+#include "harness/judge/content_digest.h"
 #include "harness/report/schema.h"
 #include "harness/tests/gate_fixture.h"
 #include "harness/tests/program.h"
@@ -392,7 +393,27 @@ static void failures_are_not_recorded(void)
     cJSON_free(limits);
 }
 
+/* Green numbers that somebody wrote over red ones decide nothing; without a digest, of an earlier version, nobody can tell. */
+static void edited_results_are_refused(void)
+{
+    for (int edited = 0; edited < 2; edited++) {
+        cJSON *results = fixture_bench_results(&fixture_usual);
+        sha256_hex digest;
+        results_file file;
+        CU_ASSERT_EQUAL_FATAL(content_digest(results, &digest), CIUIC_OK);
+        CU_ASSERT_PTR_NOT_NULL(cJSON_AddStringToObject(results, CONTENT_DIGEST_KEY, digest.text));
+        cJSON *accuracy = cJSON_GetObjectItemCaseSensitive(fixture_case(results, INT4), "accuracy");
+        if (edited) cJSON_SetNumberValue(cJSON_GetObjectItemCaseSensitive(accuracy, "kl"), 1e-9);
+        const ciuic_status status = results_file_take(results, "made-up.json", &file);
+        CHECK(edited ? status == CIUIC_ERROR_INPUT && strstr(ciuic_last_error(), "made-up.json: was edited") != NULL
+                     : status == CIUIC_OK,
+              "edited %d: status %d, %s", edited, (int)status, ciuic_last_error());
+        results_file_free(&file);
+    }
+}
+
 static const test_case cases[] = {
+    {"edited results are refused", edited_results_are_refused},
     {"planted regressions are caught", planted_regressions_are_caught},
     {"failed and lost cases and other models are caught", failed_cases_are_regressions},
     {"unchanged trees are green", unchanged_trees_are_green},

@@ -138,10 +138,7 @@ static void a_bench_writes_it_on_request(void)
     free(after);
     free(journal);
     cJSON_Delete(machine);
-    char command[512];
-    snprintf(command, sizeof command, "rm -r %s", folder);
-    CHECK(system(command) == 0, "%s", command);
-    free(folder);
+    remove_folder(folder);
     free(nowhere);
     free(file);
     free(out);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/graph_print.h"
+#include "harness/inspect/graph_print.h"
 #include "harness/tests/program.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"

@@ -142,15 +142,9 @@ static void reasons_are_for_losses(void)
  * that of the floor are each wrong in 5% of cases, and both must be for a false call. */
 static void noise_is_never_called_a_difference(void)
 {
-    fixture_machine machine = {.int8_gain = 1,
-                               .int4_gain = 1,
-                               .graph_gain = 1,
-                               .memory_gain = 1,
-                               .kernels_gain = 1,
-                               .openblas_gain = 1,
-                               .noise = 0.05,
-                               .rounds = 25,
-                               .blocks = 1};
+    fixture_machine machine = fixture_equals;
+    machine.noise = 0.05;
+    machine.rounds = 25;
     cJSON *results = judged_results(&machine);
     size_t all = 0, called = 0;
     for (const cJSON *s = json_find(results, "stages")->child; s != NULL; s = s->next) {

@@ -5,34 +5,9 @@
 
 #include "harness/judge/claims.h"
 #include "harness/judge/judge.h"
-#include "harness/tests/results_fixture.h"
+#include "harness/tests/judged_fixture.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
-
-#define INT4_DECODE "decode64@256/b1/t2/int4+graph+memory+avx512"
-#define INT8_DECODE "decode64@256/b1/t2/int8+graph+memory+avx512"
-#define INT4_PREFILL "prefill128@0/b1/t2/int4+graph+memory+avx512"
-#define INT8_PREFILL "prefill128@0/b1/t2/int8+graph+memory+avx512"
-
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : NAN;
-}
-
-static const char *text(const cJSON *object, const char *key)
-{
-    const char *found = cJSON_GetStringValue(json_find(object, key));
-    return found != NULL ? found : "(none)";
-}
-
-static void judge(cJSON *results)
-{
-    cJSON *claims = NULL;
-    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
-    CHECK(judge_results(results, claims) == CIUIC_OK, "%s", ciuic_last_error());
-    cJSON_Delete(claims);
-}
 
 static const cJSON *over_tuned(cJSON *results, const char *ending)
 {
@@ -43,7 +18,7 @@ static const cJSON *over_tuned(cJSON *results, const char *ending)
 static void differences_are_called_among_all_cases(void)
 {
     cJSON *results = fixture_results(&fixture_usual);
-    judge(results);
+    judge_again(results);
     size_t family = 0;
     for (const cJSON *c = json_find(results, "cases")->child; c != NULL; c = c->next)
         family += json_find(json_find(json_find(c, "ratios"), "tuned"), "p") != NULL;
@@ -51,20 +26,21 @@ static void differences_are_called_among_all_cases(void)
     const cJSON *faster = over_tuned(results, INT4_DECODE);
     const cJSON *slower = over_tuned(results, "decode64@256/b1/t2/fp16+c");
     const cJSON *twin = over_tuned(results, "decode64@256/b1/t2/fp16+graph+memory+avx512#again");
-    CU_ASSERT_STRING_EQUAL(text(faster, "difference"), "faster");
-    CU_ASSERT_STRING_EQUAL(text(slower, "difference"), "slower");
-    CU_ASSERT_STRING_EQUAL(text(twin, "difference"), "not shown");
-    CU_ASSERT_TRUE(isnan(number(twin, "p")) && isnan(number(twin, "p_holm")));
+    CU_ASSERT_STRING_EQUAL(judged_text(faster, "difference"), "faster");
+    CU_ASSERT_STRING_EQUAL(judged_text(slower, "difference"), "slower");
+    CU_ASSERT_STRING_EQUAL(judged_text(twin, "difference"), "not shown");
+    CU_ASSERT_TRUE(isnan(judged_number(twin, "p")) && isnan(judged_number(twin, "p_holm")));
     /* All 15 pairs beyond the floor: 2 / 2^15, and at most the family times that. */
-    CHECK(fabs(number(faster, "p") - 2.0 / 32768) < 1e-15, "p %g", number(faster, "p"));
-    CHECK(number(faster, "p_holm") > number(faster, "p") && number(faster, "p_holm") <= 48 * 2.0 / 32768 + 1e-15,
-          "p_holm %g", number(faster, "p_holm"));
-    CHECK(number(faster, "bootstrap_low") >= number(faster, "low") &&
-              number(faster, "bootstrap_low") <= number(faster, "value") &&
-              number(faster, "bootstrap_high") <= number(faster, "high") &&
-              number(faster, "bootstrap_high") >= number(faster, "value"),
-          "bootstrap %g to %g, order statistics %g to %g", number(faster, "bootstrap_low"),
-          number(faster, "bootstrap_high"), number(faster, "low"), number(faster, "high"));
+    CHECK(fabs(judged_number(faster, "p") - 2.0 / 32768) < 1e-15, "p %g", judged_number(faster, "p"));
+    CHECK(judged_number(faster, "p_holm") > judged_number(faster, "p") &&
+              judged_number(faster, "p_holm") <= 48 * 2.0 / 32768 + 1e-15,
+          "p_holm %g", judged_number(faster, "p_holm"));
+    CHECK(judged_number(faster, "bootstrap_low") >= judged_number(faster, "low") &&
+              judged_number(faster, "bootstrap_low") <= judged_number(faster, "value") &&
+              judged_number(faster, "bootstrap_high") <= judged_number(faster, "high") &&
+              judged_number(faster, "bootstrap_high") >= judged_number(faster, "value"),
+          "bootstrap %g to %g, order statistics %g to %g", judged_number(faster, "bootstrap_low"),
+          judged_number(faster, "bootstrap_high"), judged_number(faster, "low"), judged_number(faster, "high"));
     cJSON_Delete(results);
 }
 
@@ -102,26 +78,27 @@ static void unlike_rounds_are_flagged_and_kept(void)
     i = 0;
     cJSON_ArrayForEach(sample, samples_of(results, INT4_PREFILL))
         cJSON_SetNumberHelper(sample, sample->valuedouble * (i++ == 7 ? 5 : 1));
-    judge(results);
+    judge_again(results);
     const struct {
         const char *ending, *flag;
     } rows[] = {{INT4_DECODE, "warm-up"}, {INT8_DECODE, "drift"}, {INT4_PREFILL, "outliers"}};
     for (size_t k = 0; k < 3; k++) {
         const cJSON *ratio = over_tuned(results, rows[k].ending);
         CHECK(flagged(ratio, rows[k].flag), "%s: no %s", rows[k].ending, rows[k].flag);
-        CHECK(number(ratio, "rounds") == 15, "%s: %g rounds", rows[k].ending, number(ratio, "rounds"));
+        CHECK(judged_number(ratio, "rounds") == 15, "%s: %g rounds", rows[k].ending, judged_number(ratio, "rounds"));
         const cJSON *quiet = over_tuned(results, INT8_PREFILL);
         CHECK(!flagged(quiet, rows[k].flag), "%s: %s", INT8_PREFILL, rows[k].flag);
     }
     const cJSON *cold = over_tuned(results, INT4_DECODE);
-    CHECK(number(cold, "warm_up_rounds") == 3, "%g rounds of warm-up", number(cold, "warm_up_rounds"));
+    CHECK(judged_number(cold, "warm_up_rounds") == 3, "%g rounds of warm-up", judged_number(cold, "warm_up_rounds"));
     const cJSON *drift = over_tuned(results, INT8_DECODE);
-    CHECK(number(drift, "drift") < -0.25, "drift %g", number(drift, "drift")); /* to 1/1.42 of what it was */
+    CHECK(judged_number(drift, "drift") < -0.25, "drift %g",
+          judged_number(drift, "drift")); /* to 1/1.42 of what it was */
     /* The 1% a round that hit all alike is in every time and in no other ratio. */
     const cJSON *block = json_find(cJSON_GetArrayItem(json_find(results, "blocks"), 0), "series");
     for (const cJSON *series = block->child; series != NULL; series = series->next)
-        CHECK(flagged(series, "drift") && fabs(number(series, "drift") - 0.14 / 1.07) < 0.04, "%s drifts by %g",
-              series->string, number(series, "drift"));
+        CHECK(flagged(series, "drift") && fabs(judged_number(series, "drift") - 0.14 / 1.07) < 0.04, "%s drifts by %g",
+              series->string, judged_number(series, "drift"));
     cJSON_Delete(results);
 }
 
@@ -129,24 +106,18 @@ static void unlike_rounds_are_flagged_and_kept(void)
  * is stays below 5% by Holm's correction alone, and the noise floor makes it far smaller. */
 static void equals_are_never_called_different(void)
 {
-    fixture_machine machine = {.int8_gain = 1,
-                               .int4_gain = 1,
-                               .graph_gain = 1,
-                               .memory_gain = 1,
-                               .kernels_gain = 1,
-                               .openblas_gain = 1,
-                               .blocks = 1};
+    fixture_machine machine = fixture_equals;
     size_t called = 0, all = 0;
     for (size_t repeat = 0; repeat < 20; repeat++) {
         machine.noise = 0.002 * (double)(repeat + 1);
         machine.rounds = 12 + repeat;
         cJSON *results = fixture_results(&machine);
-        judge(results);
+        judge_again(results);
         for (const cJSON *c = json_find(results, "cases")->child; c != NULL; c = c->next) {
             const cJSON *ratio = json_find(json_find(c, "ratios"), "tuned");
             if (ratio == NULL) continue;
             all++;
-            called += strcmp(text(ratio, "difference"), "not shown") != 0;
+            called += strcmp(judged_text(ratio, "difference"), "not shown") != 0;
         }
         cJSON_Delete(results);
     }

@@ -25,6 +25,7 @@
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory_account.h"
+#include "harness/process_limit.h"
 #include "harness/run_limit.h"
 #include "harness/variant_json.h"
 #include "harness/worker/onednn.h"
@@ -120,25 +121,10 @@ static ciuic_status read_load(const cJSON *request, load_request *r)
     return read_variant(request, r);
 }
 
-/* AddressSanitizer's shadow is terabytes of private memory: no limit can be set below that. */
-#if defined(__SANITIZE_ADDRESS__)
-enum { LIMITS_WORK = 0 };
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-enum { LIMITS_WORK = 0 };
-#else
-enum { LIMITS_WORK = 1 };
-#endif
-#else
-enum { LIMITS_WORK = 1 };
-#endif
-
 /* Private writable memory, which is what a process can run a machine out of; mapped weights do not count. */
 static ciuic_status limit_memory(size_t bytes)
 {
-    if (!LIMITS_WORK) return CIUIC_OK;
-    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
-    if (bytes == 0 || setrlimit(RLIMIT_DATA, &limit) == 0) return CIUIC_OK;
+    if (bytes == 0 || process_limit_set(RLIMIT_DATA, bytes)) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the memory limit of %zu bytes cannot be set: %s", bytes,
                       strerror(errno));
 }

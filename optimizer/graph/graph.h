@@ -218,6 +218,7 @@ typedef ciuic_status graph_pass_fn(graph *g, const graph_pass_options *options, 
 typedef struct graph_pass {
     const char *name;
     graph_pass_fn *run;
+    bool only_named; /* does not run unless it is asked for by name */
 } graph_pass;
 
 /* All passes in the order in which they run: [ciuic_pass]. A pass removes what it leaves without a reader itself, so that

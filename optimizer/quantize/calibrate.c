@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "optimizer/array_room.h"
 #include "optimizer/error.h"
 #include "optimizer/quantize/activation_scaling.h"
 #include "optimizer/quantize/quantize_tensor.h"
@@ -37,13 +38,9 @@ static ciuic_status tell(const work *w)
 
 static ciuic_status note(quantize_log *log, const quantize_record *record)
 {
-    if (log->count == log->capacity) {
-        const size_t capacity = log->capacity > 0 ? 2 * log->capacity : 64;
-        quantize_record *grown = reallocarray(log->records, capacity, sizeof *grown);
-        if (grown == NULL) return ciuic_fail_memory("the log of quantising", capacity * sizeof *grown);
-        log->records = grown;
-        log->capacity = capacity;
-    }
+    quantize_record *grown = array_with_room(log->records, log->count, &log->capacity, sizeof *grown);
+    if (grown == NULL) return ciuic_fail_memory("the log of quantising", log->count * sizeof *grown);
+    log->records = grown;
     log->records[log->count++] = *record;
     return CIUIC_OK;
 }

@@ -304,8 +304,7 @@ static void find_errors(const rounding *r, const float *w)
         }
 }
 
-/* Passes of refinement. Each costs a product of the matrix with H, in wide ones as much as the rounding itself for a few
- * percent of the error. */
+/* Passes of refinement. Each costs a product of the matrix with H, in wide ones as much as the rounding itself. */
 static int refinements(size_t columns)
 {
     return columns <= 4096 ? 3 : 0;

@@ -12,7 +12,7 @@ enum { QUANTIZE_UNIT_NAME = 112 };
 
 typedef struct quantize_setting {
     bool quantised;       /* false: left as the checkpoint has it, and nothing below counts */
-    kernel_format format; /* INT8 to INT6, AFFINE8 or AFFINE4 */
+    kernel_format format; /* INT8 to INT3, AFFINE8 or AFFINE4 */
     size_t group;         /* INT*: columns that share a scale, 32, 64 or 128; 0: a whole row */
     bool minimums;        /* INT*: asymmetric, a minimum for each group beside its scale */
 } quantize_setting;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/graph_print.h"
+#include "harness/inspect/graph_print.h"
 #include "optimizer/error.h"
 
 /* Whether every element of a vector of the checkpoint is that number. */

@@ -1,7 +1,7 @@
 /* graph_json.c - a graph as JSON: every formula as text and as its value for the call asked for. */
 #include <stdint.h>
 
-#include "harness/graph_print.h"
+#include "harness/inspect/graph_print.h"
 #include "optimizer/json.h"
 
 static bool add_amount(const graph_trace *t, cJSON *object, const char *key, const graph_amount *amount)

@@ -1,7 +1,7 @@
 /* graph_dot.c - a graph in Graphviz's language. */
 #include <stdio.h>
 
-#include "harness/graph_print.h"
+#include "harness/inspect/graph_print.h"
 
 /* Quotes, backslashes and what does not print would end or change a label. */
 static void put_escaped(FILE *out, const char *text)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness/graph_print.h"
+#include "harness/inspect/graph_print.h"
 
 enum { OP_WIDTH = 14, FLOW_WIDTH = 45, FLOW_SIZE = 1024, FLOPS_WIDTH = 15 };
 

@@ -1,10 +1,10 @@
 /* inspect_graph.c - see inspect_graph.h. */
-#include "harness/inspect_graph.h"
+#include "harness/inspect/inspect_graph.h"
 
 #include <string.h>
 
-#include "harness/graph_print.h"
 #include "harness/graph_setting.h"
+#include "harness/inspect/graph_print.h"
 
 static const char command[] = "inspect";
 
