@@ -10,6 +10,7 @@
 
 #include "harness/measure/memory_account.h"
 #include "harness/process_limit.h"
+#include "harness/worker/openblas.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -23,6 +24,7 @@ void run_limit_begin(int threads)
      * what is used. */
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+    openblas_end_threads();
 #pragma omp parallel num_threads(team)
     {
         (void)omp_get_thread_num(); /* the team is made, and its stacks with it */

@@ -119,8 +119,15 @@ static void a_run_limit_is_planned_and_held(void)
         CHECK(less.status == 4 && strstr(less.err, "needs") != NULL && strstr(less.err, "limit") != NULL &&
                   strstr(less.err, "longest context") != NULL && less.out[0] == '\0',
               "%s: status %d: %s", stages[i], less.status, less.err);
-        program_run_free(&enough);
         program_run_free(&less);
+        /* Again and again: threads that libraries start map memory when they are first run, which is not always before the
+         * limit is set. */
+        for (int again = 0; again < 8 && enough.status == 0; again++) {
+            program_run_free(&enough);
+            enough = run_under(stages[i], needed, "--no-reference");
+            CHECK(enough.status == 0, "%s in %.0f bytes, again: %s", stages[i], needed, enough.err);
+        }
+        program_run_free(&enough);
         cJSON_Delete(json);
     }
     program_run both = run_under("none,on,on,best", 1e9, NULL);

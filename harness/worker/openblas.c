@@ -34,6 +34,14 @@ void openblas_install(kernel_table *table)
     table->matmul[KERNEL_F32] = openblas_matmul;
 }
 
+/* Not in cblas.h. A build of OpenBLAS without threads of its own need not have it. */
+extern int blas_thread_shutdown_(void) __attribute__((weak));
+
+void openblas_end_threads(void)
+{
+    if (blas_thread_shutdown_ != NULL) blas_thread_shutdown_();
+}
+
 const char *openblas_describe(void)
 {
     return openblas_get_config();

@@ -8,6 +8,10 @@
  * because the runtime gives every thread a slice of the rows of each matmul. */
 void openblas_install(kernel_table *table);
 
+/* Ends the threads that OpenBLAS starts by itself when a program is loaded, nobody's here. Each maps 128 MiB when it first
+ * runs, which may be before or after a limit of addresses is counted from what there is; afterwards none is left to do so. */
+void openblas_end_threads(void);
+
 /* "OpenBLAS 0.3.21 ... SkylakeX ...": version and the kernels it chose. */
 const char *openblas_describe(void);
 

@@ -261,6 +261,7 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     w->checkpoint = strdup(r.spec.checkpoint); /* the request goes, the workload stays */
     if (w->checkpoint == NULL) return ciuic_fail_memory("a path", strlen(r.spec.checkpoint));
     r.spec.checkpoint = w->checkpoint;
+    openblas_end_threads(); /* under a limit their buffers would not come; without one they are not this variant's */
     CIUIC_TRY(limit_memory(r.memory_limit));
     w->counters = counters_open(&r.support);
     if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
