@@ -92,6 +92,7 @@ typedef enum ciuic_pass {
     CIUIC_PASS_FOLD_NORMS,    /* norm weights move into FP32 matrices */
     CIUIC_PASS_LAST_ROW,      /* a prefill computes what the last token's logits need */
     CIUIC_PASS_FUSE_ADD_NORM, /* residual add, in place, and the norm after it in one sweep */
+    CIUIC_PASS_ROPE_AT_LOAD,  /* attention and cache rotate what they load */
     CIUIC_PASS_FOLD_BATCHNORM, /* a batch normalisation moves into the convolution before it */
     CIUIC_PASS_DROP_LAYOUT,    /* conversions between channels first and last that change nothing */
     CIUIC_PASS_DROP_DEAD,      /* operations whose result nobody reads */

@@ -18,7 +18,7 @@ static void put_node(const graph_trace *t, int index, FILE *out)
     const graph_cost cost = graph_op_cost(t->g, op, &t->storage);
     char flops[GRAPH_AMOUNT_SIZE];
     graph_amount_text(&cost.flops, flops);
-    fprintf(out, "    op%d [label=\"%s", index, graph_op_name(op->kind));
+    fprintf(out, "    op%d [label=\"%s%s", index, op->rotation.heads > 0 ? "rope in " : "", graph_op_name(op->kind));
     if (op->weight != GRAPH_NONE) {
         fputs("\\n", out);
         put_escaped(out, t->g->weights[op->weight].name[0]);

@@ -51,6 +51,8 @@ static bool add_operation(const graph_trace *t, cJSON *list, const graph_op *op)
     for (int j = 0; j < GRAPH_MAX_INPUTS && ok; j++)
         if (op->in[j].value != GRAPH_NONE)
             ok = cJSON_AddItemToArray(reads, cJSON_CreateString(g->values[op->in[j].value].name));
+    if (ok && op->rotation.heads > 0)
+        ok = cJSON_AddStringToObject(item, "rotates", g->values[op->in[op->rotation.input].value].name) != NULL;
     if (ok && op->weight != GRAPH_NONE) {
         cJSON *weights = cJSON_AddArrayToObject(item, "weights");
         for (int i = 0; i < g->weights[op->weight].parts && weights != NULL; i++)

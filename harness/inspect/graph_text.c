@@ -105,7 +105,9 @@ static void flow_text(const graph *g, const graph_op *op, char text[FLOW_SIZE])
         for (int i = 0; i < j; i++) again = again || op->in[i].value == op->in[j].value;
         if (again) continue;
         graph_short_name(g, op, op->in[j].value, name);
-        used += (size_t)snprintf(reads + used, sizeof reads - used, "%s%.60s", used > 0 ? ", " : "", name);
+        const bool rotated = op->rotation.heads > 0 && op->in[op->rotation.input].value == op->in[j].value;
+        used += (size_t)snprintf(reads + used, sizeof reads - used, rotated ? "%srope(%.60s)" : "%s%.60s",
+                                 used > 0 ? ", " : "", name);
     }
     if (op->out.value != GRAPH_NONE) {
         graph_short_name(g, op, op->out.value, name);

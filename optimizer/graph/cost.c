@@ -51,7 +51,7 @@ static graph_amount attended(const graph_op *op)
 /* ---- operations ------------------------------------------------------------------------------------------------- */
 
 /* Of each row that the operation runs for; attention is not by rows. */
-static double row_flops(const graph *g, const graph_op *op)
+static double own_row_flops(const graph *g, const graph_op *op)
 {
     const double width = (double)op->heads * (double)op->head_width;
     const graph_weight *w = op->weight != GRAPH_NONE ? &g->weights[op->weight] : NULL;
@@ -90,6 +90,11 @@ static double row_flops(const graph *g, const graph_op *op)
     default:
         return 0;
     }
+}
+
+static double row_flops(const graph *g, const graph_op *op)
+{
+    return own_row_flops(g, op) + 3.0 * (double)op->rotation.heads * (double)op->rotation.width;
 }
 
 static graph_amount weight_bytes(const graph *g, const graph_op *op, const graph_storage *storage)

@@ -107,6 +107,14 @@ typedef struct graph_image {
     size_t kernel[2], stride[2], padding[2], dilation[2];
 } graph_image;
 
+/* Columns of an input that are rotated, by the row's position, as the operation reads them: [first, first + width) of each
+ * of `heads` heads. Attention's queries, q_pe of absorb_query, a half that goes to the cache. */
+typedef struct graph_rotation {
+    size_t heads; /* 0: nothing is rotated */
+    size_t first, width;
+    int input;
+} graph_rotation;
+
 typedef struct graph_op {
     graph_op_kind kind;
     int layer; /* GRAPH_NONE outside the layers */
@@ -119,8 +127,9 @@ typedef struct graph_op {
     float scale;                             /* attention: of the scores; rms_norm: eps */
     size_t group;                            /* quantize: values that share a scale, 0: a whole row */
     int half;                                /* cache read */
-    bool grouped;                            /* route: rows are sorted by expert, and not token by token */
-    graph_image image;                       /* convolution, batch normalisation, layouts */
+    graph_rotation rotation;
+    bool grouped;      /* route: rows are sorted by expert, and not token by token */
+    graph_image image; /* convolution, batch normalisation, layouts */
 } graph_op;
 
 /* What the layers' caches hold for each position. */
@@ -229,7 +238,7 @@ graph_pass_fn graph_pass_fold_constants, graph_pass_merge_equal, graph_pass_grou
     graph_pass_fold_batchnorm, graph_pass_drop_layout, graph_pass_fuse_qkv, graph_pass_fuse_latent,
     graph_pass_fuse_gate_up, graph_pass_fuse_swiglu, graph_pass_swiglu_epilogue, graph_pass_absorb_mla,
     graph_pass_drop_slices, graph_pass_rope_in_place, graph_pass_drop_concats, graph_pass_fold_norms,
-    graph_pass_last_row, graph_pass_drop_dead;
+    graph_pass_last_row, graph_pass_rope_at_load, graph_pass_drop_dead;
 
 /* Whether a stage that is set so runs the pass. */
 bool graph_pass_selected(const ciuic_options *options, ciuic_pass pass);

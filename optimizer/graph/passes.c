@@ -23,6 +23,7 @@ const graph_pass graph_passes[CIUIC_PASSES] = {
     [CIUIC_PASS_LAST_ROW] = {.name = "last-row", .run = graph_pass_last_row},
     /* Hides norms from fold-norms, and rewrites values that last-row reasons about: after both. */
     [CIUIC_PASS_FUSE_ADD_NORM] = {.name = "fuse-add-norm", .run = graph_pass_fuse_add_norm},
+    [CIUIC_PASS_ROPE_AT_LOAD] = {.name = "rope-at-load", .run = graph_pass_rope_at_load},
     [CIUIC_PASS_FOLD_BATCHNORM] = {.name = "fold-batchnorm", .run = graph_pass_fold_batchnorm},
     [CIUIC_PASS_DROP_LAYOUT] = {.name = "drop-layout", .run = graph_pass_drop_layout},
     [CIUIC_PASS_DROP_DEAD] = {.name = "drop-dead", .run = graph_pass_drop_dead},

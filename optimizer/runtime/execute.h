@@ -61,8 +61,8 @@ void plan_barriers(const graph *g, const char *const *begin, const char *const *
 size_t attention_scratch(const graph *g, size_t tokens, size_t context);
 /* Floats of the same workspace that each of `threads` threads needs for the epilogue of any matmul of the graph. */
 size_t epilogue_scratch(const graph *g, size_t tokens, int threads);
-/* Floats of the same workspace that writing to such a cache needs. */
-size_t cache_write_scratch(const kv_cache_shape *shape);
+/* Floats of the same workspace that any write of the graph to such a cache needs. */
+size_t cache_write_scratch(const graph *g, const kv_cache_shape *shape);
 /* Into how many parts `threads` threads cut `positions` positions of the cache when one query row attends to them; 1: they
  * share out heads instead. position_bytes: what one key head holds for a position, keys and values. */
 size_t attention_parts(const graph_op *op, size_t position_bytes, size_t positions, int threads);
@@ -90,6 +90,12 @@ size_t operation_rows(const execution *e, const graph_op *op);
 float *operand_row(const execution *e, const graph_op *op, const graph_operand *operand, size_t r);
 /* Floats from one row to the next. */
 size_t operand_stride(const execution *e, const graph_operand *operand);
+
+/* The position of row r of the operation in the cache. */
+size_t row_position(const execution *e, const graph_op *op, size_t r);
+/* Rotates `heads` heads of `width` for a position, from x to y, which may be the same. Strides in floats. */
+void rotate_heads(const execution *e, size_t position, size_t heads, size_t width, const float *x, size_t x_stride,
+                  float *y, size_t y_stride);
 
 operation_fn run_embed, run_input, run_rms_norm, run_rope, run_slice, run_concat, run_elementwise, run_last_row,
     run_quantize, run_add_norm;

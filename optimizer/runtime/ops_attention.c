@@ -26,25 +26,44 @@ static void store_vector(const execution *e, size_t width, const float *x, void 
     }
 }
 
+/* A half of the row, in the operation's heads or as one piece; *stride: from one head to the next. A half that is rotated on
+ * its way is put into `rotated`. */
+static const float *row_half(const execution *e, const graph_op *op, size_t r, int half, float *rotated, size_t *stride)
+{
+    const float *x = operand_row(e, op, &op->in[half], r);
+    const graph_rotation *rotation = &op->rotation;
+    *stride = op->in[half].stride;
+    if (rotation->heads == 0 || rotation->input != half) return x;
+    rotate_heads(e, row_position(e, op, r), rotation->heads, rotation->width, x,
+                 op->heads > 1 ? *stride : rotation->width, rotated, rotation->width);
+    *stride = rotation->width;
+    return rotated;
+}
+
 /* Both halves of the row as one vector; scratch holds it. */
 static void store_joined(const execution *e, const graph_op *op, size_t r, float *scratch)
 {
     const size_t *width = e->cache->shape.width, layer = (size_t)op->layer, position = e->position + r;
-    memcpy(scratch, operand_row(e, op, &op->in[0], r), width[0] * sizeof *scratch);
-    memcpy(scratch + width[0], operand_row(e, op, &op->in[1], r), width[1] * sizeof *scratch);
+    for (int half = 0; half < 2; half++) {
+        float *place = scratch + (half == 1 ? width[0] : 0);
+        size_t stride;
+        const float *x = row_half(e, op, r, half, place, &stride);
+        if (x != place) memcpy(place, x, width[half] * sizeof *place);
+    }
     store_vector(e, width[0] + width[1], scratch, kv_cache_at(e->cache, layer, position, 0),
                  kv_cache_scales(e->cache, layer, position, 0, 0));
 }
 
 /* The operation has the half in heads of its own, or as one piece. */
-static void store_half(const execution *e, const graph_op *op, size_t r, int half)
+static void store_half(const execution *e, const graph_op *op, size_t r, int half, float *scratch)
 {
     const kv_cache_shape *shape = &e->cache->shape;
     const bool int8 = shape->format == KERNEL_CACHE_INT8;
     const size_t heads = int8 ? shape->heads : op->heads, width = shape->width[half] / heads;
     const size_t layer = (size_t)op->layer, position = e->position + r, bytes = width * element_bytes(shape->format);
-    const size_t stride = op->heads > 1 ? op->in[half].stride : width;
-    const float *x = operand_row(e, op, &op->in[half], r);
+    size_t stride;
+    const float *x = row_half(e, op, r, half, scratch, &stride);
+    if (op->heads == 1) stride = width;
     char *row = kv_cache_at(e->cache, layer, position, half);
     for (size_t h = 0; h < heads; h++) {
         uint16_t *scales = int8 ? kv_cache_scales(e->cache, layer, position, half, h) : NULL;
@@ -61,8 +80,8 @@ void run_cache_write(const execution *e, const graph_op *op, int thread, int thr
             store_joined(e, op, r, e->scratch[thread]);
             continue;
         }
-        store_half(e, op, r, 0);
-        store_half(e, op, r, 1);
+        store_half(e, op, r, 0, e->scratch[thread]);
+        store_half(e, op, r, 1, e->scratch[thread]);
     }
 }
 
@@ -96,9 +115,16 @@ void run_cache_read(const execution *e, const graph_op *op, int thread, int thre
     }
 }
 
-size_t cache_write_scratch(const kv_cache_shape *shape)
+size_t cache_write_scratch(const graph *g, const kv_cache_shape *shape)
 {
-    return shape->joined && shape->format == KERNEL_CACHE_INT8 ? shape->width[0] + shape->width[1] : 0;
+    size_t most = shape->joined && shape->format == KERNEL_CACHE_INT8 ? shape->width[0] + shape->width[1] : 0;
+    for (int i = 0; i < g->op_count; i++) {
+        const graph_op *op = &g->ops[i];
+        if (op->kind != GRAPH_CACHE_WRITE || op->rotation.heads == 0) continue;
+        const size_t width = shape->width[op->rotation.input];
+        if (width > most) most = width;
+    }
+    return most;
 }
 
 /* The value is the first part of the key: absorbed MLA attends to the latent itself. */
@@ -131,6 +157,11 @@ static kernel_cache bind_keys(const execution *e, const graph_op *op, size_t kv_
     return cache->shape.format;
 }
 
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
 /* How an attention is cut: heads of one key head (decode with fewer key heads than threads), and blocks of queries. */
 typedef struct attention_tasks {
     size_t head_parts, blocks;
@@ -158,6 +189,36 @@ static kernel_attention common_call(const execution *e, const graph_op *op, int 
                               .workspace = e->scratch[thread]};
 }
 
+/* Floats of workspace that a task's queries take where they are rotated as they are loaded: whole cache lines. */
+static size_t rotated_query_floats(const graph_op *op)
+{
+    enum { LINE = 64 / sizeof(float) };
+    return op->rotation.heads == 0 ? 0 : divide_up(op->heads / op->kv_heads * op->key_width, LINE) * LINE;
+}
+
+/* Queries of a->heads heads from `head` on, row `first` and those behind it; rotated, they are a copy at the beginning of the
+ * thread's scratch, and there is one row. */
+static void bind_queries(const execution *e, const graph_op *op, size_t head, size_t first, int thread,
+                         kernel_attention *a)
+{
+    const graph_rotation *rotation = &op->rotation;
+    const float *x = operand_row(e, op, &op->in[0], first) + head * op->in[0].stride;
+    a->query = x;
+    if (rotation->heads == 0) return;
+    const size_t width = op->key_width, behind = rotation->first + rotation->width;
+    float *copy = e->scratch[thread];
+    for (size_t h = 0; h < a->heads; h++) {
+        const float *from = x + h * op->in[0].stride;
+        memcpy(copy + h * width, from, rotation->first * sizeof *copy);
+        memcpy(copy + h * width + behind, from + behind, (width - behind) * sizeof *copy);
+    }
+    rotate_heads(e, row_position(e, op, first), a->heads, rotation->width, x + rotation->first, op->in[0].stride,
+                 copy + rotation->first, width);
+    a->query = copy;
+    a->query_head_stride = a->query_token_stride = width;
+    a->workspace = copy + rotated_query_floats(op);
+}
+
 static void attend_by_heads(const execution *e, const graph_op *op, size_t tokens, int thread, int threads)
 {
     const size_t first_position = e->position + e->tokens - tokens;
@@ -173,7 +234,7 @@ static void attend_by_heads(const execution *e, const graph_op *op, size_t token
             const size_t head = (kv_head * tasks.head_parts + part) * a.heads;
             a.tokens = tokens - first < ATTENTION_BLOCK ? tokens - first : ATTENTION_BLOCK;
             a.keys = first_position + first + 1;
-            a.query = operand_row(e, op, &op->in[0], first) + head * op->in[0].stride;
+            bind_queries(e, op, head, first, thread, &a);
             a.out = operand_row(e, op, &op->out, first) + head * op->out.stride;
             e->kernels->attention[format](&a);
         }
@@ -195,11 +256,6 @@ static size_t most_parts(const graph_op *op, size_t positions, int threads)
     }
     const size_t even = (size_t)threads / a, room = positions / PART_POSITIONS;
     return positions < SPLIT_POSITIONS ? 1 : even < room ? even : room;
-}
-
-static size_t divide_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
 }
 
 /* By bytes, since the arithmetic is the same: what the thread with most to do reads and writes, counting what meets a
@@ -262,7 +318,7 @@ static void attend_by_positions(const execution *e, const graph_op *op, size_t p
         kernel_attention a = common_call(e, op, thread);
         const kernel_cache format = bind_keys(e, op, kv_head, s.first, &a);
         a.heads = group, a.tokens = 1, a.keys = s.end - s.first;
-        a.query = operand_row(e, op, &op->in[0], 0) + kv_head * group * op->in[0].stride;
+        bind_queries(e, op, kv_head * group, 0, thread, &a);
         a.out = e->partials + task * stride;
         a.out_head_stride = width;
         a.partial = a.out + group * width;
@@ -298,7 +354,8 @@ size_t attention_scratch(const graph *g, size_t tokens, size_t context)
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
         if (op->kind != GRAPH_ATTENTION) continue;
-        const size_t floats = kernel_attention_workspace(op->heads / op->kv_heads, block, context);
+        const size_t floats =
+            kernel_attention_workspace(op->heads / op->kv_heads, block, context) + rotated_query_floats(op);
         if (floats > most) most = floats;
     }
     return most;

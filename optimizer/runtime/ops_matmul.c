@@ -214,7 +214,10 @@ void run_absorb_query(const execution *e, const graph_op *op, int thread, int th
             const kernel_matrix keys = head_rows(kv_b, h, op->head_width, op->value_width, false);
             memset(out, 0, rank * sizeof *out);
             e->kernels->matvec_transposed(&keys, nope + h * op->in[0].stride, out);
-            memcpy(out + rank, pe + h * op->in[1].stride, op->tail_width * sizeof *out);
+            if (op->rotation.heads > 0)
+                rotate_heads(e, row_position(e, op, r), 1, op->tail_width, pe + h * op->in[1].stride, 0, out + rank, 0);
+            else
+                memcpy(out + rank, pe + h * op->in[1].stride, op->tail_width * sizeof *out);
         }
     }
 }

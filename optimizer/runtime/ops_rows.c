@@ -37,20 +37,26 @@ void run_rms_norm(const execution *e, const graph_op *op, int thread, int thread
     }
 }
 
-void run_rope(const execution *e, const graph_op *op, int thread, int threads)
+size_t row_position(const execution *e, const graph_op *op, size_t r)
+{
+    return e->position + token_of(e, op, r);
+}
+
+void rotate_heads(const execution *e, size_t position, size_t heads, size_t width, const float *x, size_t x_stride,
+                  float *y, size_t y_stride)
 {
     kernel_rope_fn *rotate =
         model_type_has_mla(e->config->type) ? e->kernels->rope_interleaved : e->kernels->rope_halves;
-    const size_t half = op->head_width / 2;
+    const float *cosine = e->rope->cosine + position * (width / 2), *sine = e->rope->sine + position * (width / 2);
+    for (size_t h = 0; h < heads; h++) rotate(width, x + h * x_stride, cosine, sine, y + h * y_stride);
+}
+
+void run_rope(const execution *e, const graph_op *op, int thread, int threads)
+{
     const share s = share_rows(e, op, thread, threads);
-    for (size_t r = s.first; r < s.end; r++) {
-        const size_t position = e->position + token_of(e, op, r);
-        const float *x = operand_row(e, op, &op->in[0], r);
-        float *y = operand_row(e, op, &op->out, r);
-        for (size_t h = 0; h < op->heads; h++)
-            rotate(op->head_width, x + h * op->in[0].stride, e->rope->cosine + position * half,
-                   e->rope->sine + position * half, y + h * op->out.stride);
-    }
+    for (size_t r = s.first; r < s.end; r++)
+        rotate_heads(e, row_position(e, op, r), op->heads, op->head_width, operand_row(e, op, &op->in[0], r),
+                     op->in[0].stride, operand_row(e, op, &op->out, r), op->out.stride);
 }
 
 void run_slice(const execution *e, const graph_op *op, int thread, int threads)

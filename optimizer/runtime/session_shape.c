@@ -62,7 +62,7 @@ ciuic_status session_shape_of(const ciuic_model *model, const ciuic_session_opti
 
 size_t session_scratch(const session_shape *shape, const graph *g, size_t tokens)
 {
-    const size_t needs[] = {attention_scratch(g, tokens, shape->context), cache_write_scratch(&shape->cache),
+    const size_t needs[] = {attention_scratch(g, tokens, shape->context), cache_write_scratch(g, &shape->cache),
                             epilogue_scratch(g, tokens, shape->threads)};
     size_t most = 0;
     for (size_t i = 0; i < sizeof needs / sizeof needs[0]; i++) most = needs[i] > most ? needs[i] : most;
