@@ -44,6 +44,21 @@ static bool fusible(const graph *g, const graph_pass_options *options, const cha
            all_named(wa, names) && all_named(wb, names) && same_need(options, wa, wb);
 }
 
+static int last_layer(const graph *g)
+{
+    int last = GRAPH_NONE;
+    for (int i = 0; i < g->op_count; i++) last = g->ops[i].layer > last ? g->ops[i].layer : last;
+    return last;
+}
+
+/* Whether one of the two is queries and the other is not, where that keeps them apart. */
+static bool kept_apart(const graph *g, const char *const *queries, const graph_op *a, const graph_op *b)
+{
+    const bool of_last_token = g->phase == GRAPH_PREFILL || g->phase == GRAPH_PREFILL_ABSORBED;
+    if (queries == NULL || !of_last_token || a->layer != last_layer(g)) return false;
+    return all_named(&g->weights[a->weight], queries) != all_named(&g->weights[b->weight], queries);
+}
+
 /* Everyone who read `from` now reads `to`, `shift` columns further right. */
 static void redirect(graph *g, int from, int to, size_t shift)
 {
@@ -80,14 +95,17 @@ static ciuic_status fuse(graph *g, int a, int b)
     return CIUIC_OK;
 }
 
-ciuic_status graph_fuse_matmuls(graph *g, const graph_pass_options *options, const char *const *names, bool *changed)
+ciuic_status graph_fuse_matmuls(graph *g, const graph_pass_options *options, const char *const *names,
+                                const char *const *queries, bool *changed)
 {
     bool *dead = calloc((size_t)g->op_count + 1, sizeof *dead);
     if (dead == NULL) return ciuic_fail_memory("a graph pass", (size_t)g->op_count);
     ciuic_status status = CIUIC_OK;
     for (int a = 0; a < g->op_count && status == CIUIC_OK; a++) {
         for (int b = a + 1; b < g->op_count && status == CIUIC_OK; b++) {
-            if (dead[a] || dead[b] || !fusible(g, options, names, &g->ops[a], &g->ops[b])) continue;
+            if (dead[a] || dead[b] || !fusible(g, options, names, &g->ops[a], &g->ops[b]) ||
+                kept_apart(g, queries, &g->ops[a], &g->ops[b]))
+                continue;
             /* b moves up to a: its input is a's, written before a. */
             status = fuse(g, a, b);
             dead[b] = true;

@@ -10,7 +10,10 @@
 
 #include "optimizer/graph/graph.h"
 
-/* Fuses matmuls, of experts too, whose weights' names end in `names` (NULL behind the last). */
-ciuic_status graph_fuse_matmuls(graph *g, const graph_pass_options *options, const char *const *names, bool *changed);
+/* Fuses matmuls, of experts too, whose weights' names end in `names` (NULL behind the last). Those of `queries` (NULL: none) stay
+ * apart from the others in the last layer of a prefill that gives the last token's logits: there only that token's queries
+ * are needed (last-row), while keys and values are needed of all. */
+ciuic_status graph_fuse_matmuls(graph *g, const graph_pass_options *options, const char *const *names,
+                                const char *const *queries, bool *changed);
 
 #endif

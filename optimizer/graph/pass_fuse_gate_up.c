@@ -5,5 +5,5 @@
 ciuic_status graph_pass_fuse_gate_up(graph *g, const graph_pass_options *options, bool *changed)
 {
     static const char *const names[] = {"gate_proj", "up_proj", NULL};
-    return graph_fuse_matmuls(g, options, names, changed);
+    return graph_fuse_matmuls(g, options, names, NULL, changed);
 }

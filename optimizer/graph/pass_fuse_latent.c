@@ -5,5 +5,6 @@
 ciuic_status graph_pass_fuse_latent(graph *g, const graph_pass_options *options, bool *changed)
 {
     static const char *const names[] = {"q_a_proj", "q_proj", "kv_a_proj_with_mqa", NULL};
-    return graph_fuse_matmuls(g, options, names, changed);
+    static const char *const queries[] = {"q_a_proj", "q_proj", NULL};
+    return graph_fuse_matmuls(g, options, names, queries, changed);
 }

@@ -147,6 +147,36 @@ static void test_passes_everywhere(void)
             }
 }
 
+/* A prefill for the last token's logits computes the last layer's queries for that token only, though fusing them with keys and
+ * values pays in every other layer. */
+static void test_queries_of_the_last_layer(void)
+{
+    static const char *const names[] = {".q_proj", ".q_a_proj"};
+    for (size_t i = 0; i < golden_folder_count; i++)
+        for (int cache = GRAPH_CACHE_EXPANDED; cache <= GRAPH_CACHE_LATENT; cache++) {
+            graph *g = NULL;
+            int last = 0, fused = 0, last_layer = GRAPH_NONE;
+            if (cache == GRAPH_CACHE_LATENT && !(strstr(golden_folders[i], "-v2") || strstr(golden_folders[i], "-v3")))
+                continue;
+            if (!build(golden_folders[i], GRAPH_PREFILL, (graph_cache)cache, &g)) continue;
+            CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 0), CIUIC_OK);
+            for (int o = 0; o < g->op_count; o++)
+                last_layer = g->ops[o].layer > last_layer ? g->ops[o].layer : last_layer;
+            for (int o = 0; o < g->op_count; o++) {
+                const graph_op *op = &g->ops[o];
+                const graph_weight *w = op->kind == GRAPH_MATMUL ? &g->weights[op->weight] : NULL;
+                for (size_t n = 0; n < 2 && w != NULL; n++) {
+                    if (strstr(w->name[0], names[n]) == NULL) continue;
+                    if (op->layer == last_layer) last += op->last && w->parts == 1 ? 1 : -100;
+                    if (op->layer == 0) fused += w->parts > 1 ? 1 : 0;
+                }
+            }
+            CHECK(last == 1 && fused == 1, "%s cache %d: %d of the last layer, %d fused in the first",
+                  golden_folders[i], cache, last, fused);
+            graph_free(g);
+        }
+}
+
 /* Damage to a valid graph, and words of the refusal. */
 typedef struct damage {
     const char *what;
@@ -284,5 +314,6 @@ static const test_case cases[] = {
     {"passes on every architecture", test_passes_everywhere},
     {"validation", test_validation},
     {"groups", test_groups},
+    {"queries of the last layer", test_queries_of_the_last_layer},
 };
 TEST_SUITE(graph, cases);
