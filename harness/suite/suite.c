@@ -285,8 +285,9 @@ static ciuic_status read_limits(suite *s)
 
 static ciuic_status read_accuracy(suite *s)
 {
-    static const char *const keys[] = {"windows", "tokens"};
+    static const char *const keys[] = {"windows", "tokens", "reference"};
     char where[WHERE_MAX];
+    bool reference = true;
     snprintf(where, sizeof where, "%s: accuracy", s->file);
     const cJSON *accuracy = NULL;
     CIUIC_TRY(json_get_object(s->json, s->file, "accuracy", &accuracy));
@@ -295,6 +296,11 @@ static ciuic_status read_accuracy(suite *s)
     for (size_t i = 0; i < s->checkpoint_count; i++)
         if (s->checkpoints[i].max_context < longest) longest = s->checkpoints[i].max_context;
     CIUIC_TRY(json_get_size(accuracy, where, "windows", 0, 4096, &s->accuracy_windows));
+    if (json_find(accuracy, "reference") != NULL) CIUIC_TRY(json_get_bool(accuracy, where, "reference", &reference));
+    s->no_reference = !reference;
+    if (s->no_reference && (s->accuracy_windows > 0 || s->rounds == 0))
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: reference: found false, expected true where %s", where,
+                          s->rounds == 0 ? "nothing is timed" : "there are windows to compare with it");
     return json_get_size(accuracy, where, "tokens", 1, longest, &s->accuracy_tokens);
 }
 

@@ -503,9 +503,37 @@ static void without_rounds_there_are_errors_and_bytes(void)
     remove_folder(folder);
 }
 
+/* Where portable C would not end, a suite says so, and errors are left out with the reason. */
+static void without_a_reference_there_are_times_and_bytes(void)
+{
+    char *folder = temporary_folder(), *out = bench_path(folder, "out");
+    char *path = write_suite(folder, "unreferred.json", "\"windows\": 1, \"tokens\": 8",
+                             "\"windows\": 0, \"tokens\": 8, \"reference\": false");
+    bench_options o = small_bench(path, out);
+    CHECK(bench_quietly(&o) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON *results = bench_results(out);
+    CHECK(schema_check_results(results, path) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(count_cases(results, "ok") == (size_t)cJSON_GetArraySize(json_find(results, "cases")), "a case is missing");
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, json_find(results, "cases"))
+    {
+        const char *id = bench_text(item, "id");
+        CHECK(json_find(item, "accuracy") == NULL && json_find(item, "latency_s") != NULL, "%s: an error", id);
+        CHECK(strstr(bench_text(item, "accuracy_reason"), "no reference") != NULL, "%s: no reason", id);
+    }
+    cJSON_ArrayForEach(item, json_find(results, "verdicts")) CHECK(
+        strstr(bench_text(item, "metric"), "error") == NULL && strstr(bench_text(item, "metric"), "perplexity") == NULL,
+        "%s was judged", bench_text(item, "claim"));
+    cJSON_Delete(results);
+    free(path);
+    free(out);
+    remove_folder(folder);
+}
+
 static const test_case cases[] = {
     {"a_limit_of_everything_refuses_by_name", a_limit_of_everything_refuses_by_name},
     {"without_rounds_there_are_errors_and_bytes", without_rounds_there_are_errors_and_bytes},
+    {"without_a_reference_there_are_times_and_bytes", without_a_reference_there_are_times_and_bytes},
     {"a_bench_leaves_results_that_fit_the_schema", a_bench_leaves_results_that_fit_the_schema},
     {"a_worker_that_fails_costs_one_case", a_worker_that_fails_costs_one_case},
     {"no_measurement_at_all_is_a_failure", no_measurement_at_all_is_a_failure},

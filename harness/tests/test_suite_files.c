@@ -85,6 +85,8 @@ static const struct {
     {"\"min_time_s\": 0", "\"min_time_s\": 1e999", {"min_time_s", NULL}},
     {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1, \"tokens\": 4000", {"accuracy", "tokens"}},
     {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1", {"accuracy", "tokens"}},
+    {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1, \"tokens\": 8, \"reference\": false", {"accuracy", "windows"}},
+    {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1, \"tokens\": 8, \"reference\": 0", {"accuracy", "reference"}},
     {"\"time_budget_s\": 1", "\"time_budget_s\": 0", {"time_budget_s", NULL}},
     {"\"workers\": 12", "\"workers\": 4", {"limits", "workers"}}, /* a block: three baselines, a twin, a variant */
     {"\"workers\": 12", "\"worker\": 12", {"limits", "did you mean \"workers\""}},
