@@ -186,7 +186,8 @@ static ciuic_status judge_ratio(const race *r, size_t fast, size_t slow, const r
     const double low = recorded.low / allowance, high = recorded.high * allowance;
     /* Both intervals hold the truth, if it is one: apart by more than the allowance, it is not. */
     const bool apart = now.value.high < low || now.value.low > high;
-    const bool meets = now.value.median >= low && now.value.median <= high;
+    const bool telling = allowance <= TIMING_MARGIN_MOST;
+    const bool meets = telling && now.value.median >= low && now.value.median <= high;
     return audit_find(f, AUDIT_SPEED, id, apart ? AUDIT_FAILED : meets ? AUDIT_PASSED : AUDIT_INCONCLUSIVE, numbers,
                       "%.100s is %.3g times as fast as %.100s (%.3g to %.3g), recorded %.3g to %.3g, which allows %.3g to "
                       "%.3g",

@@ -120,6 +120,7 @@ double timing_margin(double floor, double band)
 audit_outcome timing_within(const timed_ratio *ratio, double low, double high)
 {
     const interval *v = &ratio->value;
-    if (v->low >= low && v->high <= high) return AUDIT_PASSED;
-    return v->high < low || v->low > high ? AUDIT_FAILED : AUDIT_INCONCLUSIVE;
+    if (v->high < low || v->low > high) return AUDIT_FAILED;
+    const bool telling = timing_margin(ratio->floor, 0) <= TIMING_MARGIN_MOST;
+    return telling && v->low >= low && v->high <= high ? AUDIT_PASSED : AUDIT_INCONCLUSIVE;
 }

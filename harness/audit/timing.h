@@ -47,7 +47,10 @@ double timing_seconds(const timing *t, size_t side);
 
 /* The factor within which two alike things may lie apart: 1 + band, or four noise floors where that is more. */
 double timing_margin(double floor, double band);
-/* Passed: the interval lies within [low, high]; failed: beyond one of them; inconclusive: it straddles one. */
+/* A pass means something only where the noise leaves so much room at most: a doubling would have been seen. */
+#define TIMING_MARGIN_MOST 2.0
+/* Passed: the interval lies within [low, high]; failed: beyond one of them; inconclusive: it straddles one, or four noise
+ * floors are more than TIMING_MARGIN_MOST. */
 audit_outcome timing_within(const timed_ratio *ratio, double low, double high);
 
 #endif
