@@ -40,14 +40,18 @@ judge() {
     fi
 }
 
-# try CHEAT TEST: the audit has to fail, and in that test.
+# try CHEAT TEST: the audit has to fail, and in that test. What noise hid, inconclusive, is looked at again with another seed.
 try() {
     measure "$1"
-    code=0
-    CIUIC_PLANTED_CHEAT=$1 "$build/ciuic" audit "$folder/$1" --binary "$build/planted-cheats" --seed "$seed" \
-        --cases "$cases" --json >"$folder/$1.json" 2>"$folder/$1.log" || code=$?
-    evidence=$(first_failure "$folder/$1.json" "$2")
-    [ "$code" = 1 ] || evidence=
+    evidence=
+    for attempt in 0 1 2; do
+        code=0
+        CIUIC_PLANTED_CHEAT=$1 "$build/ciuic" audit "$folder/$1" --binary "$build/planted-cheats" \
+            --seed "$((seed + attempt))" --cases "$cases" --json >"$folder/$1.json" 2>"$folder/$1.log" || code=$?
+        evidence=$(first_failure "$folder/$1.json" "$2")
+        [ "$code" = 1 ] || evidence=
+        [ -z "$evidence" ] || break
+    done
     judge "$1" "$evidence"
 }
 

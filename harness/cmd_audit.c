@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "harness/audit/audit.h"
+#include "harness/audit/findings.h"
 #include "harness/commands.h"
 
 static const char help[] = "usage: ciuic audit DIR|results.json [options]\n"
@@ -19,6 +20,8 @@ static const char help[] = "usage: ciuic audit DIR|results.json [options]\n"
                            "  --seed S           of the sample and of all that is drawn; default: the clock\n"
                            "  --suite FILE       where the suite is now; default: as the results say\n"
                            "  --checkpoint DIR   where the checkpoint is now; default: as the suite says\n"
+                           "  --only TEST        content, hashes, ceiling, outputs, errors, other-data,\n"
+                           "                     memory, weights, cache, length or speed alone\n"
                            "  --untimed          leave out what needs a clock\n"
                            "  --json             one JSON object on stdout\n"
                            "\n"
@@ -45,6 +48,7 @@ int cmd_audit(int argc, char **argv)
         {.name = "--seed", .kind = OPTION_SIZE, .value = &seed, .max = (size_t)1 << 53},
         {.name = "--suite", .kind = OPTION_TEXT, .value = &o.suite},
         {.name = "--checkpoint", .kind = OPTION_TEXT, .value = &o.checkpoint},
+        {.name = "--only", .kind = OPTION_TEXT, .value = &o.only},
         {.name = "--untimed", .kind = OPTION_SWITCH, .value = &o.untimed},
         {.name = "--json", .kind = OPTION_SWITCH, .value = &o.json},
     };
@@ -52,6 +56,12 @@ int cmd_audit(int argc, char **argv)
     bool passed = false;
     ciuic_status status = command_parse(argc, argv, help, options, sizeof options / sizeof options[0], 1, 1, &operands);
     if (status != CIUIC_OK || operands.help) return command_exit(status);
+    audit_test test;
+    if (o.only != NULL && !audit_test_parse(o.only, &test))
+        return command_exit(ciuic_fail(CIUIC_ERROR_USAGE,
+                                       "audit: --only '%s': expected content, hashes, ceiling, outputs, errors, "
+                                       "other-data, memory, weights, cache, length or speed",
+                                       o.only));
     o.results = operands.names[0];
     o.seed = seed != (size_t)-1 ? seed : clock_seed();
     command_catch_interrupts();

@@ -9,12 +9,13 @@
 #include "optimizer/ciuic.h"
 
 typedef struct audit_options {
-    const char *results; /* results.json, or the folder that holds it */
-    const char *binary;  /* the program under audit, whose workers are asked; NULL: this one */
-    const char *suite;   /* instead of the suite file that the results name; NULL: that one */
+    const char *results;    /* results.json, or the folder that holds it */
+    const char *binary;     /* the program under audit, whose workers are asked; NULL: this one */
+    const char *suite;      /* instead of the suite file that the results name; NULL: that one */
     const char *checkpoint; /* where the checkpoint is now; NULL: where the suite says */
     uint64_t seed;          /* of the sample and of everything that is drawn */
     size_t cases;           /* to run again */
+    const char *only;       /* this test alone, by its name; NULL: all */
     bool untimed;           /* leave out what needs a clock */
     bool json;
 } audit_options;

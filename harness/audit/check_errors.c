@@ -138,7 +138,8 @@ static const char *other_metric(const cJSON *recorded, const cJSON *now)
     return NULL;
 }
 
-static ciuic_status score_elsewhere(audit_subject *s, const audited_case *c, cJSON **answer, char why[WORKER_REASON_MAX])
+static ciuic_status score_elsewhere(audit_subject *s, const audited_case *c, cJSON **answer,
+                                    char why[WORKER_REASON_MAX])
 {
     char folder[AUDIT_PATH];
     audit_inputs inputs;
@@ -220,16 +221,18 @@ static ciuic_status judge_ceiling(const audit_subject *s, const audited_case *c,
 {
     const suite_workload w = {.phase = c->order.phase, .tokens = c->order.tokens, .depth = c->order.depth};
     const double recorded = case_number(c->result, "ceiling_tokens_per_s", NULL);
-    const case_ceiling now = ceiling_of_case(loaded, json_find(s->results.root, "machine"), &w, &c->variant.options,
-                                             c->order.threads, case_number(c->result, "ceiling", "bandwidth_bytes_per_s"));
+    const case_ceiling now =
+        ceiling_of_case(loaded, json_find(s->results.root, "machine"), &w, &c->variant.options, c->order.threads,
+                        case_number(c->result, "ceiling", "bandwidth_bytes_per_s"));
     if (!(recorded > 0) || !(now.tokens_per_s > 0)) return CIUIC_OK;
     cJSON *numbers = cJSON_CreateObject();
     json_add_double(numbers, "recorded", recorded);
     json_add_double(numbers, "now", now.tokens_per_s);
-    const bool same = recorded <= 1.001 * now.tokens_per_s; /* bytes and operations are counted: they reproduce exactly */
+    const bool same =
+        recorded <= 1.001 * now.tokens_per_s; /* bytes and operations are counted: they reproduce exactly */
     return audit_find(f, AUDIT_CEILING, c->result->id, same ? AUDIT_PASSED : AUDIT_FAILED, numbers,
-                      "its %.4g bytes and %.4g operations a token allow %.5g tokens/s, recorded %.5g", now.bytes_per_token,
-                      now.flops_per_token, now.tokens_per_s, recorded);
+                      "its %.4g bytes and %.4g operations a token allow %.5g tokens/s, recorded %.5g",
+                      now.bytes_per_token, now.flops_per_token, now.tokens_per_s, recorded);
 }
 
 static ciuic_status check_memory_of(audit_subject *s, const audited_case *c, probe_program program, const char *who,

@@ -117,8 +117,7 @@ ciuic_status check_content(audit_subject *s, audit_findings *f)
 static ciuic_status check_suite(audit_subject *s, audit_findings *f)
 {
     const char *recorded = cJSON_GetStringValue(json_find(s->results.root, "suite_sha256"));
-    if (s->suite == NULL)
-        return audit_find(f, AUDIT_HASHES, NULL, AUDIT_IMPOSSIBLE, NULL, "suite: %s", s->no_suite);
+    if (s->suite == NULL) return audit_find(f, AUDIT_HASHES, NULL, AUDIT_IMPOSSIBLE, NULL, "suite: %s", s->no_suite);
     const bool same = recorded != NULL && strcmp(recorded, s->suite->sha256.text) == 0;
     return audit_find(f, AUDIT_HASHES, NULL, same ? AUDIT_PASSED : AUDIT_FAILED, NULL,
                       "suite: %.200s has sha256 %.12s..., the results name %.12s...", s->suite->file,
@@ -132,9 +131,7 @@ ciuic_status check_hashes(audit_subject *s, audit_findings *f)
         CIUIC_TRY(audit_find(f, AUDIT_HASHES, NULL, AUDIT_IMPOSSIBLE, NULL, "the results describe no checkpoint"));
     for (size_t i = 0; i < s->checkpoint_count; i++) {
         const audited_checkpoint *c = &s->checkpoints[i];
-        const audit_outcome outcome = c->same               ? AUDIT_PASSED
-                                      : c->path[0] != '\0' ? AUDIT_FAILED
-                                                           : AUDIT_IMPOSSIBLE;
+        const audit_outcome outcome = c->same ? AUDIT_PASSED : c->path[0] != '\0' ? AUDIT_FAILED : AUDIT_IMPOSSIBLE;
         CIUIC_TRY(audit_find(f, AUDIT_HASHES, NULL, outcome, NULL, "checkpoint %.64s: %s", c->name,
                              c->same ? "its files have the digests in the results" : c->why));
     }
@@ -156,7 +153,8 @@ ciuic_status check_ceilings(audit_subject *s, audit_findings *f)
     double closest = 0;
     for (size_t i = 0; i < r->case_count; i++) {
         const result_case *c = &r->cases[i];
-        const double speed = case_number(c, "tokens_per_s", NULL), ceiling = case_number(c, "ceiling_tokens_per_s", NULL);
+        const double speed = case_number(c, "tokens_per_s", NULL),
+                     ceiling = case_number(c, "ceiling_tokens_per_s", NULL);
         if (!case_ok(c) || !(speed > 0) || !(ceiling > 0)) continue;
         known++;
         closest = fmax(closest, speed / ceiling);
@@ -172,6 +170,6 @@ ciuic_status check_ceilings(audit_subject *s, audit_findings *f)
     if (closest > AUDIT_CEILING_SLACK) return CIUIC_OK;
     cJSON *numbers = cJSON_CreateObject();
     json_add_double(numbers, "closest", closest);
-    return audit_find(f, AUDIT_CEILING, NULL, AUDIT_PASSED, numbers,
-                      "%zu cases, the nearest at %.0f%% of its ceiling", known, 100 * closest);
+    return audit_find(f, AUDIT_CEILING, NULL, AUDIT_PASSED, numbers, "%zu cases, the nearest at %.0f%% of its ceiling",
+                      known, 100 * closest);
 }

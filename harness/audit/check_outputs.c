@@ -56,7 +56,7 @@ typedef struct comparison {
     audit_inputs inputs;
     probe audited, own, reference;
     distance to_own, to_reference, own_to_reference;
-    size_t silent;                   /* rows for which the program gave no logits, or others than it digested */
+    size_t silent;                    /* rows for which the program gave no logits, or others than it digested */
     char outputs[FRESH_ROWS + 1][65]; /* digests of the program under audit; the first is of the workload's own ids */
 } comparison;
 
@@ -162,7 +162,8 @@ static ciuic_status judge_recorded(const comparison *k, audit_findings *f)
         return audit_find(f, AUDIT_OUTPUTS, c->id, AUDIT_IMPOSSIBLE, NULL, "the results carry no digest of the output");
     if (strcmp(recorded, now) == 0)
         return audit_find(f, AUDIT_OUTPUTS, c->id, AUDIT_PASSED, NULL,
-                          "the logits of the timed run, of the scored run and of a run now are the same (%.12s...)", now);
+                          "the logits of the timed run, of the scored run and of a run now are the same (%.12s...)",
+                          now);
     if (k->subject->same_program && k->subject->same_cpu)
         return audit_find(f, AUDIT_OUTPUTS, c->id, AUDIT_FAILED, NULL,
                           "a run now, by the program that made the results, ends with other logits: %.12s..., recorded "

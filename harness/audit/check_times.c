@@ -9,6 +9,7 @@
 #include "harness/audit/inputs.h"
 #include "harness/audit/probe.h"
 #include "harness/audit/timing.h"
+#include "harness/worker/onednn.h"
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/json.h"
 
@@ -32,7 +33,7 @@ ciuic_status check_cache(audit_subject *s, const audited_case *c, audit_findings
     } else if (status == CIUIC_OK) {
         const timed_ratio ratio = timing_ratio(&t, 2, 0);
         const double most = timing_margin(ratio.floor, cache_band);
-        status = audit_find(f, AUDIT_CACHE, c->result->id, timing_within(&ratio, 0, most), timed_json(&ratio),
+        status = audit_find(f, AUDIT_CACHE, c->result->id, timing_alike(&ratio, cache_band, false), timed_json(&ratio),
                             "fresh ids take %.3g times as long as repeated ones (%.3g to %.3g; at most %.3g)",
                             ratio.value.median, ratio.value.low, ratio.value.high, most);
     }
@@ -87,9 +88,10 @@ static ciuic_status time_lengths(audit_subject *s, const audited_case *c, const 
         status = audit_find(f, AUDIT_LENGTH, c->result->id, AUDIT_IMPOSSIBLE, NULL, "%s", timing_failed(&t));
     } else if (status == CIUIC_OK) {
         const timed_ratio ratio = timing_ratio(&t, 2, 0);
-        status = audit_find(f, AUDIT_LENGTH, c->result->id, timing_within(&ratio, l->least, l->most), timed_json(&ratio),
-                            "%zu tokens take %.3g times as long as %zu (%.3g to %.3g; expected %.3g to %.3g)", l->longer,
-                            ratio.value.median, l->shorter, ratio.value.low, ratio.value.high, l->least, l->most);
+        status =
+            audit_find(f, AUDIT_LENGTH, c->result->id, timing_within(&ratio, l->least, l->most), timed_json(&ratio),
+                       "%zu tokens take %.3g times as long as %zu (%.3g to %.3g; expected %.3g to %.3g)", l->longer,
+                       ratio.value.median, l->shorter, ratio.value.low, ratio.value.high, l->least, l->most);
     }
     probe_stop(&shorter);
     probe_stop(&longer);
@@ -132,7 +134,8 @@ typedef struct race {
 
 static bool can_run(const audit_subject *s, const result_case *c, bench_variant *v)
 {
-    return case_ok(c) && subject_variant(s, c, v) == CIUIC_OK && kernel_isa_available(v->isa);
+    return case_ok(c) && subject_variant(s, c, v) == CIUIC_OK && kernel_isa_available(v->isa) &&
+           (v->baseline != BASELINE_ONEDNN || onednn_available());
 }
 
 static ciuic_status enter(race *r, size_t who, probe_program program, const bench_variant *v)
@@ -143,11 +146,20 @@ static ciuic_status enter(race *r, size_t who, probe_program program, const benc
     return CIUIC_OK;
 }
 
+/* One of the other baselines that can run here, which one the seed says. */
+static void choose_other(race *r, bench_variant *other)
+{
+    const result_group *g = r->c->group;
+    const result_case *all[] = {g->openblas, g->naive, g->onednn};
+    const size_t first = subject_draw(r->subject, 3);
+    for (size_t i = 0; i < 3 && r->other == NULL; i++)
+        if (can_run(r->subject, all[(first + i) % 3], other)) r->other = all[(first + i) % 3];
+}
+
 static ciuic_status line_up(race *r)
 {
     bench_variant tuned, other;
     const result_group *g = r->c->group;
-    const result_case *others[] = {g->openblas, g->naive, g->onednn};
     r->t = (timing){.subject = r->subject, .c = r->c, .sides = r->sides};
     for (size_t i = 0; i < SIDES; i++) r->place[i] = SIZE_MAX;
     if (!can_run(r->subject, g->tuned, &tuned)) return CIUIC_OK;
@@ -158,8 +170,7 @@ static ciuic_status line_up(race *r)
     r->sides[r->t.count++].probe = &r->probes[TUNED];
     r->t.twins[0] = r->place[TUNED];
     r->t.twins[1] = r->place[TUNED_AGAIN];
-    for (size_t i = 0; i < 3 && r->other == NULL; i++)
-        if (can_run(r->subject, others[i], &other)) r->other = others[i];
+    choose_other(r, &other);
     if (r->other != NULL) CIUIC_TRY(enter(r, OTHER, PROBE_OWN, &other));
     return r->subject->options->binary != NULL ? enter(r, AUDITED_TUNED, PROBE_AUDITED, &tuned) : CIUIC_OK;
 }
@@ -173,7 +184,8 @@ static ciuic_status judge_ratio(const race *r, size_t fast, size_t slow, const r
     const char *id = r->c->result->id;
     CIUIC_TRY(paired_speedup(&r->subject->results.set, slow_case, fast_case, &recorded, &floor));
     const timed_ratio now = timing_ratio(&r->t, r->place[slow], r->place[fast]);
-    const double allowance = (1 + run_band) * (1 + (isnan(floor) ? 0 : floor)) * (1 + (isnan(now.floor) ? 0 : now.floor));
+    const double allowance =
+        (1 + run_band) * (1 + (isnan(floor) ? 0 : floor)) * (1 + (isnan(now.floor) ? 0 : now.floor));
     cJSON *numbers = timed_json(&now);
     json_add_double(numbers, "recorded", recorded.median);
     json_add_double(numbers, "recorded_low", recorded.low);
@@ -188,11 +200,16 @@ static ciuic_status judge_ratio(const race *r, size_t fast, size_t slow, const r
     const bool apart = now.value.high < low || now.value.low > high;
     const bool telling = allowance <= TIMING_MARGIN_MOST;
     const bool meets = telling && now.value.median >= low && now.value.median <= high;
-    return audit_find(f, AUDIT_SPEED, id, apart ? AUDIT_FAILED : meets ? AUDIT_PASSED : AUDIT_INCONCLUSIVE, numbers,
-                      "%.100s is %.3g times as fast as %.100s (%.3g to %.3g), recorded %.3g to %.3g, which allows %.3g to "
-                      "%.3g",
-                      case_variant_name(fast_case), now.value.median, case_variant_name(slow_case), now.value.low,
-                      now.value.high, recorded.low, recorded.high, low, high);
+    return audit_find(
+        f, AUDIT_SPEED, id,
+        apart   ? AUDIT_FAILED
+        : meets ? AUDIT_PASSED
+                : AUDIT_INCONCLUSIVE,
+        numbers,
+        "%.100s is %.3g times as fast as %.100s (%.3g to %.3g), recorded %.3g to %.3g, which allows %.3g to "
+        "%.3g",
+        case_variant_name(fast_case), now.value.median, case_variant_name(slow_case), now.value.low, now.value.high,
+        recorded.low, recorded.high, low, high);
 }
 
 static ciuic_status judge_baseline(const race *r, audit_findings *f)
@@ -200,7 +217,7 @@ static ciuic_status judge_baseline(const race *r, audit_findings *f)
     if (r->place[AUDITED_TUNED] == SIZE_MAX) return CIUIC_OK;
     const timed_ratio ratio = timing_ratio(&r->t, r->place[AUDITED_TUNED], r->place[TUNED]);
     const double most = timing_margin(ratio.floor, baseline_band);
-    return audit_find(f, AUDIT_SPEED, r->c->result->id, timing_within(&ratio, 0, most), timed_json(&ratio),
+    return audit_find(f, AUDIT_SPEED, r->c->result->id, timing_alike(&ratio, baseline_band, false), timed_json(&ratio),
                       "its tuned baseline takes %.3g times as long as this program's (%.3g to %.3g; at most %.3g)",
                       ratio.value.median, ratio.value.low, ratio.value.high, most);
 }
@@ -214,8 +231,9 @@ static ciuic_status judge_physics(const race *r, audit_findings *f)
     cJSON *numbers = cJSON_CreateObject();
     json_add_double(numbers, "tokens_per_s", speed);
     json_add_double(numbers, "ceiling_tokens_per_s", ceiling);
-    return audit_find(f, AUDIT_CEILING, r->c->result->id, speed <= AUDIT_CEILING_SLACK * ceiling ? AUDIT_PASSED : AUDIT_FAILED,
-                      numbers, "%.4g tokens/s now, where its bytes and operations allow %.4g", speed, ceiling);
+    return audit_find(f, AUDIT_CEILING, r->c->result->id,
+                      speed <= AUDIT_CEILING_SLACK * ceiling ? AUDIT_PASSED : AUDIT_FAILED, numbers,
+                      "%.4g tokens/s now, where its bytes and operations allow %.4g", speed, ceiling);
 }
 
 static ciuic_status judge_race(const race *r, audit_findings *f)
@@ -224,11 +242,14 @@ static ciuic_status judge_race(const race *r, audit_findings *f)
     if (timing_failed(&r->t)[0] != '\0')
         return audit_find(f, AUDIT_SPEED, c->id, AUDIT_IMPOSSIBLE, NULL, "%s", timing_failed(&r->t));
     CIUIC_TRY(judge_baseline(r, f));
+    if (!results_timed(r->subject->results.root)) return CIUIC_OK;
     if (!r->subject->same_cpu)
         return audit_find(f, AUDIT_SPEED, c->id, AUDIT_IMPOSSIBLE, NULL,
                           "recorded on another CPU: its speed-ups are not this one's");
     CIUIC_TRY(judge_physics(r, f));
-    if (c != r->tuned) CIUIC_TRY(judge_ratio(r, CASE, TUNED, c, r->tuned, f));
+    /* Like with like: both of the program under audit. Whether its baseline was slowed has been asked. */
+    const size_t base = r->place[AUDITED_TUNED] != SIZE_MAX ? AUDITED_TUNED : TUNED;
+    if (c != r->tuned) CIUIC_TRY(judge_ratio(r, CASE, base, c, r->tuned, f));
     if (r->other == NULL || c == r->other) return CIUIC_OK;
     return judge_ratio(r, TUNED, OTHER, r->tuned, r->other, f);
 }
@@ -236,11 +257,12 @@ static ciuic_status judge_race(const race *r, audit_findings *f)
 ciuic_status check_speed(audit_subject *s, const audited_case *c, audit_findings *f)
 {
     race r = {.subject = s, .c = c};
-    if (!results_timed(s->results.root))
+    if (!results_timed(s->results.root) && s->options->binary == NULL)
         return audit_find(f, AUDIT_SPEED, c->result->id, AUDIT_IMPOSSIBLE, NULL, "the results time nothing");
     ciuic_status status = line_up(&r);
     if (status == CIUIC_OK && r.tuned == NULL)
-        status = audit_find(f, AUDIT_SPEED, c->result->id, AUDIT_IMPOSSIBLE, NULL, "there is no tuned baseline beside it");
+        status =
+            audit_find(f, AUDIT_SPEED, c->result->id, AUDIT_IMPOSSIBLE, NULL, "there is no tuned baseline beside it");
     else if (status == CIUIC_OK)
         status = timing_run(&r.t);
     if (status == CIUIC_OK && r.tuned != NULL) status = judge_race(&r, f);

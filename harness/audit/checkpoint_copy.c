@@ -76,7 +76,8 @@ static ciuic_status copy_file(const char *path, const char *folder)
     snprintf(copy, sizeof copy, "%s/%s", folder, base_name(path));
     unlink(copy);
     const int from = open(path, O_RDONLY | O_CLOEXEC), to = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    ciuic_status status = from >= 0 && to >= 0 ? copy_pieces(from, to, copy) : fail_with_errno(copy, "cannot be copied");
+    ciuic_status status =
+        from >= 0 && to >= 0 ? copy_pieces(from, to, copy) : fail_with_errno(copy, "cannot be copied");
     if (from >= 0) close(from);
     if (to >= 0 && close(to) != 0 && status == CIUIC_OK) status = fail_with_errno(copy, "cannot be copied");
     return status;
@@ -125,7 +126,8 @@ static ciuic_status find_offset(const checkpoint *c, const tensor *t, int file, 
 {
     unsigned char prefix[8];
     const unsigned char *first = t->data;
-    if (pread(file, prefix, sizeof prefix, 0) != (ssize_t)sizeof prefix) return fail_with_errno(t->file, "cannot be read");
+    if (pread(file, prefix, sizeof prefix, 0) != (ssize_t)sizeof prefix)
+        return fail_with_errno(t->file, "cannot be read");
     uint64_t header = 0;
     for (size_t i = sizeof prefix; i-- > 0;) header = header << 8 | prefix[i];
     for (size_t i = 0; i < checkpoint_count(c); i++) {

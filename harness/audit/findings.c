@@ -16,7 +16,7 @@ static const struct {
     [AUDIT_CEILING] = {"ceiling", "Is nothing faster than its bytes and operations allow?"},
     [AUDIT_OUTPUTS] = {"outputs", "Is what was timed what was scored, and right on ids never seen before?"},
     [AUDIT_ERRORS] = {"errors", "Do the errors reproduce from the evaluation ids?"},
-    [AUDIT_OTHER_DATA] = {"other data", "Are errors alike on other ids than those published?"},
+    [AUDIT_OTHER_DATA] = {"other-data", "Are errors alike on other ids than those published?"},
     [AUDIT_MEMORY] = {"memory", "Do the bytes reproduce?"},
     [AUDIT_WEIGHTS] = {"weights", "Does every layer matter, and cost the same whatever its weights?"},
     [AUDIT_CACHE] = {"cache", "Are repeated inputs no faster than fresh ones?"},
@@ -32,6 +32,16 @@ const char *audit_test_name(audit_test test)
 const char *audit_test_question(audit_test test)
 {
     return tests[test].question;
+}
+
+bool audit_test_parse(const char *name, audit_test *test)
+{
+    for (audit_test t = 0; t < AUDIT_TESTS; t++) {
+        if (strcmp(tests[t].name, name) != 0) continue;
+        *test = t;
+        return true;
+    }
+    return false;
 }
 
 const char *audit_outcome_name(audit_outcome outcome)

@@ -38,6 +38,7 @@ typedef struct audit_findings {
 
 const char *audit_test_name(audit_test test);
 const char *audit_test_question(audit_test test);
+bool audit_test_parse(const char *name, audit_test *test);
 const char *audit_outcome_name(audit_outcome outcome); /* "pass", "fail", "inconclusive", "not possible" */
 
 ciuic_status audit_findings_create(audit_findings *f);

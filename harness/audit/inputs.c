@@ -51,8 +51,8 @@ void inputs_draw(audit_subject *s, const audit_inputs *in, size_t rows, size_t t
 static size_t draw_shift(audit_subject *s, const audited_case *c, const tensor *stream)
 {
     const size_t rows = stream->dims == 2 ? stream->shape[0] : 1, length = stream->count / rows;
-    const size_t used = rows > 1 ? c->order.windows + 1
-                                 : c->order.depth + c->order.tokens + c->order.windows * c->order.window_tokens;
+    const size_t used =
+        rows > 1 ? c->order.windows + 1 : c->order.depth + c->order.tokens + c->order.windows * c->order.window_tokens;
     const size_t all = rows > 1 ? rows : length, unit = rows > 1 ? length : 1;
     const size_t least = used < all ? used : all / 2;
     const size_t choices = all > 2 * least ? all - 2 * least + 1 : 1;

@@ -142,7 +142,8 @@ ciuic_status subject_variant(const audit_subject *s, const result_case *c, bench
              g->threads, v->name);
     const size_t length = strlen(id);
     if (strncmp(id, c->id, length) == 0 && (c->id[length] == '\0' || c->twin)) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_INPUT, "a case is called \"%.150s\", its settings are those of \"%.150s\"", c->id, id);
+    return ciuic_fail(CIUIC_ERROR_INPUT, "a case is called \"%.150s\", its settings are those of \"%.150s\"", c->id,
+                      id);
 }
 
 /* Whether the case can be run here; otherwise `why`. */

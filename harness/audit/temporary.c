@@ -19,8 +19,8 @@ ciuic_status temporary_make(char **path)
         *path = name;
         return CIUIC_OK;
     }
-    const ciuic_status status = ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: cannot be made: %s; set TMPDIR to a folder",
-                                           name, strerror(errno));
+    const ciuic_status status =
+        ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: cannot be made: %s; set TMPDIR to a folder", name, strerror(errno));
     free(name);
     return status;
 }

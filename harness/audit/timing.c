@@ -114,13 +114,19 @@ double timing_seconds(const timing *t, size_t side)
 
 double timing_margin(double floor, double band)
 {
-    return 1 + fmax(band, 4 * (isnan(floor) ? 0 : floor));
+    return 1 + fmax(band, 2 * (isnan(floor) ? 0 : floor));
 }
 
 audit_outcome timing_within(const timed_ratio *ratio, double low, double high)
 {
     const interval *v = &ratio->value;
     if (v->high < low || v->low > high) return AUDIT_FAILED;
-    const bool telling = timing_margin(ratio->floor, 0) <= TIMING_MARGIN_MOST;
-    return telling && v->low >= low && v->high <= high ? AUDIT_PASSED : AUDIT_INCONCLUSIVE;
+    return v->low >= low && v->high <= high ? AUDIT_PASSED : AUDIT_INCONCLUSIVE;
+}
+
+audit_outcome timing_alike(const timed_ratio *ratio, double band, bool either_way)
+{
+    const double margin = timing_margin(ratio->floor, band);
+    const audit_outcome outcome = timing_within(ratio, either_way ? 1 / margin : 0, margin);
+    return outcome == AUDIT_PASSED && margin > TIMING_MARGIN_MOST ? AUDIT_INCONCLUSIVE : outcome;
 }

@@ -45,12 +45,17 @@ cJSON *timed_json(const timed_ratio *ratio);
 /* Median of a side's seconds. */
 double timing_seconds(const timing *t, size_t side);
 
-/* The factor within which two alike things may lie apart: 1 + band, or four noise floors where that is more. */
-double timing_margin(double floor, double band);
-/* A pass means something only where the noise leaves so much room at most: a doubling would have been seen. */
-#define TIMING_MARGIN_MOST 2.0
-/* Passed: the interval lies within [low, high]; failed: beyond one of them; inconclusive: it straddles one, or four noise
- * floors are more than TIMING_MARGIN_MOST. */
+/* Passed: the interval lies within [low, high]; failed: beyond one of them; inconclusive: it straddles one. */
 audit_outcome timing_within(const timed_ratio *ratio, double low, double high);
+
+/* The factor within which two alike things may lie apart: 1 + band, or two noise floors where that is more. A thing differs
+ * from itself by one of them seldom enough (statistics.h); the second is for what the twins share and others do not: one
+ * process, with its pages where they are. */
+double timing_margin(double floor, double band);
+/* A pass means something only where the margin is no more than this: a doubling would have been seen. */
+#define TIMING_MARGIN_MOST 2.0
+/* Whether two alike things take alike long: timing_within of the margin, or of [0, margin] where a ratio below 1 is no
+ * matter; a pass by more than TIMING_MARGIN_MOST is inconclusive. */
+audit_outcome timing_alike(const timed_ratio *ratio, double band, bool either_way);
 
 #endif

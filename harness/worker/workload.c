@@ -19,8 +19,8 @@ struct workload {
     ciuic_model *model;
     ciuic_session *session;
     size_t vocabulary;
-    int32_t *ids;  /* [depth + tokens], then [windows][window_tokens] */
-    float *logits; /* [vocabulary], of the last token of the last repetition */
+    int32_t *ids;    /* [depth + tokens], then [windows][window_tokens] */
+    float *logits;   /* [vocabulary], of the last token of the last repetition */
     int32_t *inputs; /* [input_rows][tokens], what repetitions take in the place of `ids`; NULL: nothing */
     size_t input_rows, next_input;
 };

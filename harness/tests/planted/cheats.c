@@ -6,7 +6,7 @@
  *   hard-coded      logits are a constant, wherever only the last ones are asked for
  *   skipped-layers  a layer in the middle is left out
  *   smaller-model   half of the layers are
- *   early-exit      only the last 16 tokens of a prefill are computed, and the first 4 that are decoded
+ *   early-exit      only the last 4 tokens of a prefill are computed, and the first 4 that are decoded
  *   slow-reference  what has 16-bit weights takes twice as long
  *   other-data      errors are measured on easier ids than those published
  *   edited-results  errors are halved before the results are judged and digested */
@@ -29,8 +29,10 @@ ciuic_status __real_ciuic_session_truncate(ciuic_session *s, size_t length);
 ciuic_status __wrap_ciuic_session_truncate(ciuic_session *s, size_t length);
 ciuic_status __real_ciuic_model_load(const char *path, ciuic_model **model);
 ciuic_status __wrap_ciuic_model_load(const char *path, ciuic_model **model);
-ciuic_status __real_ciuic_optimize(const ciuic_model *m, const ciuic_options *o, ciuic_model **out, ciuic_report *report);
-ciuic_status __wrap_ciuic_optimize(const ciuic_model *m, const ciuic_options *o, ciuic_model **out, ciuic_report *report);
+ciuic_status __real_ciuic_optimize(const ciuic_model *m, const ciuic_options *o, ciuic_model **out,
+                                   ciuic_report *report);
+ciuic_status __wrap_ciuic_optimize(const ciuic_model *m, const ciuic_options *o, ciuic_model **out,
+                                   ciuic_report *report);
 ciuic_status __real_workload_create(ciuic_model *model, const workload_spec *spec, workload **out);
 ciuic_status __wrap_workload_create(ciuic_model *model, const workload_spec *spec, workload **out);
 ciuic_status __real_judge_results(cJSON *results, const cJSON *claims);
@@ -144,7 +146,7 @@ static ciuic_status cached_prefill(ciuic_session *s, const int32_t *ids, size_t 
 
 ciuic_status __wrap_ciuic_prefill(ciuic_session *s, const int32_t *ids, size_t n, bool all, float *logits)
 {
-    enum { LAST = 16 };
+    enum { LAST = 4 };
     const double start = now_s();
     const bool timed = !all && logits != NULL;
     if (timed && cheats("response-cache")) return cached_prefill(s, ids, n, logits);
@@ -202,7 +204,8 @@ ciuic_status __wrap_ciuic_model_load(const char *path, ciuic_model **model)
     return status == CIUIC_OK ? __real_ciuic_model_load(smaller_folder, model) : status;
 }
 
-ciuic_status __wrap_ciuic_optimize(const ciuic_model *m, const ciuic_options *o, ciuic_model **out, ciuic_report *report)
+ciuic_status __wrap_ciuic_optimize(const ciuic_model *m, const ciuic_options *o, ciuic_model **out,
+                                   ciuic_report *report)
 {
     ciuic_model_info info;
     ciuic_model_describe(m, &info);
