@@ -74,12 +74,14 @@ MODELLED := $(if $(filter amx,$(ELSEWHERE)),,$(addprefix modelled/kernels/,avx2/
     $(addprefix amx/,init.c matmul_bf16.c matmul_q8.c)))
 OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
 HARNESS_TESTS := $(wildcard harness/tests/*.c) $(addprefix optimizer/tests/,changed_checkpoint.c runner.c temporary_folder.c)
+# A ciuic that cheats, which the tests of audit catch.
+PLANTED := $(wildcard harness/tests/planted/*.c)
 # check-kernels once more, for aarch64: elsewhere an emulator proves the neon rung. Nothing of it is sanitized.
 CROSS_CC := aarch64-linux-gnu-gcc
 CROSS_SOURCES := $(wildcard kernels/*.c kernels/c/*.c kernels/neon/*.c kernels/tests/*.c)
 CROSS_CHECK := $(if $(filter neon,$(ELSEWHERE)),$(if $(SANITIZER),,$(if \
     $(shell command -v $(CROSS_CC) >/dev/null && command -v qemu-aarch64),$(BUILD)/aarch64/check-kernels)))
-SOURCES := $(sort $(LIBRARY_SOURCES) $(PROGRAM_SOURCES) $(KERNEL_TESTS) $(OPTIMIZER_TESTS) $(HARNESS_TESTS))
+SOURCES := $(sort $(LIBRARY_SOURCES) $(PROGRAM_SOURCES) $(KERNEL_TESTS) $(OPTIMIZER_TESTS) $(HARNESS_TESTS) $(PLANTED))
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY := $(BUILD)/libciuic.a
@@ -178,6 +180,13 @@ $(BUILD)/test-optimizer: $(call objects,$(OPTIMIZER_TESTS)) $(LIBRARY) $(BUILD)/
 	@echo '  LD   $@'
 	@$(CC) $(CFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(inputs) -lcunit $(LDLIBS)
 
+# Its cheats stand before the functions of the same name (harness/tests/planted/cheats.c).
+CHEATED := ciuic_prefill ciuic_decode ciuic_session_truncate ciuic_model_load ciuic_optimize workload_create judge_results
+$(BUILD)/planted-cheats: $(call objects,$(PLANTED) $(PROGRAM_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
+	@echo '  LD   $@'
+	@$(CXX) $(CXXFLAGS) $(CHEATED:%=-Wl,--wrap=%) -o $@ $(inputs) -lbenchmark $(LDLIBS)
+
+$(BUILD)/test-harness: | $(BUILD)/planted-cheats
 $(BUILD)/test-harness: $(call objects,$(HARNESS_TESTS) $(HARNESS_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
 	@$(CXX) $(CXXFLAGS) -o $@ $(inputs) -lcunit -lbenchmark $(LDLIBS)

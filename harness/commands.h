@@ -19,6 +19,7 @@ int cmd_bench(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_gate(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
+int cmd_audit(int argc, char **argv);
 int cmd_synth(int argc, char **argv);
 int cmd_worker(int argc, char **argv); /* one process of a bench; started by cmd_bench only */
 

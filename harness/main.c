@@ -23,6 +23,7 @@ static const subcommand subcommands[] = {
     {"report", cmd_report, "results as an HTML page, Markdown and plots"},
     {"gate", cmd_gate, "results against limits: exit status 1 when something got worse"},
     {"compare", cmd_compare, "results side by side, and whether that is fair"},
+    {"audit", cmd_audit, "cases run again to see whether results are what they say"},
     {"synth", cmd_synth, "a random checkpoint of a real model's shape"},
     {"worker", cmd_worker, NULL},
 };
@@ -30,7 +31,7 @@ static const subcommand subcommands[] = {
 static const subcommand *const subcommands_end = subcommands + sizeof subcommands / sizeof subcommands[0];
 
 /* Part of the design and not built yet; typing one deserves a better answer than "unknown". */
-static const char *const planned_commands[] = {"generate", "audit"};
+static const char *const planned_commands[] = {"generate"};
 
 static void print_help(FILE *stream)
 {

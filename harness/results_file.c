@@ -54,30 +54,51 @@ static ciuic_status check_content(const cJSON *root, const char *name)
         CONTENT_DIGEST_KEY);
 }
 
-ciuic_status results_file_take(cJSON *root, const char *name, results_file *file)
+static ciuic_status take(cJSON *root, const char *name, bool edited_too, results_file *file)
 {
     *file = (results_file){.path = strdup(name), .root = root};
     if (file->path == NULL) return ciuic_fail_memory("a path", strlen(name));
     CIUIC_TRY(results_check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
-    CIUIC_TRY(check_content(root, name));
+    if (!edited_too) CIUIC_TRY(check_content(root, name));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     CIUIC_TRY(results_index(root, &file->set));
     set_noise_floors(&file->set);
     return CIUIC_OK;
 }
 
-ciuic_status results_file_read(const char *operand, results_file *file)
+ciuic_status results_file_take(cJSON *root, const char *name, results_file *file)
+{
+    return take(root, name, false, file);
+}
+
+ciuic_status results_file_take_any(cJSON *root, const char *name, results_file *file)
+{
+    return take(root, name, true, file);
+}
+
+ciuic_status results_file_load(const char *operand, char **path, cJSON **root)
 {
     struct stat status;
+    const bool folder = stat(operand, &status) == 0 && S_ISDIR(status.st_mode);
+    char *joined = NULL;
+    if (asprintf(&joined, folder ? "%s/results.json" : "%s", operand) < 0)
+        return ciuic_fail_memory("a path", strlen(operand));
+    const ciuic_status read = json_read_file(joined, results_max, root);
+    if (read == CIUIC_OK)
+        *path = joined;
+    else
+        free(joined);
+    return read;
+}
+
+ciuic_status results_file_read(const char *operand, results_file *file)
+{
     char *path = NULL;
     cJSON *root = NULL;
     *file = (results_file){0};
-    const bool folder = stat(operand, &status) == 0 && S_ISDIR(status.st_mode);
-    if (asprintf(&path, folder ? "%s/results.json" : "%s", operand) < 0)
-        return ciuic_fail_memory("a path", strlen(operand));
-    ciuic_status read = json_read_file(path, results_max, &root);
-    if (read == CIUIC_OK) read = results_file_take(root, path, file);
+    CIUIC_TRY(results_file_load(operand, &path, &root));
+    const ciuic_status read = results_file_take(root, path, file);
     free(path);
     return read;
 }

@@ -17,6 +17,10 @@ typedef struct results_file {
 ciuic_status results_file_read(const char *operand, results_file *file);
 /* The same from a parsed object, which came from `name`; takes `root` in any case. */
 ciuic_status results_file_take(cJSON *root, const char *name, results_file *file);
+/* The same of results that were edited, too: for an audit, which says so. */
+ciuic_status results_file_take_any(cJSON *root, const char *name, results_file *file);
+/* The parsed file alone, and its path; both are the caller's. */
+ciuic_status results_file_load(const char *operand, char **path, cJSON **root);
 /* Asked before anything else: results of another version break the schema in ways that help nobody. */
 ciuic_status results_check_version(const cJSON *root, const char *name);
 void results_file_free(results_file *file);

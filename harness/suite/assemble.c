@@ -399,6 +399,9 @@ static void add_header(cJSON *results, const bench_record *r, bool complete)
     cJSON_AddStringToObject(results, "suite", r->suite->name);
     cJSON_AddStringToObject(results, "description", r->suite->description);
     copy_members(results, r->run, from_run, sizeof from_run / sizeof from_run[0]);
+    cJSON *evaluation = cJSON_AddObjectToObject(results, "evaluation");
+    json_add_size(evaluation, "windows", r->suite->accuracy_windows);
+    json_add_size(evaluation, "window_tokens", r->suite->accuracy_tokens);
     cJSON_AddBoolToObject(results, "complete", complete);
     cJSON_AddBoolToObject(results, "timed", r->suite->rounds > 0);
     json_add_double(results, "precision", r->suite->precision > 0 ? r->suite->precision : NAN);

@@ -38,7 +38,7 @@ static void wrong_usage_is_refused(void)
         {{"inspekt", "x"}, 2, "did you mean 'inspect'?"},
         {{"zzzzzzzz"}, 2, "'zzzzzzzz' is no command"},
         {{"optimize"}, 2, "an argument is missing"},
-        {{"audit"}, 2, "planned but not built yet"},
+        {{"audit"}, 2, "an argument is missing"},
         {{"eval"}, 2, "an argument is missing"},
         {{"inspect"}, 2, "an argument is missing"},
         {{"eval", CHECKPOINT, "another"}, 2, "'another' is one argument too many"},
@@ -214,8 +214,8 @@ static void help_is_true_and_fits(void)
 static void manual_promises_nothing_else(void)
 {
     char *manual = plain_manual();
-    static const char *const commands[] = {"--help", "doctor", "inspect", "eval",    "optimize",
-                                           "bench",  "report", "gate",    "compare", "synth"};
+    static const char *const commands[] = {"--help", "doctor", "inspect", "eval",  "optimize", "bench",
+                                           "report", "gate",   "compare", "audit", "synth"};
     char *text = NULL;
     size_t size = 0;
     FILE *all = open_memstream(&text, &size);

@@ -9,12 +9,11 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
-#include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
 #include "harness/measure/machine.h"
 #include "harness/suite/precision.h"
 #include "harness/suite/schedule.h"
-#include "harness/variant_json.h"
+#include "harness/worker/load_order.h"
 #include "harness/worker/process.h"
 #include "kernels/ceiling.h"
 #include "optimizer/error.h"
@@ -82,13 +81,6 @@ static ciuic_status ask(block *k, size_t slot, cJSON *request, cJSON **answer)
     return outcome == WORKER_FAILED ? note_failure(k, slot, reason) : CIUIC_OK;
 }
 
-static cJSON *request_to(const char *what)
-{
-    cJSON *request = cJSON_CreateObject();
-    if (request != NULL) cJSON_AddStringToObject(request, "do", what);
-    return request;
-}
-
 static void step(const block *k, const char *doing, const char *name)
 {
     char what[VARIANT_NAME_SIZE + 96];
@@ -102,29 +94,19 @@ static cJSON *load_request(const bench *b, const bench_block *plan, const bench_
 {
     const suite *s = b->suite;
     const suite_workload *w = &s->workloads[plan->workload];
-    cJSON *r = request_to("load");
-    if (r == NULL) return NULL;
-    cJSON_AddStringToObject(r, "checkpoint", s->checkpoints[w->checkpoint].path);
-    cJSON_AddStringToObject(r, "phase", suite_phase_name(w->phase));
-    json_add_size(r, "tokens", w->tokens);
-    json_add_size(r, "depth", w->depth);
-    json_add_size(r, "windows", s->accuracy_windows);
-    json_add_size(r, "window_tokens", s->accuracy_tokens);
-    json_add_size(r, "seed", s->seed);
-    cJSON_AddStringToObject(r, "quantize", ciuic_quantize_name(v->options.quantize));
-    variant_json_add(r, &v->options);
-    graph_setting_add(r, &v->options);
-    cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->options.memory));
-    cJSON_AddStringToObject(r, "isa", kernel_isa_name(v->isa));
-    const bool library = v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
-    cJSON_AddStringToObject(r, "matmul", library ? suite_baseline_name(v->baseline) : "own");
-    json_add_size(r, "threads", (size_t)plan->threads);
-    json_add_size(r, "memory_limit", s->memory_limit);
-    json_add_size(r, "total_limit", s->total_limit);
-    cJSON_AddBoolToObject(r, "cold_start", s->cold_start);
-    cJSON_AddStringToObject(r, "counters", counter_source_name(b->support.source));
-    cJSON_AddStringToObject(r, "counters_reason", b->support.reason);
-    return r;
+    const load_order order = {.checkpoint = s->checkpoints[w->checkpoint].path,
+                              .phase = w->phase,
+                              .tokens = w->tokens,
+                              .depth = w->depth,
+                              .windows = s->accuracy_windows,
+                              .window_tokens = s->accuracy_tokens,
+                              .seed = s->seed,
+                              .threads = plan->threads,
+                              .memory_limit = s->memory_limit,
+                              .total_limit = s->total_limit,
+                              .cold_start = s->cold_start,
+                              .support = &b->support};
+    return load_order_request(&order, v);
 }
 
 /* Of the worker that is loading: calibration takes minutes. */
@@ -167,7 +149,7 @@ static ciuic_status write_reference(block *k, char reason[WORKER_REASON_MAX])
 {
     const bench_variant off = {.isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
     worker_process *w = NULL;
-    cJSON *answer = NULL, *load = load_request(k->bench, k->plan, &off), *write = request_to("reference");
+    cJSON *answer = NULL, *load = load_request(k->bench, k->plan, &off), *write = worker_request("reference");
     ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
     if (status == CIUIC_OK) {
         cJSON_AddStringToObject(write, "file", k->reference);
@@ -249,7 +231,7 @@ static ciuic_status verify_slot(block *k, size_t slot)
         snprintf(failed, sizeof failed, "no reference: %s", k->reference_failed);
         return note_accuracy(k, slot, NULL, failed);
     }
-    request = request_to("accuracy");
+    request = worker_request("accuracy");
     step(k, "verifying", case_of(k, slot)->variant.name);
     if (request != NULL) cJSON_AddStringToObject(request, "file", k->reference);
     CIUIC_TRY(ask(k, slot, request, &answer));
@@ -282,7 +264,7 @@ static double verify_seconds(const block *k)
 
 static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON **answer, double *seconds)
 {
-    cJSON *request = request_to("measure");
+    cJSON *request = worker_request("measure");
     json_add_size(request, "iterations", iterations);
     CIUIC_TRY(ask(k, slot, request, answer));
     if (*answer == NULL) return CIUIC_OK;
@@ -450,7 +432,7 @@ static ciuic_status finish_slots(block *k)
     for (size_t i = 0; i < k->plan->slot_count; i++) {
         if (k->workers[i] == NULL) continue;
         cJSON *answer = NULL;
-        CIUIC_TRY(ask(k, i, request_to("finish"), &answer));
+        CIUIC_TRY(ask(k, i, worker_request("finish"), &answer));
         worker_stop(k->workers[i]);
         k->workers[i] = NULL;
         if (answer == NULL) continue;

@@ -70,8 +70,8 @@ static char **worker_environment(void)
 }
 
 /* Between fork and exec: async-signal-safe calls only. */
-static _Noreturn void become_worker(pid_t parent, int channel, int messages, char *const *arguments,
-                                    char *const *environment)
+static _Noreturn void become_worker(pid_t parent, int channel, int messages, const char *program,
+                                    char *const *arguments, char *const *environment)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(127);
@@ -82,11 +82,11 @@ static _Noreturn void become_worker(pid_t parent, int channel, int messages, cha
         dup2(channel, STDIN_FILENO);
     dup2(messages, STDOUT_FILENO);
     dup2(messages, STDERR_FILENO);
-    execve("/proc/self/exe", arguments, environment);
+    execve(program, arguments, environment);
     _exit(127);
 }
 
-ciuic_status worker_start(const char *fault, worker_process **out)
+static ciuic_status start(const char *program, const char *fault, worker_process **out)
 {
     static char name[] = "ciuic", command[] = "worker", fault_option[] = "--fault";
     int sockets[2] = {-1, -1}, messages = -1;
@@ -111,7 +111,7 @@ ciuic_status worker_start(const char *fault, worker_process **out)
         status = ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "a worker cannot be started: %s", strerror(errno));
         goto cleanup;
     }
-    if (pid == 0) become_worker(parent, sockets[1], messages, arguments, environment);
+    if (pid == 0) become_worker(parent, sockets[1], messages, program, arguments, environment);
     *w = (worker_process){.pid = pid, .socket = sockets[0], .messages = messages, .line = line};
     *out = w;
     w = NULL, line = NULL, sockets[0] = -1, messages = -1;
@@ -124,6 +124,16 @@ cleanup:
     free(environment);
     free(fault_text);
     return status;
+}
+
+ciuic_status worker_start(const char *fault, worker_process **out)
+{
+    return start("/proc/self/exe", fault, out);
+}
+
+ciuic_status worker_start_program(const char *program, worker_process **out)
+{
+    return start(program != NULL ? program : "/proc/self/exe", NULL, out);
 }
 
 /* ---- dying ------------------------------------------------------------------------------------------------------ */

@@ -9,7 +9,7 @@
  *                                            -> sizes, load_s, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored
- *   {"do":"measure", "iterations":k}         -> seconds, cpu_seconds, output_sha256
+ *   {"do":"measure", "iterations":k}         -> seconds, cpu_seconds, output_sha256; an audit adds what fresh_inputs.h says
  *   {"do":"finish"}                          -> peak_rss (until "accuracy", which is not the workload's), counters; then
  *                                               the worker exits
  *
@@ -44,6 +44,8 @@ typedef enum worker_outcome {
 /* Starts `<this program> worker`, which dies with its parent. `fault` makes it fail on purpose, for tests (see serve.c);
  * NULL: not at all. */
 ciuic_status worker_start(const char *fault, worker_process **out);
+/* The same of another program, `<program> worker`; NULL: of this one. It gets no fault. */
+ciuic_status worker_start_program(const char *program, worker_process **out);
 /* Sends `request` and waits at most timeout_s for the answer, which the caller owns. */
 worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeout_s, cJSON **answer,
                           char reason[WORKER_REASON_MAX]);

@@ -28,6 +28,7 @@
 #include "harness/process_limit.h"
 #include "harness/run_limit.h"
 #include "harness/variant_json.h"
+#include "harness/worker/fresh_inputs.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
 #include "harness/worker/process.h"
@@ -352,6 +353,7 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
     size_t iterations = 0;
     gbench_time time;
     CIUIC_TRY(json_get_size(request, "measure", "iterations", 1, 1u << 30, &iterations));
+    CIUIC_TRY(fresh_inputs_take(w->work, request, iterations));
     w->failed = CIUIC_OK;
     CIUIC_TRY(workload_run(w->work));
     counters_start(w->counters);
@@ -362,6 +364,7 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
     if (!timed) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "Google Benchmark reported no time");
     w->repetitions += time.iterations;
     if (fault_due(&w->fault, "wrong", "measure")) workload_spoil_output(w->work);
+    CIUIC_TRY(fresh_inputs_write_logits(w->work, request));
     json_add_double(answer, "seconds", reported_s(w, time.real_s));
     json_add_double(answer, "cpu_seconds", time.cpu_s);
     const sha256_hex output = workload_output(w->work);

@@ -19,8 +19,10 @@ struct workload {
     ciuic_model *model;
     ciuic_session *session;
     size_t vocabulary;
-    int32_t *ids;  /* [depth + tokens], then [windows][window_tokens] */
-    float *logits; /* [vocabulary], of the last token of the last repetition */
+    int32_t *ids;    /* [depth + tokens], then [windows][window_tokens] */
+    float *logits;   /* [vocabulary], of the last token of the last repetition */
+    int32_t *inputs; /* [input_rows][tokens], what repetitions take in the place of `ids`; NULL: nothing */
+    size_t input_rows, next_input;
 };
 
 static size_t context_of(const workload_spec *spec)
@@ -137,16 +139,52 @@ void workload_free(workload *w)
     if (w == NULL) return;
     ciuic_session_free(w->session);
     free(w->ids);
+    free(w->inputs);
     free(w->logits);
     free(w);
 }
 
+ciuic_status workload_set_inputs(workload *w, const int32_t *ids, size_t rows)
+{
+    const size_t count = rows * w->spec.tokens;
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= w->vocabulary)
+            return ciuic_fail(CIUIC_ERROR_INPUT, "token ids: [%zu] is %d; expected 0 to %zu", i, (int)ids[i],
+                              w->vocabulary - 1);
+    int32_t *copy = count > 0 ? malloc(count * sizeof *copy) : NULL;
+    if (count > 0 && copy == NULL) return ciuic_fail_memory("the token ids", count * sizeof *copy);
+    if (count > 0) memcpy(copy, ids, count * sizeof *copy);
+    free(w->inputs);
+    w->inputs = copy;
+    w->input_rows = rows;
+    w->next_input = 0;
+    return CIUIC_OK;
+}
+
+size_t workload_tokens(const workload *w)
+{
+    return w->spec.tokens;
+}
+
+const float *workload_logits(const workload *w, size_t *vocabulary)
+{
+    *vocabulary = w->vocabulary;
+    return w->logits;
+}
+
+/* What this repetition runs on. */
+static const int32_t *next_ids(workload *w)
+{
+    if (w->inputs == NULL) return w->ids + w->spec.depth;
+    return w->inputs + w->next_input++ % w->input_rows * w->spec.tokens;
+}
+
 ciuic_status workload_run(workload *w)
 {
-    const size_t depth = w->spec.depth;
-    CIUIC_TRY(ciuic_session_truncate(w->session, depth));
-    if (w->spec.phase == PHASE_PREFILL) return ciuic_prefill(w->session, w->ids, w->spec.tokens, false, w->logits);
-    for (size_t i = 0; i < w->spec.tokens; i++) CIUIC_TRY(ciuic_decode(w->session, w->ids[depth + i], w->logits));
+    const int32_t *ids = next_ids(w);
+    CIUIC_TRY(ciuic_session_truncate(w->session, w->spec.depth));
+    if (w->spec.phase == PHASE_PREFILL) return ciuic_prefill(w->session, ids, w->spec.tokens, false, w->logits);
+    for (size_t i = 0; i < w->spec.tokens; i++) CIUIC_TRY(ciuic_decode(w->session, ids[i], w->logits));
     return CIUIC_OK;
 }
 
@@ -277,6 +315,7 @@ static ciuic_status compare_all(workload *w, comparison *c, ciuic_session *sessi
 {
     const workload_spec *spec = &w->spec;
     const bool prefill = spec->phase == PHASE_PREFILL;
+    CIUIC_TRY(workload_set_inputs(w, NULL, 0));
     const int32_t *window = w->ids + context_of(spec);
     CIUIC_TRY(workload_run(w));
     if (prefill) /* in the session of the windows: the timed one keeps nothing of this */

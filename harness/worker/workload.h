@@ -26,6 +26,13 @@ void workload_free(workload *w); /* NULL is allowed */
 /* One repetition: prefill of `tokens` ids from nothing, logits of the last; or `tokens` decodes of given ids from
  * `depth` on. */
 ciuic_status workload_run(workload *w);
+/* From now on each repetition takes the next of these rows, [rows][tokens], in the place of the workload's own ids, and after
+ * the last row the first again; they are copied. rows 0: its own ids again. CIUIC_ERROR_INPUT: an id outside the
+ * vocabulary. */
+ciuic_status workload_set_inputs(workload *w, const int32_t *ids, size_t rows);
+size_t workload_tokens(const workload *w);
+/* Those that the last repetition ended with: [*vocabulary], owned by the workload. */
+const float *workload_logits(const workload *w, size_t *vocabulary);
 /* Digest of the logits that the last repetition ended with. */
 sha256_hex workload_output(const workload *w);
 /* Tests: makes these logits wrong, as a kernel would that another process disturbs. */

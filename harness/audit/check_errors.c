@@ -1,0 +1,260 @@
+/* check_errors.c - whether errors and bytes reproduce: this program computes them itself, with a reference of its own, on the
+ * evaluation ids that the results name, and then on others. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "harness/audit/checks.h"
+#include "harness/audit/inputs.h"
+#include "harness/audit/probe.h"
+#include "harness/measure/case_ceiling.h"
+#include "optimizer/json.h"
+
+/* Metrics with a standard error, and two without that edits would be worth. */
+static const char *const metrics[] = {"nll",         "perplexity", "nll_rise", "mean_abs_error", "max_abs_error",
+                                      "relative_l2", "cosine",     "kl",       "kl_p99",         "top1_agreement"};
+enum { METRICS = sizeof metrics / sizeof metrics[0] };
+
+static double error_of(const cJSON *accuracy, const char *metric)
+{
+    char key[48];
+    snprintf(key, sizeof key, "%s_error", metric);
+    return subject_number(accuracy, key);
+}
+
+/* Loads this program's reference and variant for `order`, and scores the variant; *answer is NULL when `why` says why not. */
+static ciuic_status score(const audit_subject *s, const load_order *order, const bench_variant *v, cJSON **answer,
+                          char why[WORKER_REASON_MAX])
+{
+    const bench_variant off = {.options = {.isa = "c"}, .isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
+    char path[AUDIT_PATH];
+    probe reference = {0}, variant = {0};
+    *answer = NULL;
+    subject_path(s, "reference.f32", path);
+    ciuic_status status = probe_load(s, PROBE_OWN, order, &off, &reference);
+    if (status == CIUIC_OK) status = probe_reference(&reference, path);
+    snprintf(why, WORKER_REASON_MAX, "%s", reference.failed);
+    probe_stop(&reference);
+    if (status != CIUIC_OK || why[0] != '\0') return status;
+    status = probe_load(s, PROBE_OWN, order, v, &variant);
+    if (status == CIUIC_OK) status = probe_accuracy(&variant, path, answer);
+    snprintf(why, WORKER_REASON_MAX, "%s", variant.failed);
+    probe_stop(&variant);
+    return status;
+}
+
+/* ---- errors from the ids that the results name ------------------------------------------------------------------ */
+
+/* How far two runs of one variant on the same ids may be apart. With the same logits only the order of summing is left.
+ * Another build rounds otherwise: that moves a metric by a small part of itself and of its standard error, and what counts
+ * or picks single positions by some of them. */
+static double allowed(const char *metric, bool same_logits, const cJSON *now)
+{
+    const double value = subject_number(now, metric), deviation = error_of(now, metric);
+    const double positions = subject_number(now, "positions");
+    if (same_logits) return 1e-6 * fabs(value) + 1e-12;
+    if (strcmp(metric, "top1_agreement") == 0) return 4 / positions;
+    const bool tail = strcmp(metric, "kl_p99") == 0 || strcmp(metric, "max_abs_error") == 0;
+    return (tail ? 0.25 : 0.03) * fabs(value) + (isnan(deviation) ? 0 : 0.25 * deviation) + 1e-5;
+}
+
+/* The metric that is farthest beyond what is allowed; NULL: none is beyond. A figure that only one side has is. */
+static const char *worst_metric(const cJSON *recorded, const cJSON *now, bool same_logits)
+{
+    const char *worst = NULL;
+    double most = 1;
+    for (size_t i = 0; i < METRICS; i++) {
+        const double then = subject_number(recorded, metrics[i]), again = subject_number(now, metrics[i]);
+        if (isnan(then) && isnan(again)) continue;
+        const double beyond = fabs(then - again) / allowed(metrics[i], same_logits, now);
+        if (isnan(beyond)) return metrics[i];
+        if (beyond > most) worst = metrics[i], most = beyond;
+    }
+    return worst;
+}
+
+static cJSON *pair_of(const cJSON *recorded, const cJSON *now)
+{
+    cJSON *numbers = cJSON_CreateObject();
+    for (size_t i = 0; i < METRICS; i++) {
+        cJSON *item = cJSON_AddObjectToObject(numbers, metrics[i]);
+        json_add_double(item, "recorded", subject_number(recorded, metrics[i]));
+        json_add_double(item, "now", subject_number(now, metrics[i]));
+        json_add_double(item, "standard_error", error_of(now, metrics[i]));
+    }
+    return numbers;
+}
+
+ciuic_status check_errors(audit_subject *s, const audited_case *c, audit_findings *f)
+{
+    char why[WORKER_REASON_MAX];
+    cJSON *answer = NULL;
+    const cJSON *recorded = json_find(c->result->json, "accuracy");
+    const char *then = cJSON_GetStringValue(json_find(c->result->json, "output_sha256"));
+    if (recorded == NULL)
+        return audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_IMPOSSIBLE, NULL, "the results have no errors of it");
+    CIUIC_TRY(score(s, &c->order, &c->variant, &answer, why));
+    if (answer == NULL) return audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_IMPOSSIBLE, NULL, "%s", why);
+    const cJSON *now = json_find(answer, "accuracy");
+    const char *output = cJSON_GetStringValue(json_find(answer, "output_sha256"));
+    const bool same = s->same_cpu && then != NULL && output != NULL && strcmp(then, output) == 0;
+    const double positions = subject_number(recorded, "positions");
+    const char *worst = worst_metric(recorded, now, same);
+    ciuic_status status = CIUIC_OK;
+    if (positions != subject_number(now, "positions"))
+        status = audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_FAILED, NULL,
+                            "recorded over %g positions; the evaluation ids give %g", positions,
+                            subject_number(now, "positions"));
+    else if (worst != NULL)
+        status = audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_FAILED, pair_of(recorded, now),
+                            "%s is %.6g on the evaluation ids, recorded %.6g", worst, subject_number(now, worst),
+                            subject_number(recorded, worst));
+    else
+        status = audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_PASSED, pair_of(recorded, now),
+                            "%d metrics over %g positions reproduce%s: nll %.6g, kl %.3g", METRICS, positions,
+                            same ? " with the same logits" : " within rounding", subject_number(now, "nll"),
+                            subject_number(now, "kl"));
+    cJSON_Delete(answer);
+    return status;
+}
+
+/* ---- errors on other ids ---------------------------------------------------------------------------------------- */
+
+/* Standard errors take positions for independent, which those of one text are not: an error's true deviation is perhaps
+ * twice as large, and three of those are seldom exceeded by chance. */
+static const double deviations = 6;
+
+/* The metrics that say how much a variant loses, which is much the same on any text; nll itself is the text's. */
+static const char *other_metric(const cJSON *recorded, const cJSON *now)
+{
+    static const char *const losses[] = {"kl", "mean_abs_error", "relative_l2", "top1_agreement", "nll"};
+    for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++) {
+        const double then = subject_number(recorded, losses[i]), again = subject_number(now, losses[i]);
+        const double deviation = hypot(error_of(now, losses[i]), error_of(recorded, losses[i]));
+        /* A deviation estimated from a few positions can itself be far too small: a tenth of the value is added. */
+        const double most = deviations * deviation + 0.1 * fmax(fabs(then), fabs(again)) + 1e-6;
+        if (!isnan(deviation) && !(fabs(then - again) <= most)) return losses[i];
+    }
+    return NULL;
+}
+
+static ciuic_status score_elsewhere(audit_subject *s, const audited_case *c, cJSON **answer,
+                                    char why[WORKER_REASON_MAX])
+{
+    char folder[AUDIT_PATH];
+    audit_inputs inputs;
+    bool moved = false;
+    load_order order = c->order;
+    snprintf(folder, sizeof folder, "%s/other-data-%zu", s->folder, subject_draw(s, (size_t)1 << 40));
+    ciuic_status status = inputs_open(c, &inputs);
+    if (status == CIUIC_OK) status = inputs_other_checkpoint(s, c, &inputs, folder, &moved);
+    if (moved)
+        order.checkpoint = folder;
+    else
+        order.seed = subject_draw(s, (size_t)1 << 50);
+    if (status == CIUIC_OK) status = score(s, &order, &c->variant, answer, why);
+    inputs_close(&inputs);
+    return status;
+}
+
+ciuic_status check_other_data(audit_subject *s, const audited_case *c, audit_findings *f)
+{
+    char why[WORKER_REASON_MAX] = "";
+    cJSON *answer = NULL;
+    const cJSON *recorded = json_find(c->result->json, "accuracy");
+    if (recorded == NULL) return CIUIC_OK; /* said already */
+    CIUIC_TRY(score_elsewhere(s, c, &answer, why));
+    if (answer == NULL) return audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_IMPOSSIBLE, NULL, "%s", why);
+    const cJSON *now = json_find(answer, "accuracy");
+    const char *worst = other_metric(recorded, now);
+    ciuic_status status = CIUIC_OK;
+    if (worst != NULL)
+        status = audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_FAILED, pair_of(recorded, now),
+                            "%s is %.4g on ids that were not published and %.4g on those that were: more than %g "
+                            "standard errors apart",
+                            worst, subject_number(now, worst), subject_number(recorded, worst), deviations);
+    else
+        status = audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_PASSED, pair_of(recorded, now),
+                            "on %g positions of other ids: nll %.4g (published %.4g), kl %.3g (%.3g)",
+                            subject_number(now, "positions"), subject_number(now, "nll"),
+                            subject_number(recorded, "nll"), subject_number(now, "kl"), subject_number(recorded, "kl"));
+    cJSON_Delete(answer);
+    return status;
+}
+
+/* ---- bytes ------------------------------------------------------------------------------------------------------ */
+
+/* What is planned, not what the kernel happened to see: the same everywhere. */
+static const char *const bytes[] = {"weights", "kv_cache", "activations", "workspace", "total"};
+
+/* The first member that differs; NULL: none. Members that the results lack are not compared. */
+static const char *other_bytes(const cJSON *recorded, const cJSON *now)
+{
+    for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
+        const double then = subject_number(recorded, bytes[i]), again = subject_number(now, bytes[i]);
+        if (!isnan(then) && !(then == again)) return bytes[i];
+    }
+    return NULL;
+}
+
+static ciuic_status judge_memory(const audited_case *c, const cJSON *loaded, const cJSON *finished, const char *who,
+                                 audit_findings *f)
+{
+    const cJSON *recorded = json_find(c->result->json, "memory_bytes"), *now = json_find(finished, "memory");
+    const char *other = other_bytes(recorded, now);
+    const double then = case_number(c->result, "weight_bytes", NULL), again = subject_number(loaded, "weight_bytes");
+    if (other != NULL)
+        return audit_find(f, AUDIT_MEMORY, c->result->id, AUDIT_FAILED, NULL, "%s: %s takes %.0f bytes, recorded %.0f",
+                          who, other, subject_number(now, other), subject_number(recorded, other));
+    if (!isnan(then) && then != again)
+        return audit_find(f, AUDIT_MEMORY, c->result->id, AUDIT_FAILED, NULL,
+                          "%s: the weights are %.0f bytes, recorded %.0f", who, again, then);
+    cJSON *numbers = cJSON_CreateObject();
+    json_add_double(numbers, "total", subject_number(now, "total"));
+    return audit_find(f, AUDIT_MEMORY, c->result->id, AUDIT_PASSED, numbers, "%s: exactly %.0f bytes, as recorded", who,
+                      subject_number(now, "total"));
+}
+
+/* The ceiling again, from the bytes and operations that this program finds, and the machine as the results describe it. One
+ * that is higher was made for a smaller model. */
+static ciuic_status judge_ceiling(const audit_subject *s, const audited_case *c, const cJSON *loaded, audit_findings *f)
+{
+    const suite_workload w = {.phase = c->order.phase, .tokens = c->order.tokens, .depth = c->order.depth};
+    const double recorded = case_number(c->result, "ceiling_tokens_per_s", NULL);
+    const case_ceiling now =
+        ceiling_of_case(loaded, json_find(s->results.root, "machine"), &w, &c->variant.options, c->order.threads,
+                        case_number(c->result, "ceiling", "bandwidth_bytes_per_s"));
+    if (!(recorded > 0) || !(now.tokens_per_s > 0)) return CIUIC_OK;
+    cJSON *numbers = cJSON_CreateObject();
+    json_add_double(numbers, "recorded", recorded);
+    json_add_double(numbers, "now", now.tokens_per_s);
+    const bool same =
+        recorded <= 1.001 * now.tokens_per_s; /* bytes and operations are counted: they reproduce exactly */
+    return audit_find(f, AUDIT_CEILING, c->result->id, same ? AUDIT_PASSED : AUDIT_FAILED, numbers,
+                      "its %.4g bytes and %.4g operations a token allow %.5g tokens/s, recorded %.5g",
+                      now.bytes_per_token, now.flops_per_token, now.tokens_per_s, recorded);
+}
+
+static ciuic_status check_memory_of(audit_subject *s, const audited_case *c, probe_program program, const char *who,
+                                    audit_findings *f)
+{
+    probe p = {0};
+    cJSON *finished = NULL;
+    ciuic_status status = probe_load(s, program, &c->order, &c->variant, &p);
+    if (status == CIUIC_OK) status = probe_finish(&p, &finished);
+    if (status == CIUIC_OK && finished == NULL)
+        status = audit_find(f, AUDIT_MEMORY, c->result->id, AUDIT_IMPOSSIBLE, NULL, "%s: %s", who, p.failed);
+    else if (status == CIUIC_OK)
+        status = judge_memory(c, p.loaded, finished, who, f);
+    if (status == CIUIC_OK && finished != NULL && program == PROBE_OWN) status = judge_ceiling(s, c, p.loaded, f);
+    cJSON_Delete(finished);
+    probe_stop(&p);
+    return status;
+}
+
+ciuic_status check_memory(audit_subject *s, const audited_case *c, audit_findings *f)
+{
+    CIUIC_TRY(check_memory_of(s, c, PROBE_OWN, "this program", f));
+    if (s->options->binary == NULL) return CIUIC_OK;
+    return check_memory_of(s, c, PROBE_AUDITED, "the program under audit", f);
+}
