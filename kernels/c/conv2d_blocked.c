@@ -3,6 +3,8 @@
 #include "kernels/c/conv_blocks.h"
 #include "kernels/c/kernels_c.h"
 
+#include <string.h>
+
 bool kernel_conv2d_depthwise(const kernel_conv2d *c)
 {
     return c->groups == c->in_channels && c->groups == c->out_channels && c->groups > 1;
@@ -86,9 +88,10 @@ void conv2d_blocked_c(const kernel_conv2d *c, kernel_layout layout, const float 
         b.weights = c->weight + o * taps * KERNEL_BLOCK;
         for (size_t r = part->row; r < part->row + part->rows; r++) {
             for (size_t j = 0; j < columns; j++) {
-                float *out = y + ((o * rows + r) * columns + j) * KERNEL_BLOCK;
-                for (size_t k = 0; k < KERNEL_BLOCK; k++) out[k] = c->bias ? c->bias[o * KERNEL_BLOCK + k] : 0.0f;
-                add_taps(&b, r, j, out);
+                float sums[KERNEL_BLOCK];
+                for (size_t k = 0; k < KERNEL_BLOCK; k++) sums[k] = c->bias ? c->bias[o * KERNEL_BLOCK + k] : 0.0f;
+                add_taps(&b, r, j, sums);
+                memcpy(y + ((o * rows + r) * columns + j) * KERNEL_BLOCK, sums, sizeof sums);
             }
         }
     }

@@ -65,15 +65,23 @@ static ALWAYS_INLINE void tile(const int M, const int N, const bool depthwise, c
     }
     const size_t row = c->dilation[0] * s->places.row, pixel = c->dilation[1] * s->places.pixel;
     const size_t weight_row = c->kernel[1] * KERNEL_BLOCK, weights = c->kernel[0] * weight_row;
-    const float *corner = s->x + first * step;
-    for (size_t i = 0; i < s->inputs; i++) {
-        const float *from = corner + i / KERNEL_BLOCK * s->places.block + i % KERNEL_BLOCK * s->places.channel;
-        const float *w = s->weights + i * weights;
-        for (size_t down = 0; down < s->down; down++, from += row, w += weight_row) {
-            for (size_t across = 0; across < s->across; across++)
-                tile_tap(M, N, depthwise, w + across * KERNEL_BLOCK, s->taps * KERNEL_BLOCK, from + across * pixel,
-                         step, acc);
+    /* A kernel of one tap has its channels in the innermost loop, where others have a row of taps: both weights stand side
+     * by side. */
+    const bool pointwise = weights == KERNEL_BLOCK && s->across == 1;
+    const size_t inner_step = pointwise ? s->places.channel : pixel;
+    const float *block = s->x + first * step, *block_weights = s->weights;
+    for (size_t i = 0; i < s->inputs; i += KERNEL_BLOCK, block += s->places.block) {
+        const size_t channels = s->inputs - i < KERNEL_BLOCK ? s->inputs - i : KERNEL_BLOCK;
+        const size_t outer = pointwise ? 1 : channels, inner = pointwise ? channels : s->across;
+        for (size_t k = 0; k < outer; k++) {
+            const float *from = block + k * s->places.channel, *w = block_weights + k * weights;
+            for (size_t down = 0; down < s->down; down++, from += row, w += weight_row) {
+                const float *x = from;
+                for (size_t n = 0; n < inner; n++, x += inner_step)
+                    tile_tap(M, N, depthwise, w + n * KERNEL_BLOCK, s->taps * KERNEL_BLOCK, x, step, acc);
+            }
         }
+        block_weights += channels * weights;
     }
     float *y = s->y + first * s->y_step;
 #pragma GCC unroll 16
