@@ -178,6 +178,33 @@ void kernel_conv2d_size(const kernel_conv2d *c, size_t *height, size_t *width);
 /* y [out_channels][out height][out width] of x [in_channels][height][width]; the output channels [first, first + count). */
 typedef void kernel_conv2d_fn(const kernel_conv2d *c, const float *x, size_t first, size_t count, float *y);
 
+/* How the channels of an image lie. A block is as many channels on every rung; those that the last one lacks hold zeros
+ * where the image was computed from finite numbers, and nobody's sums read them. */
+enum { KERNEL_BLOCK = 16 };
+typedef enum kernel_layout {
+    KERNEL_CHANNELS_FIRST,   /* [channels][height][width] */
+    KERNEL_CHANNELS_LAST,    /* [height][width][channels] */
+    KERNEL_CHANNELS_BLOCKED, /* [ceil(channels / KERNEL_BLOCK)][height][width][KERNEL_BLOCK] */
+} kernel_layout;
+/* `channels`, rounded up to whole blocks. */
+size_t kernel_block_channels(size_t channels);
+/* Where a blocked convolution's weights have tap `tap` of `taps` (in_channels / groups * kernel[0] * kernel[1]) of output
+ * channel `channel`: [out blocks][taps][KERNEL_BLOCK]; those that the last block lacks are zeros. */
+size_t kernel_block_weight(size_t taps, size_t channel, size_t tap);
+/* Every channel by itself: as many groups as channels in and out, more than one. */
+bool kernel_conv2d_depthwise(const kernel_conv2d *c);
+/* Whether a blocked convolution takes such groups from an image in that layout: one group, or groups that are whole blocks
+ * in and out, from any; one group for each channel from blocks. */
+bool kernel_conv2d_blockable(const kernel_conv2d *c, kernel_layout layout);
+/* Rows [row, row + rows) of the blocks [block, block + blocks) of an output. */
+typedef struct kernel_conv2d_part {
+    size_t block, blocks, row, rows;
+} kernel_conv2d_part;
+/* y, blocked, of x in that layout, which is blockable; the weights of c lie as kernel_block_weight says, its biases are as
+ * many as kernel_block_channels(out_channels), its dilation is 1 at least. */
+typedef void kernel_conv2d_blocked_fn(const kernel_conv2d *c, kernel_layout layout, const float *x,
+                                      const kernel_conv2d_part *part, float *y);
+
 /* y[i] = x[i] * sigmoid(x[i]). y may be x. */
 typedef void kernel_silu_fn(size_t n, const float *x, float *y);
 /* y[i] = silu(gate[i]) * up[i]. y may be gate or up. */
@@ -266,6 +293,7 @@ typedef struct kernel_table {
     kernel_top_k_fn *top_k;
     kernel_route_fn *route;
     kernel_conv2d_fn *conv2d;
+    kernel_conv2d_blocked_fn *conv2d_blocked;
     kernel_rope_fn *rope_halves, *rope_interleaved;
     kernel_silu_fn *silu;
     kernel_swiglu_fn *swiglu;

@@ -95,6 +95,7 @@ typedef enum ciuic_pass {
     CIUIC_PASS_ROPE_AT_LOAD,  /* attention and cache rotate what they load */
     CIUIC_PASS_FOLD_BATCHNORM, /* a batch normalisation moves into the convolution before it */
     CIUIC_PASS_DROP_LAYOUT,    /* conversions between channels first and last that change nothing */
+    CIUIC_PASS_BLOCK_CHANNELS, /* images between convolutions lie in blocks of channels */
     CIUIC_PASS_DROP_DEAD,      /* operations whose result nobody reads */
     CIUIC_PASSES
 } ciuic_pass;

@@ -35,6 +35,7 @@ void kernel_table_init_avx2(kernel_table *table, uint32_t cpu)
     table->layer_norm = layer_norm_avx2;
     table->softmax = softmax_avx2;
     table->conv2d = conv2d_avx2;
+    table->conv2d_blocked = conv2d_blocked_avx2;
     table->rope_halves = rope_halves_avx2;
     table->rope_interleaved = rope_interleaved_avx2;
     table->silu = silu_avx2;

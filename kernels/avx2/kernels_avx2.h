@@ -28,6 +28,7 @@ kernel_rms_norm_fn rms_norm_avx2;
 kernel_layer_norm_fn layer_norm_avx2;
 kernel_softmax_fn softmax_avx2;
 kernel_conv2d_fn conv2d_avx2;
+kernel_conv2d_blocked_fn conv2d_blocked_avx2;
 kernel_rope_fn rope_halves_avx2, rope_interleaved_avx2;
 kernel_silu_fn silu_avx2;
 kernel_swiglu_fn swiglu_avx2;

@@ -44,6 +44,7 @@ void kernel_table_init_avx512(kernel_table *table, uint32_t cpu)
     table->layer_norm = layer_norm_avx512;
     table->softmax = softmax_avx512;
     table->conv2d = conv2d_avx512;
+    table->conv2d_blocked = conv2d_blocked_avx512;
     table->rope_halves = rope_halves_avx512;
     table->rope_interleaved = rope_interleaved_avx512;
     table->silu = silu_avx512;

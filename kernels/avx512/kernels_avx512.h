@@ -20,6 +20,7 @@ kernel_rms_norm_fn rms_norm_avx512;
 kernel_layer_norm_fn layer_norm_avx512;
 kernel_softmax_fn softmax_avx512;
 kernel_conv2d_fn conv2d_avx512;
+kernel_conv2d_blocked_fn conv2d_blocked_avx512;
 kernel_rope_fn rope_halves_avx512, rope_interleaved_avx512;
 kernel_silu_fn silu_avx512;
 kernel_swiglu_fn swiglu_avx512;

@@ -28,6 +28,7 @@ void kernel_table_init_c(kernel_table *table)
     table->top_k = top_k_c;
     table->route = route_c;
     table->conv2d = conv2d_c;
+    table->conv2d_blocked = conv2d_blocked_c;
     table->rope_halves = rope_halves_c;
     table->rope_interleaved = rope_interleaved_c;
     table->silu = silu_c;

@@ -16,6 +16,7 @@ kernel_softmax_fn softmax_c;
 kernel_top_k_fn top_k_c;
 kernel_route_fn route_c;
 kernel_conv2d_fn conv2d_c;
+kernel_conv2d_blocked_fn conv2d_blocked_c;
 kernel_rope_fn rope_halves_c, rope_interleaved_c;
 kernel_silu_fn silu_c;
 kernel_swiglu_fn swiglu_c;

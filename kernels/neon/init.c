@@ -47,6 +47,7 @@ void kernel_table_init_neon(kernel_table *table, uint32_t cpu)
     table->layer_norm = layer_norm_neon;
     table->softmax = softmax_neon;
     table->conv2d = conv2d_neon;
+    table->conv2d_blocked = conv2d_blocked_neon;
     table->rope_halves = rope_halves_neon;
     table->rope_interleaved = rope_interleaved_neon;
     table->silu = silu_neon;

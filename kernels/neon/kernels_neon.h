@@ -20,6 +20,7 @@ kernel_rms_norm_fn rms_norm_neon;
 kernel_layer_norm_fn layer_norm_neon;
 kernel_softmax_fn softmax_neon;
 kernel_conv2d_fn conv2d_neon;
+kernel_conv2d_blocked_fn conv2d_blocked_neon;
 kernel_rope_fn rope_halves_neon, rope_interleaved_neon;
 kernel_silu_fn silu_neon;
 kernel_swiglu_fn swiglu_neon;

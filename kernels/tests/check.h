@@ -100,7 +100,7 @@ typedef struct check_entry {
 } check_entry;
 
 extern const check_entry matmul_checks[], weight_checks[], elementwise_checks[], norm_checks[], routing_checks[],
-    conv2d_checks[], attention_checks[]; /* NULL at the end */
+    conv2d_checks[], conv2d_blocked_checks[], attention_checks[]; /* NULL at the end */
 
 /* ---- tolerances of products, for matmul and bench alike, derived in check_matmul.c ---- */
 
@@ -148,7 +148,8 @@ void bench_activations(const kernel_table *table, const char *pattern, bool json
 
 /* ---- bench_conv2d.c ---- */
 
-/* Times the convolution of the rung, on one thread, on layers of well-known networks, if "conv2d" contains `pattern`. */
+/* Times the convolutions of the rung whose name ("conv2d", "conv2d_blocked") contains `pattern`, on one thread, on layers
+ * of well-known networks. */
 void bench_conv2d(const kernel_table *table, const char *pattern, bool json);
 
 #endif

@@ -141,8 +141,8 @@ static void run_check(const check_entry *entry, check *c)
 
 static void check_table(const kernel_table *table, const char *rung, const char *pattern, const settings *s, totals *t)
 {
-    static const check_entry *const groups[] = {matmul_checks,  weight_checks, elementwise_checks, norm_checks,
-                                                routing_checks, conv2d_checks, attention_checks};
+    static const check_entry *const groups[] = {matmul_checks,  weight_checks, elementwise_checks,    norm_checks,
+                                                routing_checks, conv2d_checks, conv2d_blocked_checks, attention_checks};
     kernel_table reference;
     kernel_table_fill(&reference, KERNEL_ISA_C);
     for (size_t g = 0; g < sizeof groups / sizeof groups[0]; g++) {

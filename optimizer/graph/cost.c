@@ -86,7 +86,7 @@ static double own_row_flops(const graph *g, const graph_op *op)
     case GRAPH_CONV2D:
         return 2.0 * (double)graph_image_outputs(&op->image) * (double)w->columns;
     case GRAPH_BATCH_NORM:
-        return (w->computed ? 2.0 : 4.0) * (double)(op->image.channels * op->image.height * op->image.width);
+        return (w->computed ? 2.0 : 4.0) * (double)graph_image_numbers(&op->image, op->image.reads);
     default:
         return 0;
     }
@@ -133,7 +133,8 @@ static graph_amount weight_bytes(const graph *g, const graph_op *op, const graph
         for (int i = 0; i < w->parts; i++) a.of[GRAPH_TERM_1] += w->bias[i] ? 4.0 * (double)w->rows[i] : 0;
         return a;
     case GRAPH_CONV2D:
-        return constant(4.0 * (double)(w->columns + 1) * (double)w->rows[0]);
+        return constant(4.0 * (double)(w->columns + 1) *
+                        (double)(w->blocked ? kernel_block_channels(w->rows[0]) : w->rows[0]));
     case GRAPH_BATCH_NORM:
         return constant((w->computed ? 8.0 : 16.0) * (double)w->columns);
     default:
@@ -163,7 +164,9 @@ static double input_columns(const graph *g, const graph_op *op, int j)
     case GRAPH_BATCH_NORM:
     case GRAPH_CHANNELS_FIRST:
     case GRAPH_CHANNELS_LAST:
-        return (double)(op->image.channels * op->image.height * op->image.width);
+    case GRAPH_TO_BLOCKS:
+    case GRAPH_FROM_BLOCKS:
+        return (double)graph_image_numbers(&op->image, op->image.reads);
     case GRAPH_COMBINE:
         return j == 0 ? (double)op->head_width * (double)g->experts_per_token : 0;
     case GRAPH_GATHER:
@@ -194,7 +197,9 @@ static double output_columns(const graph *g, const graph_op *op)
     case GRAPH_BATCH_NORM:
     case GRAPH_CHANNELS_FIRST:
     case GRAPH_CHANNELS_LAST:
-        return (double)(op->image.channels * op->image.height * op->image.width);
+    case GRAPH_TO_BLOCKS:
+    case GRAPH_FROM_BLOCKS:
+        return (double)graph_image_numbers(&op->image, op->image.writes);
     case GRAPH_CACHE_WRITE:
     case GRAPH_ROUTE:
         return 0;

@@ -101,9 +101,29 @@ size_t graph_image_outputs(const graph_image *image)
 {
     size_t plane, all;
     const size_t rows = image_side(image, image->height, 0), columns = image_side(image, image->width, 1);
-    if (__builtin_mul_overflow(rows, columns, &plane) || __builtin_mul_overflow(plane, image->out_channels, &all))
-        return 0;
+    const size_t blocked = kernel_block_channels(image->out_channels);
+    const size_t channels = image->writes == KERNEL_CHANNELS_BLOCKED ? blocked : image->out_channels;
+    if (__builtin_mul_overflow(rows, columns, &plane) || __builtin_mul_overflow(plane, channels, &all)) return 0;
     return all;
+}
+
+size_t graph_image_numbers(const graph_image *image, kernel_layout layout)
+{
+    const bool blocked = layout == KERNEL_CHANNELS_BLOCKED;
+    return (blocked ? kernel_block_channels(image->channels) : image->channels) * image->height * image->width;
+}
+
+kernel_conv2d graph_conv2d(const graph_image *image)
+{
+    return (kernel_conv2d){.in_channels = image->channels,
+                           .out_channels = image->out_channels,
+                           .groups = image->groups,
+                           .height = image->height,
+                           .width = image->width,
+                           .kernel = {image->kernel[0], image->kernel[1]},
+                           .stride = {image->stride[0], image->stride[1]},
+                           .padding = {image->padding[0], image->padding[1]},
+                           .dilation = {image->dilation[0], image->dilation[1]}};
 }
 
 bool graph_writes(const graph_op *op, int value)
@@ -172,6 +192,8 @@ const char *graph_op_name(graph_op_kind kind)
         [GRAPH_RELU] = "relu",
         [GRAPH_CHANNELS_FIRST] = "channels_first",
         [GRAPH_CHANNELS_LAST] = "channels_last",
+        [GRAPH_TO_BLOCKS] = "to_blocks",
+        [GRAPH_FROM_BLOCKS] = "from_blocks",
         [GRAPH_QUANTIZE] = "quantize",
     };
     return kind < GRAPH_OP_KINDS ? names[kind] : "?";
@@ -202,7 +224,9 @@ static size_t input_span(const graph *g, const graph_op *op, int i)
     case GRAPH_BATCH_NORM:
     case GRAPH_CHANNELS_FIRST:
     case GRAPH_CHANNELS_LAST:
-        return op->image.channels * op->image.height * op->image.width;
+    case GRAPH_TO_BLOCKS:
+    case GRAPH_FROM_BLOCKS:
+        return graph_image_numbers(&op->image, op->image.reads);
     case GRAPH_GATHER:
     case GRAPH_COMBINE:
         return i == 0 ? op->head_width : 0;
@@ -236,7 +260,9 @@ static size_t output_span(const graph *g, const graph_op *op)
     case GRAPH_BATCH_NORM:
     case GRAPH_CHANNELS_FIRST:
     case GRAPH_CHANNELS_LAST:
-        return op->image.channels * op->image.height * op->image.width;
+    case GRAPH_TO_BLOCKS:
+    case GRAPH_FROM_BLOCKS:
+        return graph_image_numbers(&op->image, op->image.writes);
     default:
         return between + op->head_width;
     }
@@ -261,6 +287,12 @@ static ciuic_status validate_conv(const graph *g, int index)
     if (graph_image_outputs(m) == 0) return bad_op(g, index, "its kernel does not fit into the image");
     if (w->rows[0] != m->out_channels || w->columns != m->channels / m->groups * m->kernel[0] * m->kernel[1])
         return bad_op(g, index, "its filters do not have the shape of its kernel and channels");
+    const kernel_conv2d conv = graph_conv2d(m);
+    const bool blocked = m->writes == KERNEL_CHANNELS_BLOCKED;
+    if (blocked ? !kernel_conv2d_blockable(&conv, m->reads) : m->reads != KERNEL_CHANNELS_FIRST)
+        return bad_op(g, index, "no kernel takes its groups from that layout into that one");
+    if (w->blocked != blocked || m->writes == KERNEL_CHANNELS_LAST)
+        return bad_op(g, index, "its filters do not lie as its outputs do");
     return CIUIC_OK;
 }
 
@@ -284,6 +316,13 @@ static ciuic_status validate_shape(const graph *g, int index)
         return bad_op(g, index, "its query heads are no multiple of its key heads");
     if (op->kind == GRAPH_ROPE && op->head_width % 2 != 0)
         return bad_op(g, index, "it rotates pairs, and its heads are of odd width");
+    const bool to = op->kind == GRAPH_TO_BLOCKS, from = op->kind == GRAPH_FROM_BLOCKS;
+    const kernel_layout inside = to ? op->image.writes : op->image.reads;
+    if ((to || from) &&
+        (inside != KERNEL_CHANNELS_BLOCKED || (to ? op->image.reads : op->image.writes) == KERNEL_CHANNELS_BLOCKED))
+        return bad_op(g, index, "it does not convert between blocks and another layout");
+    if (op->kind == GRAPH_BATCH_NORM && op->image.reads != op->image.writes)
+        return bad_op(g, index, "it does not write the layout that it reads");
     return op->kind == GRAPH_CONV2D ? validate_conv(g, index) : CIUIC_OK;
 }
 

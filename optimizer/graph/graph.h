@@ -2,7 +2,7 @@
  *
  * A value is a matrix in FP32 (unless its dtype says otherwise) of `width` columns; its rows are the tokens of this call,
  * the routed rows (tokens x experts per token), or all positions of the cache. In the stem of an image model a row is an
- * image, [channels][height][width] (or channels last), and T counts images. An operation reads operands - a column range
+ * image, [channels][height][width] (or channels last, or in blocks of channels), and T counts images. An operation reads operands - a column range
  * of a value, cut into heads - and writes one. Every value is written by one operation, except that rope and rms_norm may
  * rewrite columns of their own input in place, and add_norm rewrites its first input beside what it writes. Builders emit one operation per operation of
  * the model's own modules (graph = off); passes rewrite the list (graph = on). Shapes in comments: T tokens of this call,
@@ -10,6 +10,7 @@
 #ifndef CIUIC_GRAPH_H
 #define CIUIC_GRAPH_H
 
+#include "kernels/kernels.h"
 #include "optimizer/checkpoint/config.h"
 #include "optimizer/ciuic.h"
 
@@ -42,7 +43,8 @@ typedef enum graph_weight_kind {
     GRAPH_VECTOR,
     GRAPH_EXPERTS,
     GRAPH_FILTERS, /* of a convolution: rows [out channels], columns in channels / groups * kernel; bound as the vector
-                         of all filters, then of the biases of all channels */
+                         of all filters, then of the biases of all channels; with `blocked`, as kernel_block_weight lays
+                         them, and as many biases as channels of whole blocks */
     GRAPH_NORMALISER, /* of a batch normalisation: columns [channels]; bound as scale, shift, mean, variance, or, with
                          `computed`, as the factor and the term that they come down to */
 } graph_weight_kind;
@@ -62,6 +64,7 @@ typedef struct graph_weight {
                                               GRAPH_FILTERS: the normaliser that is worked into filters and biases */
     double eps;                            /* of a normaliser, or of the one that is folded in */
     bool computed;                         /* GRAPH_NORMALISER */
+    bool blocked;                          /* GRAPH_FILTERS */
 } graph_weight;
 
 typedef enum graph_op_kind {
@@ -91,20 +94,25 @@ typedef enum graph_op_kind {
     GRAPH_EXPERT_SWIGLU,
     GRAPH_COMBINE,        /* in0 [T k, K], in1 routing -> out [T, K]: sum of the token's rows by their weights */
     GRAPH_LAST_ROW,       /* in0 [T, K] -> out [1, K] */
-    GRAPH_CONV2D,         /* in0 [T, in channels * height * width], weight (filters) -> out, channels first */
-    GRAPH_BATCH_NORM,     /* in0 per channel, weight (normaliser) -> out, channels first */
+    GRAPH_CONV2D,         /* in0 [T, in channels * height * width], weight (filters) -> out; channels first, or from the
+                             layout that its image says into blocks */
+    GRAPH_BATCH_NORM,     /* in0 per channel, weight (normaliser) -> out, channels first or in blocks like in0 */
     GRAPH_RELU,           /* max(in0, 0) -> out */
     GRAPH_CHANNELS_FIRST, /* in0 [T, height * width * channels] -> out [T, channels * height * width] */
     GRAPH_CHANNELS_LAST,  /* the other way round */
+    GRAPH_TO_BLOCKS,      /* in0, an image in the layout that it says -> out, in blocks of channels */
+    GRAPH_FROM_BLOCKS,    /* in0, in blocks of channels -> out, in the layout that the image says */
     GRAPH_QUANTIZE,       /* in0 [rows, K] -> out, quantised: what int8 and int4 matmuls read; put in by lowering */
     GRAPH_OP_KINDS
 } graph_op_kind;
 
-/* The image that an operation reads, and of a convolution what it does to it. Pairs are vertical, horizontal. */
+/* The image that an operation reads, and of a convolution what it does to it. Pairs are vertical, horizontal. An image in
+ * blocks has numbers for the channels that its last block lacks, too. */
 typedef struct graph_image {
     size_t channels, height, width;
     size_t out_channels, groups;
     size_t kernel[2], stride[2], padding[2], dilation[2];
+    kernel_layout reads, writes; /* channels first, unless a pass says otherwise */
 } graph_image;
 
 /* Columns of an input that are rotated, by the row's position, as the operation reads them: [first, first + width) of each
@@ -182,8 +190,12 @@ size_t graph_weight_rows(const graph_weight *w); /* of all parts */
 bool graph_is_matmul(graph_op_kind kind);
 /* Columns that a matmul writes: those of all parts, or, with an epilogue, of one. */
 size_t graph_matmul_outputs(const graph *g, const graph_op *op);
-/* Numbers in the output of an image operation; 0 where the kernel does not fit, or a stride is 0. */
+/* Numbers in the output of a convolution; 0 where the kernel does not fit, or a stride is 0. */
 size_t graph_image_outputs(const graph_image *image);
+/* Numbers of an image in that layout. */
+size_t graph_image_numbers(const graph_image *image, kernel_layout layout);
+/* The convolution as kernels take it, without weights. */
+kernel_conv2d graph_conv2d(const graph_image *image);
 /* Whether the operation changes `value`: its output, or an input that it rewrites. */
 bool graph_writes(const graph_op *op, int value);
 /* Whether operation `op` reads `value`. */
@@ -219,6 +231,7 @@ typedef struct graph_pass_options {
     graph_q8_need (*need)(const void *context, const char *name);
     /* Whether all of the vector of that name, of so many elements, are `number`. NULL: none is known to be. */
     bool (*all_equal)(const void *context, const char *name, size_t elements, float number);
+    bool block_anyway; /* block-channels asks no cost model: for its tests */
     const void *context;
 } graph_pass_options;
 
@@ -235,10 +248,10 @@ typedef struct graph_pass {
 extern const graph_pass graph_passes[CIUIC_PASSES];
 
 graph_pass_fn graph_pass_fold_constants, graph_pass_merge_equal, graph_pass_group_experts, graph_pass_fuse_add_norm,
-    graph_pass_fold_batchnorm, graph_pass_drop_layout, graph_pass_fuse_qkv, graph_pass_fuse_latent,
-    graph_pass_fuse_gate_up, graph_pass_fuse_swiglu, graph_pass_swiglu_epilogue, graph_pass_absorb_mla,
-    graph_pass_drop_slices, graph_pass_rope_in_place, graph_pass_drop_concats, graph_pass_fold_norms,
-    graph_pass_last_row, graph_pass_rope_at_load, graph_pass_drop_dead;
+    graph_pass_fold_batchnorm, graph_pass_drop_layout, graph_pass_block_channels, graph_pass_fuse_qkv,
+    graph_pass_fuse_latent, graph_pass_fuse_gate_up, graph_pass_fuse_swiglu, graph_pass_swiglu_epilogue,
+    graph_pass_absorb_mla, graph_pass_drop_slices, graph_pass_rope_in_place, graph_pass_drop_concats,
+    graph_pass_fold_norms, graph_pass_last_row, graph_pass_rope_at_load, graph_pass_drop_dead;
 
 /* Whether a stage that is set so runs the pass. */
 bool graph_pass_selected(const ciuic_options *options, ciuic_pass pass);

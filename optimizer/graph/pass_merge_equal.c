@@ -16,7 +16,7 @@ static bool same_weight(const graph *g, int a, int b)
     const graph_weight *x = &g->weights[a], *y = &g->weights[b];
     if (x->kind != y->kind || x->parts != y->parts || x->columns != y->columns || x->experts != y->experts ||
         x->exact != y->exact || x->slice != y->slice || x->eps != y->eps || x->computed != y->computed ||
-        strcmp(x->fold, y->fold) != 0)
+        x->blocked != y->blocked || strcmp(x->fold, y->fold) != 0)
         return false;
     for (int i = 0; i < x->parts; i++)
         if (strcmp(x->name[i], y->name[i]) != 0 || x->bias[i] != y->bias[i] || x->rows[i] != y->rows[i]) return false;
@@ -26,7 +26,8 @@ static bool same_weight(const graph *g, int a, int b)
 static bool same_image(const graph_image *a, const graph_image *b)
 {
     bool same = a->channels == b->channels && a->height == b->height && a->width == b->width &&
-                a->out_channels == b->out_channels && a->groups == b->groups;
+                a->out_channels == b->out_channels && a->groups == b->groups && a->reads == b->reads &&
+                a->writes == b->writes;
     for (int i = 0; i < 2; i++)
         same = same && a->kernel[i] == b->kernel[i] && a->stride[i] == b->stride[i] && a->padding[i] == b->padding[i] &&
                a->dilation[i] == b->dilation[i];

@@ -26,6 +26,8 @@ const graph_pass graph_passes[CIUIC_PASSES] = {
     [CIUIC_PASS_ROPE_AT_LOAD] = {.name = "rope-at-load", .run = graph_pass_rope_at_load},
     [CIUIC_PASS_FOLD_BATCHNORM] = {.name = "fold-batchnorm", .run = graph_pass_fold_batchnorm},
     [CIUIC_PASS_DROP_LAYOUT] = {.name = "drop-layout", .run = graph_pass_drop_layout},
+    /* Normalisations that are folded need no form in blocks, and conversions that undo each other no reader of blocks. */
+    [CIUIC_PASS_BLOCK_CHANNELS] = {.name = "block-channels", .run = graph_pass_block_channels},
     [CIUIC_PASS_DROP_DEAD] = {.name = "drop-dead", .run = graph_pass_drop_dead},
 };
 

@@ -33,6 +33,8 @@ static operation_fn *const operations[GRAPH_OP_KINDS] = {
     [GRAPH_RELU] = run_relu,
     [GRAPH_CHANNELS_FIRST] = run_layout,
     [GRAPH_CHANNELS_LAST] = run_layout,
+    [GRAPH_TO_BLOCKS] = run_to_blocks,
+    [GRAPH_FROM_BLOCKS] = run_from_blocks,
     [GRAPH_QUANTIZE] = run_quantize,
 };
 
@@ -95,6 +97,8 @@ split_class operation_split(const graph *g, const graph_op *op, size_t tokens, s
         return rows * graph_weight_rows(w) * w->columns < SERIAL_PRODUCTS ? SPLIT_SERIAL : SPLIT_COLUMNS;
     }
     case GRAPH_CONV2D:
+    case GRAPH_TO_BLOCKS:
+    case GRAPH_FROM_BLOCKS:
     case GRAPH_ATTENTION:
     case GRAPH_ABSORB_QUERY:
     case GRAPH_ABSORB_VALUE:

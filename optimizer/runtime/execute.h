@@ -101,7 +101,7 @@ operation_fn run_embed, run_input, run_rms_norm, run_rope, run_slice, run_concat
     run_quantize, run_add_norm;
 operation_fn run_matmul, run_absorb_query, run_absorb_value;
 operation_fn run_cache_write, run_cache_read, run_attention;
-operation_fn run_conv2d, run_batch_norm, run_relu, run_layout;
+operation_fn run_conv2d, run_batch_norm, run_relu, run_layout, run_to_blocks, run_from_blocks;
 operation_fn run_route, run_gather, run_expert_matmul, run_combine;
 
 #endif

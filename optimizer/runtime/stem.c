@@ -58,7 +58,20 @@ static double term_of(const normaliser *n, size_t c, double bias)
     return (bias - (double)n->mean[c]) * factor_of(n, c) + (double)n->shift[c];
 }
 
-/* Filters, then biases; a normaliser that is folded in is worked out in double and rounded once. */
+/* Aligned for vectors: a block of filters is one. */
+static float *make_vector(size_t count)
+{
+    enum { ALIGNMENT = KERNEL_BLOCK * sizeof(float) };
+    size_t bytes = 0;
+    if (__builtin_mul_overflow(count, sizeof(float), &bytes) || bytes > SIZE_MAX - ALIGNMENT) return NULL;
+    bytes = (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT; /* none is empty */
+    float *vector = aligned_alloc(ALIGNMENT, bytes);
+    if (vector != NULL) memset(vector, 0, bytes);
+    return vector;
+}
+
+/* Filters, then biases, laid out once for the kernel that reads them; a normaliser that is folded in is worked out in double
+ * and rounded once. */
 static ciuic_status bind_filters(const stem_source *from, const graph_weight *w, float **out)
 {
     const size_t channels = w->rows[0], taps = w->columns;
@@ -68,12 +81,15 @@ static ciuic_status bind_filters(const stem_source *from, const graph_weight *w,
     CIUIC_TRY(find_part(from, w->name[0], STEM_FILTERS, channels * taps, &filters));
     if (w->bias[0]) CIUIC_TRY(find_part(from, w->name[0], STEM_BIAS, channels, &bias));
     if (folded) CIUIC_TRY(find_normaliser(from, w->fold, channels, w->eps, &n));
-    *out = malloc((channels * (taps + 1)) * sizeof **out);
-    if (*out == NULL) return ciuic_fail_memory(w->name[0], channels * (taps + 1) * sizeof **out);
+    const size_t stored = w->blocked ? kernel_block_channels(channels) : channels;
+    *out = make_vector(stored * (taps + 1));
+    if (*out == NULL) return ciuic_fail_memory(w->name[0], stored * (taps + 1) * sizeof **out);
     for (size_t c = 0; c < channels; c++) {
         const double factor = folded ? factor_of(&n, c) : 1, plain = bias != NULL ? (double)bias[c] : 0;
-        for (size_t i = 0; i < taps; i++) (*out)[c * taps + i] = (float)((double)filters[c * taps + i] * factor);
-        (*out)[channels * taps + c] = (float)(folded ? term_of(&n, c, plain) : plain);
+        for (size_t i = 0; i < taps; i++)
+            (*out)[w->blocked ? kernel_block_weight(taps, c, i) : c * taps + i] =
+                (float)((double)filters[c * taps + i] * factor);
+        (*out)[stored * taps + c] = (float)(folded ? term_of(&n, c, plain) : plain);
     }
     return CIUIC_OK;
 }
@@ -83,7 +99,7 @@ static ciuic_status bind_normaliser(const stem_source *from, const graph_weight 
     const size_t channels = w->columns;
     normaliser n = {0};
     CIUIC_TRY(find_normaliser(from, w->name[0], channels, w->eps, &n));
-    *out = malloc(4 * channels * sizeof **out);
+    *out = make_vector(4 * channels);
     if (*out == NULL) return ciuic_fail_memory(w->name[0], 4 * channels * sizeof **out);
     for (size_t c = 0; c < channels; c++) {
         (*out)[c] = w->computed ? (float)factor_of(&n, c) : n.scale[c];
@@ -113,11 +129,9 @@ static ciuic_status bind_weights(stem *s, const stem_source *from)
     return CIUIC_OK;
 }
 
-static ciuic_status make(stem *s, const stem_config *config, const ciuic_options *options, const stem_source *from)
+static ciuic_status make(stem *s, const ciuic_options *options, const stem_source *from)
 {
-    static const graph_pass_options passes = {.fold_norms = false};
     kernel_isa isa = KERNEL_ISA_C;
-    CIUIC_TRY(ciuic_options_check(options));
     if (options->isa != NULL && (!kernel_isa_parse(options->isa, &isa) || !kernel_isa_available(isa)))
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "stem: no kernels are called %s here; the best are %s", options->isa,
                           kernel_isa_name(kernel_isa_best()));
@@ -126,24 +140,41 @@ static ciuic_status make(stem *s, const stem_config *config, const ciuic_options
     else
         kernel_table_fill(&s->kernels, isa);
     s->planned = options->memory != CIUIC_MEMORY_OFF;
-    CIUIC_TRY(graph_build_stem(config, &s->plan.g));
-    if (options->graph) CIUIC_TRY(graph_optimize(s->plan.g, &passes, options->passes));
     CIUIC_TRY(bind_weights(s, from));
     return buffers_create(&s->buffers, s->plan.g, options->memory == CIUIC_MEMORY_AGGRESSIVE);
 }
 
-ciuic_status stem_create(const stem_config *config, const ciuic_options *options, stem_find_fn *find, void *context,
-                         stem **out)
+ciuic_status stem_of_graph(graph *g, const ciuic_options *options, stem_find_fn *find, void *context, stem **out)
 {
     const stem_source from = {.find = find, .context = context};
     stem *s = calloc(1, sizeof *s);
-    const ciuic_status status = s != NULL ? make(s, config, options, &from) : ciuic_fail_memory("a stem", sizeof *s);
+    if (s == NULL) {
+        graph_free(g);
+        return ciuic_fail_memory("a stem", sizeof *s);
+    }
+    s->plan.g = g;
+    const ciuic_status status = make(s, options, &from);
     if (status != CIUIC_OK) {
         stem_free(s);
         return status;
     }
     *out = s;
     return CIUIC_OK;
+}
+
+ciuic_status stem_create(const stem_config *config, const ciuic_options *options, stem_find_fn *find, void *context,
+                         stem **out)
+{
+    static const graph_pass_options passes = {.fold_norms = false};
+    graph *g = NULL;
+    CIUIC_TRY(ciuic_options_check(options));
+    CIUIC_TRY(graph_build_stem(config, &g));
+    const ciuic_status status = options->graph ? graph_optimize(g, &passes, options->passes) : CIUIC_OK;
+    if (status != CIUIC_OK) {
+        graph_free(g);
+        return status;
+    }
+    return stem_of_graph(g, options, find, context, out);
 }
 
 void stem_free(stem *s)

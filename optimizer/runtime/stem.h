@@ -18,6 +18,8 @@ typedef struct stem stem;
  * that is not found is CIUIC_ERROR_INPUT, by its name. Free with stem_free. */
 ciuic_status stem_create(const stem_config *config, const ciuic_options *options, stem_find_fn *find, void *context,
                          stem **out);
+/* The same of a graph that is built and rewritten already, which the stem then owns; freed where it fails, too. */
+ciuic_status stem_of_graph(graph *g, const ciuic_options *options, stem_find_fn *find, void *context, stem **out);
 void stem_free(stem *s); /* NULL is allowed */
 
 /* Numbers of an image, and of what becomes of it. */

@@ -164,7 +164,7 @@ static void test_idle(void)
      * look for what others make. */
     static const ciuic_pass never[] = {CIUIC_PASS_FOLD_CONSTANTS, CIUIC_PASS_MERGE_EQUAL,     CIUIC_PASS_FOLD_NORMS,
                                        CIUIC_PASS_DROP_CONCATS,   CIUIC_PASS_SWIGLU_EPILOGUE, CIUIC_PASS_FOLD_BATCHNORM,
-                                       CIUIC_PASS_DROP_LAYOUT,    CIUIC_PASS_DROP_DEAD};
+                                       CIUIC_PASS_DROP_LAYOUT,    CIUIC_PASS_BLOCK_CHANNELS,  CIUIC_PASS_DROP_DEAD};
     for (int p = 0; p < CIUIC_PASSES; p++) {
         bool expected = true;
         for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) expected = expected && (int)never[i] != p;

@@ -9,112 +9,34 @@
 #include "optimizer/runtime/stem.h"
 #include "optimizer/tests/golden.h"
 #include "optimizer/tests/runner.h"
-
-enum { CASES = 4, IMAGES = 2 };
-
-static const tensor *find_tensor(const safetensors *file, const char *name, const char *part)
-{
-    char full[64];
-    snprintf(full, sizeof full, "%s.%s", name, part);
-    return safetensors_find(file, full);
-}
-
-static const float *find_part(void *context, const char *name, stem_part part, size_t count)
-{
-    static const char *const parts[] = {"weight", "bias", "gamma", "beta", "running_mean", "running_var"};
-    const tensor *t = find_tensor(context, name, parts[part]);
-    return t != NULL && t->dtype == TENSOR_F32 && t->count == count ? t->data : NULL;
-}
-
-/* One convolution and its normalisation, as the golden file has them. */
-static bool read_layer(const safetensors *file, const char *name, stem_layer *layer, stem_config *config)
-{
-    const tensor *x = find_tensor(file, name, "x"), *w = find_tensor(file, name, "weight"),
-                 *c = find_tensor(file, name, "conv");
-    if (!x || !w || !c || x->dims != 4 || w->dims != 4 || c->count != 4) return false;
-    const int32_t *words = c->data; /* stride, padding, dilation, groups */
-    const size_t stride = (size_t)words[0], padding = (size_t)words[1], dilation = (size_t)words[2];
-    *layer = (stem_layer){.conv = name,
-                          .norm = name,
-                          .bias = find_tensor(file, name, "bias") != NULL,
-                          .out_channels = w->shape[0],
-                          .groups = (size_t)words[3],
-                          .kernel = {w->shape[2], w->shape[3]},
-                          .stride = {stride, stride},
-                          .padding = {padding, padding},
-                          .dilation = {dilation, dilation},
-                          .eps = 1e-5};
-    *config = (stem_config){
-        .channels = x->shape[1], .height = x->shape[2], .width = x->shape[3], .layers = layer, .layer_count = 1};
-    return true;
-}
-
-/* What rounding may add to any output, at most: sums of t products of magnitudes as large as the largest there are, here and
- * there, (t + 1) u each, and 8 roundings of normalising (test_conv2d.c derives it element by element); folding adds one
- * rounding of each filter and bias, u of the same magnitudes. */
-static double allowed(const safetensors *file, const stem_layer *l, const stem_config *c)
-{
-    const tensor *x = find_tensor(file, l->conv, "x");
-    const size_t taps = c->channels / l->groups * l->kernel[0] * l->kernel[1];
-    const float *filters = find_tensor(file, l->conv, "weight")->data, *images = x->data;
-    const tensor *bias = find_tensor(file, l->conv, "bias");
-    double largest = 0, worst = 0;
-    for (size_t i = 0; i < x->count; i++) largest = fmax(largest, fabs((double)images[i]));
-    for (size_t o = 0; o < l->out_channels; o++) {
-        const double variance = (double)((const float *)find_tensor(file, l->conv, "running_var")->data)[o];
-        const double factor =
-            fabs((double)((const float *)find_tensor(file, l->conv, "gamma")->data)[o]) / sqrt(variance + l->eps);
-        double sum = bias != NULL ? fabs((double)((const float *)bias->data)[o]) : 0;
-        for (size_t i = 0; i < taps; i++) sum += fabs((double)filters[o * taps + i]) * largest;
-        const double mean = fabs((double)((const float *)find_tensor(file, l->conv, "running_mean")->data)[o]);
-        const double shift = fabs((double)((const float *)find_tensor(file, l->conv, "beta")->data)[o]);
-        worst = fmax(worst, (2.0 * (double)(taps + 1) + 9) * ((sum + mean) * factor + shift));
-    }
-    return worst * 0x1p-24;
-}
-
-/* Images [channels][height][width] with channels last, or back. */
-static void transpose(const float *x, size_t images, size_t channels, size_t plane, bool to_last, float *y)
-{
-    for (size_t n = 0; n < images * channels * plane; n++) {
-        const size_t image = n / (channels * plane), c = n / plane % channels, i = n % plane;
-        const size_t last = (image * plane + i) * channels + c;
-        y[to_last ? last : n] = x[to_last ? n : last];
-    }
-}
-
-static int count_ops(const graph *g, graph_op_kind kind)
-{
-    int count = 0;
-    for (int i = 0; i < g->op_count; i++) count += g->ops[i].kind == kind ? 1 : 0;
-    return count;
-}
+#include "optimizer/tests/stem_fixture.h"
 
 static void check_case(safetensors *file, const char *name, const ciuic_options *options, bool channels_last)
 {
     stem_layer layer;
     stem_config config;
     stem *s = NULL;
-    if (!read_layer(file, name, &layer, &config)) return;
+    if (!stem_golden_layer(file, name, &layer, &config)) return;
     config.channels_last_in = config.channels_last_out = channels_last;
-    const tensor *x = find_tensor(file, name, "x"), *want = find_tensor(file, name, "y");
-    const ciuic_status status = stem_create(&config, options, find_part, file, &s);
+    const tensor *x = stem_tensor(file, name, "x"), *want = stem_tensor(file, name, "y");
+    const ciuic_status status = stem_create(&config, options, stem_golden_part, file, &s);
     CHECK(status == CIUIC_OK, "%s: %s", name, ciuic_last_error());
     if (status != CIUIC_OK) return;
-    CHECK(stem_outputs(s) * IMAGES == want->count, "%s: %zu outputs, expected %zu", name, stem_outputs(s),
-          want->count / IMAGES);
+    CHECK(stem_outputs(s) * STEM_IMAGES == want->count, "%s: %zu outputs, expected %zu", name, stem_outputs(s),
+          want->count / STEM_IMAGES);
     const bool folds = graph_pass_selected(options, CIUIC_PASS_FOLD_BATCHNORM);
-    CHECK(count_ops(stem_graph(s), GRAPH_BATCH_NORM) == (folds ? 0 : 1), "%s: normalisations are left", name);
+    CHECK(stem_count_ops(stem_graph(s), GRAPH_BATCH_NORM) == (folds ? 0 : 1), "%s: normalisations are left", name);
     float *in = malloc(x->count * sizeof *in), *out = malloc(want->count * sizeof *out),
           *y = malloc(want->count * sizeof *y);
     CU_ASSERT_FATAL(in && out && y);
     memcpy(in, x->data, x->count * sizeof *in);
-    if (channels_last) transpose(x->data, IMAGES, config.channels, config.height * config.width, true, in);
-    CU_ASSERT_EQUAL(stem_run(s, in, IMAGES, 2, out), CIUIC_OK);
+    if (channels_last) stem_transpose(x->data, STEM_IMAGES, config.channels, config.height * config.width, true, in);
+    CU_ASSERT_EQUAL(stem_run(s, in, STEM_IMAGES, 2, out), CIUIC_OK);
     memcpy(y, out, want->count * sizeof *y);
-    if (channels_last) transpose(out, IMAGES, layer.out_channels, want->count / IMAGES / layer.out_channels, false, y);
+    if (channels_last)
+        stem_transpose(out, STEM_IMAGES, layer.out_channels, want->count / STEM_IMAGES / layer.out_channels, false, y);
     const double difference = max_abs_difference(y, want->data, want->count),
-                 tolerance = allowed(file, &layer, &config);
+                 tolerance = stem_allowed_error(file, &layer, &config);
     CHECK(difference <= tolerance, "%s passes %#x channels %s: differs by %.3g, rounding allows %.3g", name,
           options->passes, channels_last ? "last" : "first", difference, tolerance);
     CHECK(tolerance < 1e-2, "%s: a tolerance of %g says nothing", name, tolerance);
@@ -126,10 +48,10 @@ static void check_case(safetensors *file, const char *name, const ciuic_options 
 
 static void test_golden(void)
 {
-    static const char *const names[CASES] = {"0", "1", "2", "3"};
+    static const char *const names[STEM_CASES] = {"0", "1", "2", "3"};
     safetensors *file = NULL;
     CU_ASSERT_EQUAL_FATAL(safetensors_open("datasets/golden/conv-bn/golden.safetensors", &file), CIUIC_OK);
-    for (int i = 0; i < CASES; i++)
+    for (int i = 0; i < STEM_CASES; i++)
         for (int last = 0; last < 2; last++) {
             const ciuic_options off = {.isa = "c"}, on = {.graph = true, .memory = CIUIC_MEMORY_ON, .isa = "best"};
             check_case(file, names[i], &off, last);
@@ -142,22 +64,6 @@ static void test_golden(void)
                 }
         }
     safetensors_close(file);
-}
-
-/* Numbers that depend on the name alone. */
-static const float *make_part(void *context, const char *name, stem_part part, size_t count)
-{
-    static float all[6][4096]; /* a stem is made of one name at a time */
-    float *numbers = all[part];
-    unsigned state = (unsigned)part + 1;
-    (void)context;
-    if (count > sizeof all[0] / sizeof all[0][0]) return NULL;
-    for (const char *c = name; *c != '\0'; c++) state = state * 31 + (unsigned char)*c;
-    for (size_t i = 0; i < count; i++) {
-        state = state * 1664525u + 1013904223u;
-        numbers[i] = (float)(state >> 8) * 0x1p-24f + (part == STEM_VARIANCE ? 0.5f : 0);
-    }
-    return strncmp(name, "lost", 4) == 0 ? NULL : numbers;
 }
 
 /* Two layers with activations, channels last at both ends; and one pixel or one channel, where nothing need be moved. */
@@ -194,14 +100,18 @@ static void test_layouts(void)
                                     .channels_last_out = true,
                                     .layers = layers,
                                     .layer_count = 2};
-        const ciuic_options off = {.isa = "c"}, on = {.graph = true, .memory = CIUIC_MEMORY_ON, .isa = "c"};
+        const ciuic_options off = {.isa = "c"};
+        const ciuic_options on = {.graph = true,
+                                  .passes = ((1u << CIUIC_PASSES) - 1) & ~(1u << CIUIC_PASS_BLOCK_CHANNELS),
+                                  .memory = CIUIC_MEMORY_ON,
+                                  .isa = "c"};
         stem *plain = NULL, *fast = NULL;
-        CU_ASSERT_EQUAL_FATAL(stem_create(&config, &off, make_part, NULL, &plain), CIUIC_OK);
-        CU_ASSERT_EQUAL_FATAL(stem_create(&config, &on, make_part, NULL, &fast), CIUIC_OK);
-        const int before =
-            count_ops(stem_graph(plain), GRAPH_CHANNELS_FIRST) + count_ops(stem_graph(plain), GRAPH_CHANNELS_LAST);
-        const int after =
-            count_ops(stem_graph(fast), GRAPH_CHANNELS_FIRST) + count_ops(stem_graph(fast), GRAPH_CHANNELS_LAST);
+        CU_ASSERT_EQUAL_FATAL(stem_create(&config, &off, stem_made_part, NULL, &plain), CIUIC_OK);
+        CU_ASSERT_EQUAL_FATAL(stem_create(&config, &on, stem_made_part, NULL, &fast), CIUIC_OK);
+        const int before = stem_count_ops(stem_graph(plain), GRAPH_CHANNELS_FIRST) +
+                           stem_count_ops(stem_graph(plain), GRAPH_CHANNELS_LAST);
+        const int after = stem_count_ops(stem_graph(fast), GRAPH_CHANNELS_FIRST) +
+                          stem_count_ops(stem_graph(fast), GRAPH_CHANNELS_LAST);
         CHECK(before == table[i].layouts_off && after == table[i].layouts_on, "row %zu: %d conversions, then %d", i,
               before, after);
         float images[2 * 3 * 7 * 9], a[2048], b[2048];
@@ -274,7 +184,8 @@ static void test_refusals(void)
             .channels = table[i].channels, .height = 8, .width = 8, .layers = table[i].layer, .layer_count = 1};
         const ciuic_options on = {.graph = true, .isa = "c"};
         stem *s = NULL;
-        CHECK(stem_create(&config, &on, make_part, NULL, &s) == CIUIC_ERROR_INPUT && s == NULL, "row %zu was taken", i);
+        CHECK(stem_create(&config, &on, stem_made_part, NULL, &s) == CIUIC_ERROR_INPUT && s == NULL,
+              "row %zu was taken", i);
         CHECK(strstr(ciuic_last_error(), table[i].says) != NULL, "row %zu: %s", i, ciuic_last_error());
     }
 }

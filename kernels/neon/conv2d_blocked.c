@@ -1,0 +1,11 @@
+/* conv2d_blocked.c - convolution into blocks of channels. */
+#include "kernels/neon/vector.h"
+
+#include "kernels/neon/kernels_neon.h"
+#include "kernels/simd/conv2d_blocked.h"
+
+void conv2d_blocked_neon(const kernel_conv2d *c, kernel_layout layout, const float *x, const kernel_conv2d_part *part,
+                         float *y)
+{
+    conv2d_blocked(c, layout, x, part, y);
+}
