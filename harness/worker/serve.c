@@ -314,12 +314,16 @@ static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
 {
     const char *path = NULL;
     accuracy_result result;
+    ciuic_weight_check weights;
     sha256_hex scored;
     CIUIC_TRY(json_get_string(request, "accuracy", "file", &path));
     CIUIC_TRY(read_memory(w));
     CIUIC_TRY(workload_accuracy(w->work, path, &result, &scored));
+    CIUIC_TRY(ciuic_check_weights(w->model, &weights)); /* errors do not show a weight that these ids hardly meet */
     cJSON *metrics = accuracy_json(&result);
-    if (metrics == NULL || !cJSON_AddItemToObject(answer, "accuracy", metrics) ||
+    if (metrics == NULL || !json_add_size(metrics, "weights_checked", weights.checked) ||
+        !json_add_size(metrics, "weights_unchecked", weights.unchecked) ||
+        !cJSON_AddItemToObject(answer, "accuracy", metrics) ||
         cJSON_AddStringToObject(answer, "output_sha256", scored.text) == NULL)
         return ciuic_fail_memory("an answer", 0);
     return CIUIC_OK;
