@@ -1,6 +1,7 @@
 /* weight_check.c - every weight made once more and compared with the one that the model runs on (ciuic.h,
  * ciuic_check_weights). What packs, maps, interleaves and copies weights is not used here: rows are read from the
- * checkpoint, stored by quantize_rows, which defines the codes, and decoded by portable C. */
+ * checkpoint, stored by quantize_rows, which defines the codes, and decoded by portable C. Weights that are used where the
+ * checkpoint is mapped are rows of that same memory: so the mapping itself is first compared with the files. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +208,7 @@ ciuic_status ciuic_check_weights(ciuic_model *model, ciuic_weight_check *found)
     const bool calibrated = ciuic_options_calibrate(&model->options);
     *found = (ciuic_weight_check){0};
     CIUIC_TRY(model_prepare(model));
+    CIUIC_TRY(checkpoint_check_mapping(model->source));
     kernel_table_fill(&portable, KERNEL_ISA_C);
     const checking k = {.source = model->source,
                         .recipe = &model->recipe,

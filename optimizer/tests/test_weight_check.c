@@ -2,6 +2,8 @@
  * changed anywhere is found by name. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "optimizer/runtime/model.h"
 #include "optimizer/tests/runner.h"
@@ -82,7 +84,11 @@ static ciuic_status apply(void *context, const stored_weight *w)
 {
     damage *d = context;
     if (w->matrix == NULL || strcmp(w->name, d->name) != 0) return CIUIC_OK;
-    /* Memory of the store's own; only its users see it as constant. */
+    /* Memory of the store's own, which only its users see as constant, or pages of a file, which are then this process's. */
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    if (d->options.memory != CIUIC_MEMORY_OFF && d->options.quantize == CIUIC_QUANTIZE_NONE)
+        CU_ASSERT_EQUAL(
+            mprotect((void *)((uintptr_t)w->matrix->values / page * page), 2 * page, PROT_READ | PROT_WRITE), 0);
     if (d->bit != 0) {
         ((unsigned char *)(uintptr_t)w->matrix->values)[d->byte] ^= d->bit;
     } else {
@@ -98,6 +104,7 @@ static void a_changed_weight_is_found_by_name(void)
     static const char expert[] = "model.layers.1.mlp.experts.2.down_proj", head[] = "lm_head",
                       embedding[] = "model.embed_tokens";
     const ciuic_options heap = {.isa = "c"};
+    const ciuic_options mapped = {.isa = "best", .graph = true, .memory = CIUIC_MEMORY_ON};
     const ciuic_options int8 = {
         .isa = "best", .graph = true, .memory = CIUIC_MEMORY_ON, .quantize = CIUIC_QUANTIZE_INT8};
     const ciuic_options int4 = {.isa = "c", .graph = true, .quantize = CIUIC_QUANTIZE_INT4};
@@ -105,8 +112,11 @@ static void a_changed_weight_is_found_by_name(void)
         {embedding, heap, 1, 0x04, "[0][0]", false}, /* the lowest bit of an exponent */
         {expert, heap, 3, 0x40, "[0][1]", false},    /* the highest */
         {head, heap, 6, 0x01, "[0][3]", false},      /* the last bit of a mantissa */
-        {expert, int8, 0, 0x01, "[0][0]", false},    {expert, int8, 0, 0, "[0][", false},
-        {head, int4, 0, 0x01, "[0][0]", false},      {head, int4, 0, 0, "[0][", false},
+        {expert, mapped, 3, 0x04, "where it is mapped", false},
+        {expert, int8, 0, 0x01, "[0][0]", false},
+        {expert, int8, 0, 0, "[0][", false},
+        {head, int4, 0, 0x01, "[0][0]", false},
+        {head, int4, 0, 0, "[0][", false},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         ciuic_model *model = optimized(v3, &rows[i].options);
