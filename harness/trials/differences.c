@@ -19,7 +19,7 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-/* Rounds, and seconds of a repetition, as in suites/quick.json. */
+/* With rounds and seconds of a repetition as suites/quick.json has them: the usual length. */
 static const char suite_text[] =
     "{\n"
     "  \"schema_version\": 1,\n"
@@ -33,9 +33,9 @@ static const char suite_text[] =
     "last-row,fuse-add-norm,drop-dead\", \"memory\": \"on\", \"kernels\": \"best\"}]},\n"
     "  \"baselines\": [\"tuned\"],\n"
     "  \"threads\": [1],\n"
-    "  \"rounds\": 20,\n"
-    "  \"min_rounds\": 20,\n"
-    "  \"min_time_s\": 0.02,\n"
+    "  \"rounds\": %zu,\n"
+    "  \"min_rounds\": %zu,\n"
+    "  \"min_time_s\": %g,\n"
     "  \"accuracy\": {\"windows\": 1, \"tokens\": 32},\n"
     "  \"limits\": {\"timeout_s\": 60, \"memory_bytes\": 4294967296},\n"
     "  \"time_budget_s\": 60,\n"
@@ -107,9 +107,19 @@ static ciuic_status compare_once(const trial_setting *s, const char *program, co
 
 static char *write_suite(const trial_setting *s)
 {
+    cJSON *usual = NULL;
+    size_t rounds = 0;
+    double min_time_s = 0;
+    if (json_read_file("suites/quick.json", 1 << 20, &usual) != CIUIC_OK ||
+        json_get_size(usual, "suites/quick.json", "rounds", 1, 1000, &rounds) != CIUIC_OK ||
+        json_get_double(usual, "suites/quick.json", "min_time_s", 0, 60, &min_time_s) != CIUIC_OK) {
+        trial_say("%s", ciuic_last_error());
+        exit(4);
+    }
+    cJSON_Delete(usual);
     char *checkpoint = trial_absolute("datasets/deepseek-v3-tiny"), *claims = trial_absolute("suites/claims.json");
     char *text = NULL;
-    if (asprintf(&text, suite_text, checkpoint, claims) < 0) exit(4);
+    if (asprintf(&text, suite_text, checkpoint, rounds, rounds, min_time_s, claims) < 0) exit(4);
     char *path = trial_write(s, "suite.json", text);
     free(text);
     free(checkpoint);
