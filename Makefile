@@ -3,6 +3,7 @@
 #   make report    measures this machine and leaves build/report/index.html
 #   make gate      errors, bytes and speed-ups against ci/gate.json and ci/gate-quick.json
 #   make test      every check; SANITIZE=1: the same under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make trial     what the harness finds where the answer is known: false alarms, power, planted faults (ci/trial.sh)
 #   make lint      formatting, warnings of gcc and clang, direction of includes, shell scripts
 #   make install   PREFIX=/usr/local, DESTDIR
 #   make clean
@@ -64,7 +65,7 @@ MACHINE := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ELSEWHERE := $(if $(filter x86_64,$(MACHINE)),,avx2 avx512 amx) $(if $(filter aarch64,$(MACHINE)),,neon)
 KERNEL_SOURCES := $(filter-out kernels/tests/% $(ELSEWHERE:%=kernels/%/%),$(wildcard kernels/*.c kernels/*/*.c))
 OPTIMIZER_SOURCES := $(filter-out optimizer/tests/%,$(wildcard optimizer/*.c optimizer/*/*.c))
-HARNESS_SOURCES := $(filter-out harness/tests/% harness/main.c,$(wildcard harness/*.c harness/*/*.c harness/*/*.cc))
+HARNESS_SOURCES := $(filter-out harness/tests/% harness/trials/% harness/main.c,$(wildcard harness/*.c harness/*/*.c harness/*/*.cc))
 LIBRARY_SOURCES := $(KERNEL_SOURCES) $(OPTIMIZER_SOURCES)
 PROGRAM_SOURCES := harness/main.c $(HARNESS_SOURCES)
 KERNEL_TESTS := $(wildcard kernels/tests/*.c)
@@ -75,20 +76,25 @@ MODELLED := $(if $(filter amx,$(ELSEWHERE)),,$(addprefix modelled/kernels/,avx2/
 OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
 HARNESS_TESTS := $(wildcard harness/tests/*.c) $(addprefix optimizer/tests/,changed_checkpoint.c runner.c temporary_folder.c)
 # A ciuic that cheats, which the tests of audit catch.
-PLANTED := $(wildcard harness/tests/planted/*.c)
+CHEATS := $(wildcard harness/tests/planted/*.c)
+# Trials of measurement, and ciuic with something planted in front of its own functions (ld --wrap).
+PLANTED := harness/trials/slow_workload.c harness/trials/planted_fault.c
+TRIAL_SOURCES := $(filter-out $(PLANTED),$(wildcard harness/trials/*.c))
 # check-kernels once more, for aarch64: elsewhere an emulator proves the neon rung. Nothing of it is sanitized.
 CROSS_CC := aarch64-linux-gnu-gcc
 CROSS_SOURCES := $(wildcard kernels/*.c kernels/c/*.c kernels/neon/*.c kernels/tests/*.c)
 CROSS_CHECK := $(if $(filter neon,$(ELSEWHERE)),$(if $(SANITIZER),,$(if \
     $(shell command -v $(CROSS_CC) >/dev/null && command -v qemu-aarch64),$(BUILD)/aarch64/check-kernels)))
-SOURCES := $(sort $(LIBRARY_SOURCES) $(PROGRAM_SOURCES) $(KERNEL_TESTS) $(OPTIMIZER_TESTS) $(HARNESS_TESTS) $(PLANTED))
+SOURCES := $(sort $(LIBRARY_SOURCES) $(PROGRAM_SOURCES) $(KERNEL_TESTS) $(OPTIMIZER_TESTS) $(HARNESS_TESTS) $(CHEATS) \
+    $(TRIAL_SOURCES) $(PLANTED))
 objects = $(patsubst %,$(BUILD)/obj/%.o,$(1))
 
 LIBRARY := $(BUILD)/libciuic.a
 PROGRAMS := $(BUILD)/ciuic $(BUILD)/check-kernels
 TESTS := $(BUILD)/test-optimizer $(BUILD)/test-harness
+TRIALS := $(addprefix $(BUILD)/trial/,trial ciuic-slow ciuic-faulty)
 
-.PHONY: all report gate test lint install always
+.PHONY: all report gate test trial lint install always
 .DELETE_ON_ERROR:
 all: $(LIBRARY) $(PROGRAMS)
 
@@ -147,6 +153,9 @@ $(BUILD)/obj/aarch64/%.c.o: %.c $(BUILD)/obj/flags
 	@echo '  CC   $< (aarch64)'
 	@$(CROSS_CC) $(CFLAGS) $(ISA_FLAGS) -MMD -MP -c -o $@ $<
 
+# Left behind, although only one of the planted programs names each.
+.SECONDARY: $(call objects,$(PLANTED))
+
 -include $(patsubst %,$(BUILD)/obj/%.d,$(SOURCES) $(MODELLED) $(CROSS_SOURCES:%=aarch64/%))
 
 # The page's template, the plots' scripts and the schema are carried inside the program.
@@ -182,7 +191,7 @@ $(BUILD)/test-optimizer: $(call objects,$(OPTIMIZER_TESTS)) $(LIBRARY) $(BUILD)/
 
 # Its cheats stand before the functions of the same name (harness/tests/planted/cheats.c).
 CHEATED := ciuic_prefill ciuic_decode ciuic_session_truncate ciuic_model_load ciuic_optimize workload_create judge_results
-$(BUILD)/planted-cheats: $(call objects,$(PLANTED) $(PROGRAM_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
+$(BUILD)/planted-cheats: $(call objects,$(CHEATS) $(PROGRAM_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
 	@$(CXX) $(CXXFLAGS) $(CHEATED:%=-Wl,--wrap=%) -o $@ $(inputs) -lbenchmark $(LDLIBS)
 
@@ -190,6 +199,21 @@ $(BUILD)/test-harness: | $(BUILD)/planted-cheats
 $(BUILD)/test-harness: $(call objects,$(HARNESS_TESTS) $(HARNESS_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
 	@$(CXX) $(CXXFLAGS) -o $@ $(inputs) -lcunit -lbenchmark $(LDLIBS)
+
+$(BUILD)/trial/trial: $(call objects,$(TRIAL_SOURCES) $(HARNESS_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
+	@mkdir -p $(@D)
+	@echo '  LD   $@'
+	@$(CXX) $(CXXFLAGS) -o $@ $(inputs) -lbenchmark $(LDLIBS)
+
+$(BUILD)/trial/ciuic-slow: PLANT = $(call objects,harness/trials/slow_workload.c)
+$(BUILD)/trial/ciuic-slow: WRAP := ciuic_optimize workload_run
+$(BUILD)/trial/ciuic-faulty: PLANT = $(call objects,harness/trials/planted_fault.c)
+$(BUILD)/trial/ciuic-faulty: WRAP := ciuic_optimize run_cache_write
+$(BUILD)/trial/ciuic-%: $(call objects,$(PLANTED) harness/trials/trial.c $(PROGRAM_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
+	@mkdir -p $(@D)
+	@echo '  LD   $@'
+	@$(CXX) $(CXXFLAGS) $(WRAP:%=-Wl,--wrap=%) -o $@ $(PLANT) $(filter-out $(call objects,$(PLANTED)),$(inputs)) \
+	    -lbenchmark $(LDLIBS)
 
 report: all
 	@ci/report.sh $(BUILD)/ciuic $(BUILD)/report
@@ -199,6 +223,9 @@ gate: all
 
 test: all $(TESTS) $(CROSS_CHECK)
 	@ci/test.sh $(BUILD) $(CROSS_CHECK)
+
+trial: all $(TRIALS)
+	@TRIAL_BUILD=$(BUILD) ci/trial.sh
 
 lint:
 	@CFLAGS='$(CFLAGS)' CXXFLAGS='$(CXXFLAGS)' ci/lint.sh

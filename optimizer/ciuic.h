@@ -187,6 +187,17 @@ typedef struct ciuic_model_info {
 } ciuic_model_info;
 void ciuic_model_describe(const ciuic_model *model, ciuic_model_info *info);
 
+/* How many weights ciuic_check_weights held against the checkpoint, and how many it could not: what calibration made. */
+typedef struct ciuic_weight_check {
+    size_t checked, unchecked;
+} ciuic_weight_check;
+
+/* Makes every weight once more, from the checkpoint and in portable C, and compares it bit for bit with the one that the
+ * model runs on, wherever that lies and however it is packed. One weight among millions moves no error of logits that one
+ * could see, and one that the ids at hand never meet moves none at all. CIUIC_ERROR_LIMIT names the first that differs.
+ * Reads all weights and holds a few rows of one; a model that was not loaded yet is. */
+ciuic_status ciuic_check_weights(ciuic_model *model, ciuic_weight_check *found);
+
 /* ---- where a variant's error enters ----------------------------------------------------------------------------- */
 
 /* How far values are from the reference's, over all positions, and the standard error of each figure over positions

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/judge/effect_test.h"
+#include "harness/judge/holm.h"
+#include "harness/judge/ratios.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -27,6 +30,7 @@ typedef struct effect {
     interval speed;                    /* time without the stage / time with it: above 1 the stage pays */
     double noise_floor;                /* the worst of the blocks compared; NaN when it is not known */
     bool paired;                       /* taken within rounds; otherwise by way of `tuned` */
+    double p, p_holm;                  /* of no difference beyond the floor; NaN where nothing is known */
     effect_verdict verdict;
 } effect;
 
@@ -53,6 +57,7 @@ static ciuic_status linked_speedup(const result_set *r, effect *e)
 static ciuic_status measure(const result_set *r, const result_case *with, const result_case *without, effect *e)
 {
     *e = (effect){.with = with, .without = without, .verdict = EFFECT_UNKNOWN, .noise_floor = NAN, .paired = true};
+    e->p = e->p_holm = NAN;
     e->speed = median_interval(NULL, 0, CONFIDENCE);
     if (!case_ok(with) || !case_ok(without)) return CIUIC_OK;
     CIUIC_TRY(paired_speedup(r, without, with, &e->speed, &e->noise_floor));
@@ -70,7 +75,25 @@ static ciuic_status measure(const result_set *r, const result_case *with, const 
         e->verdict = EFFECT_NONE;
     else if (!isnan(e->speed.low) && !isnan(floor))
         e->verdict = EFFECT_UNRESOLVED;
-    return CIUIC_OK;
+    return effect_p(r, without, with, e->paired, floor, &e->p);
+}
+
+/* "faster" and "slower" are called of all effects of a run together (Holm), as differences of cases are. Intervals stay those
+ * of each effect by itself, and "no difference" is a statement about one of them. */
+static ciuic_status correct_effects(effect *const *effects, size_t count)
+{
+    double *p = calloc(count + 1, sizeof *p);
+    if (p == NULL) return ciuic_fail_memory("stages", count * sizeof *p);
+    for (size_t i = 0; i < count; i++) p[i] = effects[i]->p;
+    const ciuic_status status = holm_adjust(p, count, p);
+    for (size_t i = 0; i < count && status == CIUIC_OK; i++) {
+        effect *e = effects[i];
+        const bool called = e->verdict == EFFECT_FASTER || e->verdict == EFFECT_SLOWER;
+        e->p_holm = p[i];
+        if (called && !(e->p_holm <= FAMILY_LEVEL)) e->verdict = EFFECT_UNRESOLVED;
+    }
+    free(p);
+    return status;
 }
 
 /* The variant `on` with one stage changed to off, or all off but that one. */
@@ -260,6 +283,12 @@ static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
     } else if (e->verdict == EFFECT_NONE) {
         snprintf(sentence, sizeof sentence, "%s, %.80s: %s makes no difference worth the name to speed, %s.", label,
                  variant, name, measured);
+    } else if (e->p <= 1.0 - CONFIDENCE) {
+        snprintf(
+            sentence, sizeof sentence,
+            "%s, %.80s: what %s earns, %s, would be told by itself, but not among all effects of this run (Holm: p "
+            "is %.2g); more rounds would tell.",
+            label, variant, name, measured, e->p_holm);
     } else {
         snprintf(sentence, sizeof sentence,
                  "%s, %.80s: what %s earns cannot be told from noise, %s; more rounds or a quieter machine would tell.",
@@ -304,6 +333,8 @@ static cJSON *effect_object(const effect *e)
     ok = ok && json_add_double(o, "coverage", e->speed.coverage);
     ok = ok && json_add_double(o, "noise_floor", e->noise_floor);
     ok = ok && cJSON_AddBoolToObject(o, "paired", e->paired) != NULL;
+    ok = ok && json_add_double(o, "p", e->p);
+    ok = ok && json_add_double(o, "p_holm", e->p_holm);
     ok = ok && cJSON_AddStringToObject(o, "verdict", effect_names[e->verdict]) != NULL;
     ok = ok && json_add_double(o, "total_bytes_ratio", bytes_ratio(e, "total"));
     ok = ok && json_add_double(o, "peak_rss_ratio", bytes_ratio(e, "peak_rss"));
@@ -312,13 +343,27 @@ static cJSON *effect_object(const effect *e)
     return NULL;
 }
 
-static ciuic_status add_stage(const result_set *r, const result_case *on, stage which, cJSON *stages)
+/* One stage of a variant with everything on. */
+typedef struct stage_effects {
+    const result_case *on;
+    stage which;
+    effect alone, last;
+} stage_effects;
+
+static ciuic_status measure_stage(const result_set *r, const result_case *on, stage which, stage_effects *out)
 {
+    out->on = on;
+    out->which = which;
+    CIUIC_TRY(measure(r, neighbour(r, on, which, true), r->groups[on->group].naive, &out->alone));
+    return measure(r, on, neighbour(r, on, which, false), &out->last);
+}
+
+static ciuic_status add_stage(const result_set *r, const stage_effects *effects, cJSON *stages)
+{
+    const result_case *on = effects->on;
+    const stage which = effects->which;
     const result_group *group = &r->groups[on->group];
     const char *const settings[] = {on->quantize, "on", on->memory, on->kernels};
-    effect alone, last;
-    CIUIC_TRY(measure(r, neighbour(r, on, which, true), group->naive, &alone));
-    CIUIC_TRY(measure(r, on, neighbour(r, on, which, false), &last));
     cJSON *o = cJSON_CreateObject();
     bool ok = o != NULL && cJSON_AddItemToArray(stages, o);
     if (!ok) cJSON_Delete(o);
@@ -327,23 +372,47 @@ static ciuic_status add_stage(const result_set *r, const result_case *on, stage 
     ok = ok && cJSON_AddStringToObject(o, "all_on", on->id) != NULL;
     ok = ok && cJSON_AddStringToObject(o, "stage", stage_names[which]) != NULL;
     ok = ok && cJSON_AddStringToObject(o, "setting", settings[which]) != NULL;
-    ok = ok && set_member(o, "alone", effect_object(&alone));
-    ok = ok && set_member(o, "last", effect_object(&last));
-    ok = ok && set_member(o, "alone_sentence", alone_sentence(r, &alone, which));
-    ok = ok && set_member(o, "sentence", effect_sentence(r, &last, which));
+    ok = ok && set_member(o, "alone", effect_object(&effects->alone));
+    ok = ok && set_member(o, "last", effect_object(&effects->last));
+    ok = ok && set_member(o, "alone_sentence", alone_sentence(r, &effects->alone, which));
+    ok = ok && set_member(o, "sentence", effect_sentence(r, &effects->last, which));
     return ok ? CIUIC_OK : ciuic_fail_memory("stages", sizeof *o);
+}
+
+/* Variants with everything on whose times were asked for: what a stage earns is time. */
+static size_t count_variants(const result_set *r)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->case_count && results_timed(r->root); i++) n += is_all_on(r, &r->cases[i]) ? 1 : 0;
+    return n;
+}
+
+static ciuic_status measure_stages(const result_set *r, stage_effects *all, size_t count)
+{
+    effect **effects = calloc(2 * count + 1, sizeof *effects);
+    if (effects == NULL) return ciuic_fail_memory("stages", count * sizeof *effects);
+    ciuic_status status = CIUIC_OK;
+    size_t n = 0;
+    for (size_t i = 0; i < r->case_count && n < count; i++)
+        for (int which = 0; is_all_on(r, &r->cases[i]) && which < STAGE_COUNT && status == CIUIC_OK; which++, n++) {
+            status = measure_stage(r, &r->cases[i], (stage)which, &all[n]);
+            effects[2 * n] = &all[n].alone;
+            effects[2 * n + 1] = &all[n].last;
+        }
+    if (status == CIUIC_OK) status = correct_effects(effects, 2 * count);
+    free(effects);
+    return status;
 }
 
 ciuic_status stages_make(const result_set *r, cJSON **stages)
 {
+    const size_t count = STAGE_COUNT * count_variants(r);
+    stage_effects *all = calloc(count + 1, sizeof *all);
     cJSON *array = cJSON_CreateArray();
-    if (array == NULL) return ciuic_fail_memory("stages", sizeof *array);
-    ciuic_status status = CIUIC_OK;
-    for (size_t i = 0; i < r->case_count && status == CIUIC_OK; i++) {
-        if (!results_timed(r->root) || !is_all_on(r, &r->cases[i])) continue; /* what a stage earns is time */
-        for (int which = 0; which < STAGE_COUNT && status == CIUIC_OK; which++)
-            status = add_stage(r, &r->cases[i], (stage)which, array);
-    }
+    ciuic_status status = all != NULL && array != NULL ? CIUIC_OK : ciuic_fail_memory("stages", count * sizeof *all);
+    if (status == CIUIC_OK) status = measure_stages(r, all, count);
+    for (size_t i = 0; i < count && status == CIUIC_OK; i++) status = add_stage(r, &all[i], array);
+    free(all);
     if (status == CIUIC_OK)
         *stages = array;
     else

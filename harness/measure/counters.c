@@ -105,7 +105,7 @@ static bool likwid_works(char *reason, size_t size)
     return works;
 }
 
-static _Noreturn void probe_child(int answer)
+static _Noreturn void probe_child(bool (*works)(char *, size_t), int answer)
 {
     char reason[COUNTER_REASON_MAX] = "";
     const int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -114,13 +114,13 @@ static _Noreturn void probe_child(int answer)
         dup2(nowhere, STDERR_FILENO);
     }
     alarm(10);
-    if (likwid_works(reason, sizeof reason)) snprintf(reason, sizeof reason, "+");
+    if (works(reason, sizeof reason)) snprintf(reason, sizeof reason, "+");
     ssize_t written = write(answer, reason, strlen(reason));
     _exit(written > 0 ? 0 : 1);
 }
 
 /* Whatever likwid does to the process that asks, this one only reads its answer, or that there is none. */
-static bool probe_likwid(char *reason, size_t size)
+bool counters_try(bool (*works)(char *, size_t), int patience_ms, char *reason, size_t size)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -128,11 +128,11 @@ static bool probe_likwid(char *reason, size_t size)
         return false;
     }
     const pid_t pid = fork();
-    if (pid == 0) probe_child(ends[1]);
+    if (pid == 0) probe_child(works, ends[1]);
     close(ends[1]);
     size_t length = 0;
     struct pollfd ready = {.fd = ends[0], .events = POLLIN};
-    if (pid > 0 && poll(&ready, 1, 5000) > 0) {
+    if (pid > 0 && poll(&ready, 1, patience_ms) > 0) {
         const ssize_t n = read(ends[0], reason, size - 1);
         length = n > 0 ? (size_t)n : 0;
     }
@@ -157,7 +157,7 @@ void counters_probe(counter_support *support)
 {
     char likwid_reason[200], reason[COUNTER_REASON_MAX - 240];
     *support = (counter_support){.source = COUNTERS_NONE};
-    if (probe_likwid(likwid_reason, sizeof likwid_reason)) {
+    if (counters_try(likwid_works, 5000, likwid_reason, sizeof likwid_reason)) {
         support->source = COUNTERS_LIKWID;
         return;
     }

@@ -6,6 +6,8 @@
 #define CIUIC_COUNTERS_H
 
 #include <cjson/cJSON.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "optimizer/ciuic.h"
 
@@ -20,6 +22,9 @@ typedef struct counter_support {
 
 /* Finds out what works here, in forked children with a deadline. */
 void counters_probe(counter_support *support);
+/* Whether `works` says so, in a process of its own that it may end, crash, or hold up for more than `patience_ms`. Otherwise
+ * `reason` is what it said, or which of these it did. */
+bool counters_try(bool (*works)(char *reason, size_t size), int patience_ms, char *reason, size_t size);
 const char *counter_source_name(counter_source source); /* "likwid", "perf_event"; "none" */
 
 typedef struct counters counters;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,4 +108,49 @@ ciuic_status gnuplot_run(const char *directory, const char *script, size_t lengt
         status = run(directory, fileno(file), output);
     fclose(file);
     return status;
+}
+
+/* ---- several ---------------------------------------------------------------------------------------------------- */
+
+/* Stands between two outputs; no SVG holds a control character. */
+static const char mark[] = "\001\n";
+
+static ciuic_status join(const gnuplot_script *scripts, size_t count, char **text, size_t *length)
+{
+    FILE *out = open_memstream(text, length);
+    if (out == NULL) return ciuic_fail_memory("a gnuplot script", 0);
+    fputs("set print '-'\n", out);
+    for (size_t i = 0; i < count; i++) {
+        fwrite(scripts[i].text, 1, scripts[i].length, out);
+        fputs("\nset output\nprint \"\\001\"\nreset session\n", out); /* `set output` ends the picture */
+    }
+    return fclose(out) == 0 ? CIUIC_OK : ciuic_fail_memory("a gnuplot script", *length);
+}
+
+/* Whether every output is there, and none is empty. */
+static bool split(const char *text, size_t count, char **outputs)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *end = strstr(text, mark);
+        if (end == NULL || end == text) return false;
+        outputs[i] = strndup(text, (size_t)(end - text));
+        if (outputs[i] == NULL) return false;
+        text = end + sizeof mark - 1;
+    }
+    return true;
+}
+
+void gnuplot_run_batch(const char *directory, const gnuplot_script *scripts, size_t count, char **outputs)
+{
+    char *script = NULL, *text = NULL;
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) outputs[i] = NULL;
+    const bool run_through = join(scripts, count, &script, &length) == CIUIC_OK &&
+                             gnuplot_run(directory, script, length, &text) == CIUIC_OK && split(text, count, outputs);
+    for (size_t i = 0; i < count && !run_through; i++) {
+        free(outputs[i]);
+        outputs[i] = NULL;
+    }
+    free(script);
+    free(text);
 }

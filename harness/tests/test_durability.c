@@ -211,7 +211,7 @@ static void impossible_durations_are_refused(void)
     remove_folder(folder);
 }
 
-/* A worker whose clock runs backwards, stands still, or that thinks longer than it may, costs its own case. */
+/* A worker whose clock runs backwards, stands still or jumps ahead, or that thinks longer than it may, costs its own case. */
 static void workers_with_impossible_answers(void)
 {
     static const struct {
@@ -219,6 +219,7 @@ static void workers_with_impossible_answers(void)
         bool hasty;
     } rows[] = {{"negative@measure:4", "not a number above 0", false},
                 {"zero@measure:4", "not a number above 0", false},
+                {"long@measure:4", "its clock jumped", false},
                 {"late@measure:4", "gave no answer within", true},
                 {"hang@accuracy", "gave no answer within", true}};
     if (machine == NULL) machine = bench_machine();

@@ -419,7 +419,34 @@ static void spoilt_results(void)
     cJSON_Delete(claims);
 }
 
+/* What many cases are found by: every id, none that is not there, and the blocks and cases of each group and no other. */
+static void an_index_finds_what_is_there(void)
+{
+    fixture_machine machine = fixture_usual;
+    machine.blocks = 3;
+    cJSON *results = fixture_results(&machine);
+    result_set r;
+    CU_ASSERT_EQUAL_FATAL(results_index(results, &r), CIUIC_OK);
+    for (size_t i = 0; i < r.case_count; i++)
+        CHECK(results_case(&r, r.cases[i].id) == &r.cases[i], "%s is not found", r.cases[i].id);
+    CU_ASSERT_PTR_NULL(results_case(&r, ""));
+    CU_ASSERT_PTR_NULL(results_case(&r, "zzz"));
+    CU_ASSERT_PTR_NULL(results_case(&r, "made-up-model/decode64@256/b1/t2/int4"));
+    size_t cases_seen = 0, blocks_seen = 0;
+    for (size_t g = 0; g < r.group_count; g++) {
+        for (const result_case *c = r.groups[g].cases; c != NULL; c = c->next, cases_seen++)
+            CHECK(c->group == g && (c->next == NULL || c->next > c), "%s is out of place", c->id);
+        for (size_t b = r.groups[g].blocks; b != NO_BLOCK; b = r.blocks[b].next, blocks_seen++)
+            CHECK(r.blocks[b].group == g, "block %zu is of group %zu", b, r.blocks[b].group);
+    }
+    CHECK(cases_seen == r.case_count && blocks_seen == r.block_count, "%zu cases and %zu blocks are linked", cases_seen,
+          blocks_seen);
+    results_free(&r);
+    cJSON_Delete(results);
+}
+
 static const test_case cases[] = {
+    {"an index finds what is there", an_index_finds_what_is_there},
     {"ratios recover the truth", ratios_recover_the_truth},
     {"onednn is judged where it was measured", onednn_is_judged_where_it_was_measured},
     {"verdicts name the baseline against which a claim holds", verdicts_name_the_baseline},

@@ -167,11 +167,48 @@ static void noise_is_never_called_a_difference(void)
     cJSON_Delete(results);
 }
 
+/* Sixteen effects a group and more: 8 rounds on one side, p = 2 / 2^8 each, tell one alone and not all of them; 15 rounds do. */
+static void effects_are_judged_together(void)
+{
+    const size_t rounds[] = {8, 15};
+    for (size_t i = 0; i < 2; i++) {
+        fixture_machine machine = fixture_usual;
+        machine.noise = 0.002;
+        machine.rounds = rounds[i];
+        cJSON *results = judged_results(&machine);
+        const cJSON *entry = judged_stage(results, INT4_DECODE, "kernels"), *last = json_find(entry, "last");
+        CHECK(fabs(judged_number(last, "p") - exp2(1 - (double)rounds[i])) < 1e-12, "%zu rounds: p is %g", rounds[i],
+              judged_number(last, "p"));
+        CHECK(judged_number(last, "p_holm") > judged_number(last, "p"), "p_holm is %g", judged_number(last, "p_holm"));
+        CHECK(strcmp(judged_text(last, "verdict"), i == 0 ? "not resolved" : "faster") == 0, "%zu rounds: %s",
+              rounds[i], judged_text(last, "verdict"));
+        if (i == 0) says(judged_text(entry, "sentence"), "not among all effects of this run");
+        cJSON_Delete(results);
+    }
+}
+
+/* By way of tuned: exactly the errors at which the interval of the difference begins to lie beyond the floor. */
+static void an_effect_by_way_of_tuned_has_a_p(void)
+{
+    fixture_machine machine = fixture_usual;
+    machine.noise = 0.002;
+    machine.blocks = 3;
+    machine.rounds = 12;
+    cJSON *results = judged_results(&machine);
+    const cJSON *last = json_find(judged_stage(results, INT4_DECODE, "graph"), "last");
+    CHECK(cJSON_IsFalse(json_find(last, "paired")), "it is paired");
+    /* All 12 rounds of both lie on one side: the widest intervals, each with an error of 2 / 2^12, still do. */
+    CHECK(fabs(judged_number(last, "p") / (2 * exp2(-11)) - 1) < 1e-6, "p is %g", judged_number(last, "p"));
+    cJSON_Delete(results);
+}
+
 static const test_case cases[] = {
     {"stages recover their gains, within and across blocks", stages_recover_their_gains},
     {"a stage that costs more than it gives is named", a_stage_that_costs_is_named},
     {"an effect that is unknown says why", an_effect_that_is_unknown_says_why},
     {"reasons are for losses", reasons_are_for_losses},
+    {"effects are judged together", effects_are_judged_together},
+    {"an effect by way of tuned has a p", an_effect_by_way_of_tuned_has_a_p},
     {"noise is never called a difference", noise_is_never_called_a_difference},
 };
 TEST_SUITE(judge_stages, cases);

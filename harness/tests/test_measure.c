@@ -3,6 +3,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <math.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -109,6 +110,67 @@ static void counters_that_are_not_there_say_why(void)
     counters_close(c);
 }
 
+/* What a library may do to whoever asks it. */
+static bool ends_the_process(char *reason, size_t size)
+{
+    (void)reason, (void)size;
+    exit(3);
+}
+
+static bool crashes(char *reason, size_t size)
+{
+    (void)reason, (void)size;
+    signal(SIGSEGV, SIG_DFL); /* a sanitizer has its own ideas */
+    raise(SIGSEGV);
+    return true;
+}
+
+static bool hangs(char *reason, size_t size)
+{
+    (void)reason, (void)size;
+    while (pause() != 0) continue;
+    return false;
+}
+
+static bool refuses(char *reason, size_t size)
+{
+    snprintf(reason, size, "no access");
+    return false;
+}
+
+static bool has_nothing_to_say(char *reason, size_t size)
+{
+    (void)reason, (void)size;
+    return false;
+}
+
+static bool agrees(char *reason, size_t size)
+{
+    snprintf(reason, size, "a remark");
+    return true;
+}
+
+static void a_probe_survives_whatever_likwid_does(void)
+{
+    static const struct {
+        bool (*works)(char *reason, size_t size);
+        int patience_ms;
+        const char *reason;
+        bool works_here;
+    } rows[] = {{ends_the_process, 20000, "ends the process", false},
+                {crashes, 20000, "crashes", false},
+                {hangs, 100, "hangs", false},
+                {refuses, 20000, "no access", false},
+                {has_nothing_to_say, 20000, "ends the process", false},
+                {agrees, 20000, "", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char reason[200] = "";
+        const bool works = counters_try(rows[i].works, rows[i].patience_ms, reason, sizeof reason);
+        CHECK(works == rows[i].works_here, "row %zu: %d", i, works);
+        CHECK(strstr(reason, rows[i].reason) != NULL, "row %zu: %s", i, reason);
+    }
+}
+
 /* From here on perf_event_open fails with EACCES in this process and its children, as in a locked-down container. */
 static bool forbid_perf_events(void)
 {
@@ -204,6 +266,7 @@ static const test_case cases[] = {
     {"a_body_that_fails_gives_no_time", a_body_that_fails_gives_no_time},
     {"the_peak_is_the_kernels", the_peak_is_the_kernels},
     {"counters_that_are_not_there_say_why", counters_that_are_not_there_say_why},
+    {"a_probe_survives_whatever_likwid_does", a_probe_survives_whatever_likwid_does},
     {"forbidden_counters_say_what_would_allow_them", forbidden_counters_say_what_would_allow_them},
     {"the_machine_is_described", the_machine_is_described},
     {"ceilings_are_what_bytes_and_operations_allow", ceilings_are_what_bytes_and_operations_allow},

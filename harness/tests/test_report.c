@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/report/embedded.h"
+#include "harness/report/gnuplot.h"
 #include "harness/report/report.h"
 #include "harness/report/svg.h"
 #include "harness/tests/program.h"
@@ -477,7 +478,31 @@ static void the_command_writes_where_it_is_told(void)
     remove_tree(folder);
 }
 
+/* Several in one process give what each gives by itself; a bad one costs only itself, since all are then to be run alone. */
+static void plots_of_a_batch_are_those_of_single_runs(void)
+{
+    char good[] = "set terminal svg size 200, 100\nplot x\n",
+         also[] = "set terminal svg size 90, 90\nplot [0:1] x**2\n",
+         bad[] = "set terminal svg\nplot no_such_function(x)\n";
+    const gnuplot_script scripts[] = {{good, strlen(good)}, {also, strlen(also)}, {bad, strlen(bad)}};
+    char *outputs[3], *alone = NULL;
+    if (gnuplot_run(".", good, strlen(good), &alone) != CIUIC_OK) { /* not installed */
+        CU_ASSERT_PTR_NOT_NULL(strstr(ciuic_last_error(), "gnuplot"));
+        return;
+    }
+    gnuplot_run_batch(".", scripts, 2, outputs);
+    CHECK(outputs[0] != NULL && outputs[1] != NULL, "no output");
+    for (int i = 0; i < 2; i++) CHECK(outputs[i] != NULL && strstr(outputs[i], "</svg>") != NULL, "plot %d is cut", i);
+    CHECK(outputs[0] != NULL && strstr(outputs[0], "width=\"200\"") != NULL, "the first is another");
+    CHECK(outputs[1] != NULL && strstr(outputs[1], "width=\"90\"") != NULL, "the second is another");
+    for (int i = 0; i < 2; i++) free(outputs[i]);
+    gnuplot_run_batch(".", scripts, 3, outputs);
+    for (int i = 0; i < 3; i++) CHECK(outputs[i] == NULL, "plot %d was taken from a run that failed", i);
+    free(alone);
+}
+
 static const test_case cases[] = {
+    {"plots of a batch are those of single runs", plots_of_a_batch_are_those_of_single_runs},
     {"a page is whole and needs nothing else", a_page_is_whole},
     {"a report is the same every time", a_report_is_the_same_every_time},
     {"hostile names execute nothing", hostile_names_execute_nothing},

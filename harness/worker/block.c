@@ -262,18 +262,34 @@ static double verify_seconds(const block *k)
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 
+/* What is wrong with the time of an iteration that a worker reports: "" when nothing is. It cannot be more than passed
+ * here between the request and the answer, `elapsed_s`, by another reading of the clock: 1% and a millisecond stand for what
+ * readings differ by. */
+static void judge_time(double seconds, size_t iterations, double elapsed_s, char problem[128])
+{
+    problem[0] = '\0';
+    if (!isfinite(seconds) || !(seconds > 0))
+        snprintf(problem, 128, "reported a time that is not a number above 0");
+    else if (seconds * (double)iterations > 1.01 * elapsed_s + 1e-3)
+        snprintf(problem, 128, "reported %.3g s for what took %.3g s at most: its clock jumped",
+                 seconds * (double)iterations, elapsed_s);
+}
+
 static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON **answer, double *seconds)
 {
+    char problem[128];
     cJSON *request = worker_request("measure");
     json_add_size(request, "iterations", iterations);
+    const double began_s = bench_elapsed_s(k->bench);
     CIUIC_TRY(ask(k, slot, request, answer));
     if (*answer == NULL) return CIUIC_OK;
     const cJSON *time = json_find(*answer, "seconds");
     *seconds = cJSON_IsNumber(time) ? time->valuedouble : NAN;
-    if (isfinite(*seconds) && *seconds > 0) return CIUIC_OK;
+    judge_time(*seconds, iterations, bench_elapsed_s(k->bench) - began_s, problem);
+    if (problem[0] == '\0') return CIUIC_OK;
     cJSON_Delete(*answer);
     *answer = NULL;
-    return note_failure(k, slot, "reported a time that is not a number above 0");
+    return note_failure(k, slot, problem);
 }
 
 /* Single iterations that are not recorded tell how long one takes: the shorter of two, since what disturbs one only

@@ -2,7 +2,7 @@
  *
  * The protocol is described in process.h. `--fault KIND@COMMAND[:N]` makes the N-th answer to COMMAND go wrong, so that
  * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, late (8 s),
- * nan, zero and negative (for a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
+ * nan, zero, negative and long (for a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
  * tells how far it is). */
 #include <dirent.h>
 #include <errno.h>
@@ -315,12 +315,16 @@ static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
 {
     const char *path = NULL;
     accuracy_result result;
+    ciuic_weight_check weights;
     sha256_hex scored;
     CIUIC_TRY(json_get_string(request, "accuracy", "file", &path));
     CIUIC_TRY(read_memory(w));
     CIUIC_TRY(workload_accuracy(w->work, path, &result, &scored));
+    CIUIC_TRY(ciuic_check_weights(w->model, &weights)); /* errors do not show a weight that these ids hardly meet */
     cJSON *metrics = accuracy_json(&result);
-    if (metrics == NULL || !cJSON_AddItemToObject(answer, "accuracy", metrics) ||
+    if (metrics == NULL || !json_add_size(metrics, "weights_checked", weights.checked) ||
+        !json_add_size(metrics, "weights_unchecked", weights.unchecked) ||
+        !cJSON_AddItemToObject(answer, "accuracy", metrics) ||
         cJSON_AddStringToObject(answer, "output_sha256", scored.text) == NULL)
         return ciuic_fail_memory("an answer", 0);
     return CIUIC_OK;
@@ -344,6 +348,7 @@ static double reported_s(const worker *w, double seconds)
 {
     if (fault_due(&w->fault, "nan", "measure")) return NAN;
     if (fault_due(&w->fault, "zero", "measure")) return 0;
+    if (fault_due(&w->fault, "long", "measure")) return 3600 + seconds; /* as if the clock was set an hour ahead */
     return fault_due(&w->fault, "negative", "measure") ? -seconds : seconds;
 }
 

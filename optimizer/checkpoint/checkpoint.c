@@ -517,6 +517,12 @@ size_t checkpoint_file_bytes(const checkpoint *c)
     return bytes;
 }
 
+ciuic_status checkpoint_check_mapping(const checkpoint *c)
+{
+    for (size_t i = 0; i < c->file_count; i++) CIUIC_TRY(safetensors_check_mapping(c->files[i]));
+    return CIUIC_OK;
+}
+
 const recipe *checkpoint_recipe(const checkpoint *c)
 {
     return &c->recipe;

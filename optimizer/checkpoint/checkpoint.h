@@ -50,6 +50,8 @@ void checkpoint_drop_unused(const checkpoint *c, tensor_used_fn *used, const voi
 size_t checkpoint_table_bytes(const checkpoint *c);
 /* Bytes of its files, all of which are mapped. */
 size_t checkpoint_file_bytes(const checkpoint *c);
+/* Compares what is mapped with the files (safetensors_check_mapping). */
+ciuic_status checkpoint_check_mapping(const checkpoint *c);
 /* The settings of its units; of an ordinary checkpoint it is empty. */
 const recipe *checkpoint_recipe(const checkpoint *c);
 

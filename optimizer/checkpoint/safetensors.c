@@ -298,6 +298,50 @@ ciuic_status safetensors_open(const char *path, safetensors **out)
     return CIUIC_OK;
 }
 
+/* The tensor that holds the byte of the mapping. */
+static const char *name_at(const safetensors *file, const unsigned char *at)
+{
+    for (size_t i = 0; i < file->count; i++) {
+        const unsigned char *data = file->tensors[i].data;
+        if (at >= data && at < data + file->tensors[i].bytes) return file->tensors[i].name;
+    }
+    return "its header";
+}
+
+static ciuic_status compare_mapping(const safetensors *file, int descriptor, unsigned char *piece, size_t size)
+{
+    const unsigned char *mapped = file->mapping;
+    for (size_t done = 0; done < file->bytes;) {
+        const size_t wanted = file->bytes - done < size ? file->bytes - done : size;
+        const ssize_t got = pread(descriptor, piece, wanted, (off_t)done);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be read again at byte %zu", file->path, done);
+        const bool same = memcmp(piece, mapped + done, (size_t)got) == 0;
+        for (size_t i = 0; !same && i < (size_t)got; i++)
+            if (piece[i] != mapped[done + i])
+                return ciuic_fail(CIUIC_ERROR_LIMIT,
+                                  "%s: the model runs on a damaged %s: byte %zu of the file is 0x%02x, and where it is "
+                                  "mapped 0x%02x",
+                                  file->path, name_at(file, mapped + done + i), done + i, piece[i], mapped[done + i]);
+        done += (size_t)got;
+    }
+    return CIUIC_OK;
+}
+
+ciuic_status safetensors_check_mapping(const safetensors *file)
+{
+    enum { PIECE = 1 << 18 };
+    unsigned char *piece = malloc(PIECE);
+    const int descriptor = piece != NULL ? open(file->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) : -1;
+    ciuic_status status = piece != NULL ? CIUIC_OK : ciuic_fail_memory("a piece of a file", PIECE);
+    if (status == CIUIC_OK && descriptor < 0)
+        status = ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be opened again: %s", file->path, strerror(errno));
+    if (status == CIUIC_OK) status = compare_mapping(file, descriptor, piece, PIECE);
+    if (descriptor >= 0) close(descriptor);
+    free(piece);
+    return status;
+}
+
 void safetensors_close(safetensors *file)
 {
     if (file == NULL) return;

@@ -66,6 +66,9 @@ typedef bool tensor_used_fn(const void *context, const tensor *t);
 /* The same of all pages of the file, the header's too, that hold nothing of a tensor that is used. */
 void safetensors_drop_unused(const safetensors *file, tensor_used_fn *used, const void *context);
 size_t safetensors_file_bytes(const safetensors *file);
+/* Reads the file once more and compares it with what is mapped: pages that were written to by mistake are this process's own.
+ * CIUIC_ERROR_LIMIT names the first tensor that is not the file's. */
+ciuic_status safetensors_check_mapping(const safetensors *file);
 /* Bytes of names and shapes in the heap. */
 size_t safetensors_table_bytes(const safetensors *file);
 

@@ -513,6 +513,16 @@ ciuic_status weight_store_bind(weight_store *store, const graph_weight *w, bound
     return CIUIC_OK;
 }
 
+ciuic_status weight_store_each(const weight_store *store, weight_visitor *visit, void *context)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const entry *e = store->entries[i]; e != NULL; e = e->next) {
+            const kernel_matrix *matrix = e->is_vector ? NULL : &e->matrix;
+            CIUIC_TRY(visit(context, &(stored_weight){e->name, e->fold, matrix, e->vector}));
+        }
+    return CIUIC_OK;
+}
+
 /* ---- the checkpoint's pages ------------------------------------------------------------------------------------- */
 
 /* Addresses that bound weights begin at. */

@@ -54,6 +54,16 @@ void weight_store_only_count(weight_store *store);
 void weight_store_expect(weight_store *store, size_t bytes);
 /* Gives back the pages of the checkpoint that nothing in the store lies on. Advice: failing costs only memory. */
 void weight_store_drop_sources(const weight_store *store);
+/* One tensor as a store has it: a matrix or a vector. */
+typedef struct stored_weight {
+    const char *name;            /* of the tensor, without ".weight" */
+    const char *fold;            /* norm whose weight is multiplied into the columns; "" for none */
+    const kernel_matrix *matrix; /* NULL for a vector */
+    const float *vector;         /* as many values as the tensor has; NULL for a matrix */
+} stored_weight;
+/* Calls `visit` for all of them until one fails, in no particular order. */
+typedef ciuic_status weight_visitor(void *context, const stored_weight *w);
+ciuic_status weight_store_each(const weight_store *store, weight_visitor *visit, void *context);
 /* Bytes of values, scales and bias of one matrix. */
 size_t weight_matrix_bytes(const kernel_matrix *w);
 
