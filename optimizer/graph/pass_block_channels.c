@@ -19,10 +19,18 @@
 #include "optimizer/graph/graph.h"
 
 /* What things cost, in multiplications with an addition at the peak of AVX2 or AVX-512, as kernels/tests/bench_conv2d.c
- * times them: a plain convolution copies each input under each tap, as if it had so many more output channels; those of few
- * output channels are bound by loads, and so is a blocked depthwise one. Of a conversion, each number: between channels
- * first and blocks one at a time, between channels last and blocks a block. */
-enum { COST_COPY = 16, COST_FEW = 6, COST_DEPTHWISE = 2, FEW_CHANNELS = 4, COST_FROM_FIRST = 24, COST_FROM_LAST = 8 };
+ * times them: a plain convolution falls an eighth behind the peak, and copies each input under each tap, as if it had
+ * COST_COPY output channels more; one of few output channels is bound by loads, and so is a blocked depthwise one. Of a
+ * conversion, each number: between channels first and blocks one at a time, between channels last and blocks a block. */
+enum {
+    COST_BEHIND = 8,
+    COST_COPY = 8,
+    COST_FEW = 6,
+    COST_DEPTHWISE = 2,
+    FEW_CHANNELS = 4,
+    COST_FROM_FIRST = 24,
+    COST_FROM_LAST = 8
+};
 
 typedef struct survey {
     graph *g;
@@ -89,7 +97,7 @@ static double conv_gain(const graph_image *m, size_t taps)
     const double channels = (double)m->out_channels, stored = (double)kernel_block_channels(m->out_channels);
     if (kernel_conv2d_depthwise(&conv)) return sums * (COST_FEW * channels - COST_DEPTHWISE * stored);
     if (m->out_channels / m->groups < FEW_CHANNELS) return sums * (COST_FEW * channels - stored);
-    return sums * (channels + COST_COPY * (double)m->groups - stored);
+    return sums * (channels + channels / COST_BEHIND + COST_COPY * (double)m->groups - stored);
 }
 
 static bool same_shape(const graph_image *a, const graph_image *b)

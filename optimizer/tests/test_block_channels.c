@@ -95,7 +95,8 @@ static void test_golden(void)
 
 /* ---- random stems ----------------------------------------------------------------------------------------------- */
 
-enum { STEMS = 150, LAYERS = 4, LARGEST = 20000 };
+/* A side of 12 at most grows by 6 in a layer at most: 36 x 36, of 48 channels, twice. */
+enum { STEMS = 150, LAYERS = 4, LARGEST = 36 * 36 * 48 * 2 };
 
 static unsigned long long state;
 
@@ -283,6 +284,7 @@ static void test_taken(void)
         {"a first convolution", 3, 64, false, false, 1, {layer_of("a", 64, 1, 7, 2, relu)}, 1, 0, 1, 0, 0},
         {"the same of channels last", 3, 64, true, true, 1, {layer_of("a", 64, 1, 7, 2, relu)}, 1, 0, 1, 0, 0},
         {"one that copies little", 64, 28, false, false, 1, {layer_of("a", 256, 1, 1, 1, relu)}, 0, 0, 0, 0, 0},
+        {"patches", 3, 56, false, false, 1, {layer_of("a", 96, 1, 14, 14, STEM_NO_ACTIVATION)}, 1, 0, 1, 0, 0},
         {"a chain",
          3,
          32,
