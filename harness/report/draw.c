@@ -21,7 +21,24 @@ void draw_label(FILE *out, const char *text, size_t most)
     if (length == 0) fputc('-', out);
 }
 
-/* The setting of variables, the shared style and the plot's own script. */
+/* The script again for a bitmap: another terminal, which needs no word on whether its size may change. */
+static void put_as_png(FILE *out, embedded_file own)
+{
+    static const char terminal[] = "set terminal svg", dynamic[] = " dynamic";
+    for (const char *c = own.text; *c != '\0';) {
+        if (strncmp(c, terminal, sizeof terminal - 1) == 0) {
+            fputs("set terminal pngcairo", out);
+            c += sizeof terminal - 1;
+        } else if (strncmp(c, dynamic, sizeof dynamic - 1) == 0) {
+            c += sizeof dynamic - 1;
+        } else {
+            fputc(*c++, out);
+        }
+    }
+}
+
+/* The setting of variables, the shared style and the plot's own script; then all of it once more as PNG, behind the SVG on
+ * stdout, where this gnuplot can draw that. */
 static ciuic_status make_script(const drawing *d, char **script, size_t *length)
 {
     const embedded_file style = embedded_style(), own = embedded_plot(d->kind);
@@ -30,6 +47,9 @@ static ciuic_status make_script(const drawing *d, char **script, size_t *length)
     fprintf(out, "file = '%s.dat'\n%s", d->slug, d->variables);
     fwrite(style.text, 1, style.bytes, out);
     fwrite(own.text, 1, own.bytes, out);
+    fputs("\nif (!strstrt(GPVAL_TERMINALS, \" pngcairo \")) exit\nreset\n", out);
+    fwrite(style.text, 1, style.bytes, out);
+    put_as_png(out, own);
     return fclose(out) == 0 ? CIUIC_OK : ciuic_fail_memory("a gnuplot script", own.bytes);
 }
 
@@ -43,25 +63,44 @@ static ciuic_status write_file(const drawing *d, const char *extension, const ch
     return status;
 }
 
+/* Where the PNG begins in what gnuplot wrote, `bytes` long; NULL when there is none. */
+static char *find_png(char *raw, size_t bytes)
+{
+    return memmem(raw, bytes, "\x89PNG\r\n", 6);
+}
+
+/* Files of what gnuplot wrote: raw is the SVG, and may be a PNG behind it. *inline_svg is for a page. */
+static ciuic_status write_plots(const drawing *d, char *raw, size_t bytes, char **inline_svg,
+                                char problem[DRAW_PROBLEM])
+{
+    char *png = find_png(raw, bytes);
+    ciuic_status status = CIUIC_OK;
+    if (png != NULL) {
+        status = write_file(d, "png", png, bytes - (size_t)(png - raw));
+        *png = '\0'; /* the SVG ends here */
+    }
+    char *standalone = svg_finish(raw, d->slug, d->title, true);
+    *inline_svg = svg_finish(raw, d->slug, d->title, false);
+    if (*inline_svg == NULL || standalone == NULL)
+        snprintf(problem, DRAW_PROBLEM, "gnuplot wrote something that is not SVG");
+    else if (status == CIUIC_OK)
+        status = write_file(d, "svg", standalone, strlen(standalone));
+    free(standalone);
+    return status;
+}
+
 ciuic_status draw_plot(const drawing *d, const char *data, size_t bytes, char **svg, char problem[DRAW_PROBLEM])
 {
-    char *script = NULL, *raw = NULL, *standalone = NULL, *inline_svg = NULL;
-    size_t length = 0;
+    char *script = NULL, *raw = NULL, *inline_svg = NULL;
+    size_t length = 0, drawn = 0;
     ciuic_status status = write_file(d, "dat", data, bytes);
     if (status == CIUIC_OK) status = make_script(d, &script, &length);
-    if (status != CIUIC_OK) goto cleanup;
-    if (gnuplot_run(d->folder, script, length, &raw) != CIUIC_OK) {
-        snprintf(problem, DRAW_PROBLEM, "%s", ciuic_last_error());
-        goto cleanup;
+    if (status == CIUIC_OK) {
+        if (gnuplot_run(d->folder, script, length, &raw, &drawn) == CIUIC_OK)
+            status = write_plots(d, raw, drawn, &inline_svg, problem);
+        else
+            snprintf(problem, DRAW_PROBLEM, "%s", ciuic_last_error());
     }
-    inline_svg = svg_finish(raw, d->slug, d->title, false);
-    standalone = svg_finish(raw, d->slug, d->title, true);
-    if (inline_svg == NULL || standalone == NULL)
-        snprintf(problem, DRAW_PROBLEM, "gnuplot wrote something that is not SVG");
-    else
-        status = write_file(d, "svg", standalone, strlen(standalone));
-
-cleanup:
     if (svg != NULL) {
         *svg = inline_svg;
         inline_svg = NULL;
@@ -69,6 +108,5 @@ cleanup:
     free(inline_svg);
     free(script);
     free(raw);
-    free(standalone);
     return status;
 }

@@ -35,7 +35,7 @@ static _Noreturn void become_gnuplot(const char *directory, int script, int out)
 }
 
 /* Everything until the end of the pipe; NULL when it takes too long, is too much, or memory runs out. */
-static char *read_until(int descriptor, double deadline)
+static char *read_until(int descriptor, double deadline, size_t *bytes)
 {
     size_t capacity = 1 << 16, used = 0;
     char *text = malloc(capacity);
@@ -48,6 +48,7 @@ static char *read_until(int descriptor, double deadline)
         if (got < 0 && polled > 0 && errno == EINTR) continue;
         if (got == 0) {
             text[used] = '\0';
+            *bytes = used;
             return text;
         }
         if (got < 0 || capacity > OUTPUT_MAX) break;
@@ -72,7 +73,7 @@ static ciuic_status judge_exit(int wait_status, const char *output)
     return CIUIC_OK;
 }
 
-static ciuic_status run(const char *directory, int script, char **output)
+static ciuic_status run(const char *directory, int script, char **output, size_t *bytes)
 {
     int ends[2], wait_status = 0;
     if (pipe2(ends, O_CLOEXEC) != 0) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "no pipe: %s", strerror(errno));
@@ -83,7 +84,7 @@ static ciuic_status run(const char *directory, int script, char **output)
         close(ends[0]);
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "no process for gnuplot: %s", strerror(errno));
     }
-    char *text = read_until(ends[0], now() + DEADLINE_S);
+    char *text = read_until(ends[0], now() + DEADLINE_S, bytes);
     close(ends[0]);
     if (text == NULL) kill(child, SIGKILL);
     while (waitpid(child, &wait_status, 0) < 0 && errno == EINTR) continue;
@@ -95,7 +96,7 @@ static ciuic_status run(const char *directory, int script, char **output)
     return status;
 }
 
-ciuic_status gnuplot_run(const char *directory, const char *script, size_t length, char **output)
+ciuic_status gnuplot_run(const char *directory, const char *script, size_t length, char **output, size_t *bytes)
 {
     /* A file rather than a second pipe: a gnuplot that dies early can then not stop us with SIGPIPE. */
     FILE *file = tmpfile();
@@ -104,7 +105,7 @@ ciuic_status gnuplot_run(const char *directory, const char *script, size_t lengt
     if (fwrite(script, 1, length, file) != length || fflush(file) != 0 || lseek(fileno(file), 0, SEEK_SET) != 0)
         status = ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "temporary file: %s", strerror(errno));
     else
-        status = run(directory, fileno(file), output);
+        status = run(directory, fileno(file), output, bytes);
     fclose(file);
     return status;
 }

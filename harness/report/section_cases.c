@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/report/memory_kinds.h"
 #include "harness/report/sections.h"
 #include "optimizer/json.h"
 
@@ -103,27 +104,34 @@ void section_speed(page *p, const report_view *v)
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
+static void put_bytes(page *p, double value)
+{
+    char bytes[NUMBER];
+    view_bytes(value, bytes, sizeof bytes);
+    page_cell(p, TONE_PLAIN, "%s", bytes);
+}
+
 static void put_memory_group(page *p, const report_view *v, size_t group)
 {
-    static const page_column columns[] = {
-        {"Variant", false},    {"Weights, heap", true}, {"Weights, mapped", true}, {"KV cache", true},
-        {"Activations", true}, {"Workspace", true},     {"Accounted total", true}, {"Peak of the process", true}};
-    static const char *const fields[] = {"weights",   "mapped", "kv_cache", "activations",
-                                         "workspace", "total",  "peak_rss"};
+    enum { COLUMNS = MEMORY_KINDS + 3 };
+    page_column columns[COLUMNS] = {{"Variant", false}};
+    for (size_t k = 0; k < MEMORY_KINDS; k++) columns[k + 1] = (page_column){memory_kind_titles[k], true};
+    columns[COLUMNS - 2] = (page_column){"Accounted total", true};
+    columns[COLUMNS - 1] = (page_column){"Peak of the process", true};
     view_group_heading(p, v, group);
     view_plot(
         p, v, "memory", group,
         "Bytes by what they are for. The cross is the process's peak as the kernel saw it: it adds the program and its "
         "libraries, and counts mapped pages only once they are touched.");
-    page_table_begin(p, "Memory of every variant", columns, COUNT(columns), false);
+    page_table_begin(p, "Memory of every variant: the kinds add up to the total", columns, COLUMNS, false);
     for (size_t i = 0; i < v->r->case_count; i++) {
+        double bytes[MEMORY_KINDS];
         if (!shown(v, i, group)) continue;
         put_name(p, &v->r->cases[i]);
-        for (size_t f = 0; f < COUNT(fields); f++) {
-            char bytes[NUMBER];
-            view_bytes(case_number(&v->r->cases[i], "memory_bytes", fields[f]), bytes, sizeof bytes);
-            page_cell(p, TONE_PLAIN, "%s", bytes);
-        }
+        memory_kinds_of(&v->r->cases[i], bytes);
+        for (size_t k = 0; k < MEMORY_KINDS; k++) put_bytes(p, bytes[k]);
+        put_bytes(p, case_number(&v->r->cases[i], "memory_bytes", "total"));
+        put_bytes(p, case_number(&v->r->cases[i], "memory_bytes", "peak_rss"));
     }
     page_table_end(p);
 }

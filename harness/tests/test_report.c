@@ -1,6 +1,5 @@
 /* test_report.c - reports of made-up results: whole, safe whatever the names in them, and honest about what is
  * missing. */
-#include <ftw.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,18 +35,6 @@ static written write_pages(cJSON *results)
     w.html = read_in(w.folder, "index.html");
     w.markdown = read_in(w.folder, "report.md");
     return w;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status, (void)type, (void)walk;
-    return remove(path);
-}
-
-static void remove_tree(char *folder)
-{
-    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-    free(folder);
 }
 
 static void written_free(written *w)
@@ -160,10 +147,10 @@ static void a_report_is_the_same_every_time(void)
     CU_ASSERT_EQUAL_FATAL(once.status, CIUIC_OK);
     CU_ASSERT_STRING_EQUAL(once.html, twice.html);
     CU_ASSERT_STRING_EQUAL(once.markdown, twice.markdown);
-    /* index.html, report.md, and 6 kinds of plot for 2 groups, each .dat and .svg; no temporary file left. */
+    /* index.html, report.md, and 6 kinds of plot for 2 groups, each .dat, .svg and .png; no temporary file left. */
     char plots[512];
     snprintf(plots, sizeof plots, "%s/plots", once.folder);
-    CHECK(count_files(plots) == 24 || once.notice != NULL, "%zu files in plots/", count_files(plots));
+    CHECK(count_files(plots) == 36 || once.notice != NULL, "%zu files in plots/", count_files(plots));
     written_free(&once);
     written_free(&twice);
     cJSON_Delete(results);
