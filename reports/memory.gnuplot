@@ -1,11 +1,11 @@
 # Bytes by what they are for, in MB, stacked. Columns: row, label, then the right end of each kind (harness/report/memory_kinds.c
 # has them in this order), peak of the process, text.
-set terminal svg size 860, 110 + 21 * rows dynamic noenhanced font "sans-serif,13"
+set terminal svg size 860, 120 + 21 * rows dynamic noenhanced font "sans-serif,13"
 set xlabel "MB (1,000,000 bytes)"
 set lmargin longest > 34 ? longest : 30
 set rmargin 4
 set style fill solid 1 noborder
-set key above left Left reverse horizontal maxrows 2
+set key above left Left reverse horizontal maxrows 3
 stats file using 10 nooutput name "peak"
 stats file using 9 nooutput name "total"
 set xrange [0 : (exists("peak_max") && peak_max > total_max ? peak_max : total_max) * 1.12]

@@ -27,7 +27,7 @@ static void put_as_png(FILE *out, embedded_file own)
     static const char terminal[] = "set terminal svg", dynamic[] = " dynamic";
     for (const char *c = own.text; *c != '\0';) {
         if (strncmp(c, terminal, sizeof terminal - 1) == 0) {
-            fputs("set terminal pngcairo", out);
+            fputs("set terminal pngcairo fontscale 0.75", out); /* points there, pixels in SVG */
             c += sizeof terminal - 1;
         } else if (strncmp(c, dynamic, sizeof dynamic - 1) == 0) {
             c += sizeof dynamic - 1;
