@@ -95,7 +95,8 @@ static ciuic_status fill_point(const result_set *r, lattice *l, size_t set)
     p->logs = calloc(l->rounds + 1, sizeof *p->logs);
     p->rounds = calloc(l->rounds + 1, sizeof *p->rounds);
     size_t first = 0;
-    for (size_t b = 0; samples != NULL && b < r->block_count; first += l->block_rounds[b++]) {
+    const size_t begin = r->groups[p->c->group].blocks;
+    for (size_t b = begin; samples != NULL && b != NO_BLOCK; first += l->block_rounds[b], b = r->blocks[b].next) {
         if (l->block_rounds[b] == 0) continue;
         const size_t added = add_samples(&r->blocks[b], tuned, p->c->id, first, samples + p->n);
         p->n += added;
@@ -118,9 +119,9 @@ static ciuic_status fill(const result_set *r, lattice *l)
     l->noise_floor = NAN;
     l->block_rounds = calloc(r->block_count + 1, sizeof *l->block_rounds);
     if (l->block_rounds == NULL) return out_of_memory();
-    for (size_t b = 0; b < r->block_count; b++) {
+    for (size_t b = r->groups[group].blocks; b != NO_BLOCK; b = r->blocks[b].next) {
         const cJSON *tuned = samples_of(&r->blocks[b], r->groups[group].tuned->id);
-        if (r->blocks[b].group == group && tuned != NULL) l->block_rounds[b] = (size_t)cJSON_GetArraySize(tuned);
+        if (tuned != NULL) l->block_rounds[b] = (size_t)cJSON_GetArraySize(tuned);
         l->rounds += l->block_rounds[b];
     }
     for (size_t set = 0; set < LATTICE_POINTS; set++) CIUIC_TRY(fill_point(r, l, set));
@@ -172,7 +173,8 @@ static bool figures_with(const lattice *l, const unsigned *counts, unsigned *own
 static void resample(const result_set *r, const lattice *l, uint64_t *state, unsigned *counts)
 {
     size_t first = 0;
-    for (size_t b = 0; b < r->block_count; first += l->block_rounds[b++])
+    const size_t begin = r->groups[l->points[0].c->group].blocks;
+    for (size_t b = begin; b != NO_BLOCK; first += l->block_rounds[b], b = r->blocks[b].next)
         if (l->block_rounds[b] > 0) bootstrap_draw(state, l->block_rounds[b], counts + first);
 }
 

@@ -27,7 +27,7 @@ static const char *text_or(const cJSON *object, const char *key, const char *oth
 static ciuic_status read_group(const result_case *c, const char *where, size_t id_length, result_group *group)
 {
     const cJSON *workload = NULL;
-    *group = (result_group){.id = c->id, .id_length = id_length};
+    *group = (result_group){.id = c->id, .id_length = id_length, .blocks = NO_BLOCK};
     CIUIC_TRY(json_get_object(c->json, where, "workload", &workload));
     group->workload = workload;
     CIUIC_TRY(json_get_string(workload, where, "phase", &group->phase));
@@ -46,7 +46,7 @@ static ciuic_status find_group(result_set *r, const result_case *c, const char *
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: id \"%s\" has no '/'; expected <workload>/b<n>/t<n>/<variant>", where,
                           c->id);
     const size_t length = (size_t)(slash - c->id);
-    for (size_t g = 0; g < r->group_count; g++) {
+    for (size_t g = r->group_count; g-- > 0;) { /* the last one first: cases of a group stand together */
         if (r->groups[g].id_length != length || strncmp(r->groups[g].id, c->id, length) != 0) continue;
         *index = g;
         return CIUIC_OK;
@@ -91,13 +91,52 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     return CIUIC_OK;
 }
 
+/* ---- finding ---------------------------------------------------------------------------------------------------- */
+
+static int compare_cases(const void *a, const void *b)
+{
+    const result_case *const *x = a, *const *y = b;
+    const int order = strcmp((*x)->id, (*y)->id);
+    return order != 0 ? order : (*x > *y) - (*x < *y);
+}
+
+static ciuic_status index_cases(result_set *r)
+{
+    r->by_id = calloc(r->case_count, sizeof *r->by_id);
+    if (r->by_id == NULL) return ciuic_fail_memory("results", r->case_count * sizeof *r->by_id);
+    for (size_t i = r->case_count; i-- > 0;) {
+        result_case *c = &r->cases[i];
+        r->by_id[i] = c;
+        c->next = r->groups[c->group].cases;
+        r->groups[c->group].cases = c;
+    }
+    qsort(r->by_id, r->case_count, sizeof *r->by_id, compare_cases);
+    return CIUIC_OK;
+}
+
+const result_case *results_case(const result_set *r, const char *id)
+{
+    size_t first = 0, end = r->case_count;
+    while (first < end) { /* the first whose id is not below the one wanted */
+        const size_t middle = first + (end - first) / 2;
+        if (strcmp(r->by_id[middle]->id, id) < 0)
+            first = middle + 1;
+        else
+            end = middle;
+    }
+    return first < r->case_count && strcmp(r->by_id[first]->id, id) == 0 ? r->by_id[first] : NULL;
+}
+
+/* ---- blocks ----------------------------------------------------------------------------------------------------- */
+
 /* The group that a block's samples are of. */
 static size_t block_group(const result_set *r, const cJSON *block)
 {
     const cJSON *samples = json_find(block, "samples");
-    for (const cJSON *list = samples != NULL ? samples->child : NULL; list != NULL; list = list->next)
-        for (size_t i = 0; i < r->case_count && list->string != NULL; i++)
-            if (strcmp(r->cases[i].id, list->string) == 0) return r->cases[i].group;
+    for (const cJSON *list = samples != NULL ? samples->child : NULL; list != NULL; list = list->next) {
+        const result_case *c = list->string != NULL ? results_case(r, list->string) : NULL;
+        if (c != NULL) return c->group;
+    }
     return NO_GROUP;
 }
 
@@ -108,7 +147,14 @@ static ciuic_status index_blocks(result_set *r, const cJSON *blocks)
     r->blocks = calloc(count, sizeof *r->blocks);
     if (r->blocks == NULL) return ciuic_fail_memory("results", count * sizeof *r->blocks);
     for (cJSON *item = blocks->child; item != NULL; item = item->next)
-        r->blocks[r->block_count++] = (result_block){.json = item, .group = block_group(r, item), .noise_floor = NAN};
+        r->blocks[r->block_count++] =
+            (result_block){.json = item, .group = block_group(r, item), .next = NO_BLOCK, .noise_floor = NAN};
+    for (size_t b = r->block_count; b-- > 0;) {
+        result_block *block = &r->blocks[b];
+        if (block->group == NO_GROUP) continue;
+        block->next = r->groups[block->group].blocks;
+        r->groups[block->group].blocks = b;
+    }
     return CIUIC_OK;
 }
 
@@ -125,11 +171,13 @@ ciuic_status results_index(cJSON *root, result_set *r)
     if (r->cases == NULL || r->groups == NULL) return ciuic_fail_memory("results", count * sizeof *r->cases);
     size_t position = 0;
     for (cJSON *item = cases->child; item != NULL; item = item->next) CIUIC_TRY(read_case(r, item, position++));
+    CIUIC_TRY(index_cases(r));
     return index_blocks(r, blocks);
 }
 
 void results_free(result_set *r)
 {
+    free(r->by_id);
     free(r->cases);
     free(r->groups);
     free(r->blocks);
@@ -164,11 +212,9 @@ bool results_timed(const cJSON *root)
 const result_case *find_variant(const result_set *r, const result_case *like, bool quantize, bool graph,
                                 const char *memory, const char *kernels)
 {
-    const size_t group = like->group;
-    for (size_t i = 0; i < r->case_count; i++) {
-        const result_case *c = &r->cases[i];
-        if (c->group != group || c->twin || c->graph != graph || c->passes != NULL) continue;
-        const result_group *of = &r->groups[group];
+    const result_group *of = &r->groups[like->group];
+    for (const result_case *c = of->cases; c != NULL; c = c->next) {
+        if (c->twin || c->graph != graph || c->passes != NULL) continue;
         if (c == of->openblas || c == of->onednn) continue; /* a library's matmuls: not a point of the lattice */
         if (quantize ? !same_weights(c, like) : strcmp(c->quantize, "none") != 0) continue;
         if (strcmp(c->memory, memory) == 0 && strcmp(c->kernels, kernels) == 0) return c;
@@ -215,7 +261,10 @@ ciuic_status add_block_pairs(const result_block *block, const char *first, const
 ciuic_status find_pairs(const result_set *r, const char *first, const char *second, paired_logs *pairs)
 {
     *pairs = (paired_logs){.noise_floor = NAN};
-    for (size_t i = 0; i < r->block_count; i++) CIUIC_TRY(add_block_pairs(&r->blocks[i], first, second, pairs));
+    const result_case *c = results_case(r, first);
+    const size_t begin = c != NULL ? r->groups[c->group].blocks : NO_BLOCK;
+    for (size_t b = begin; b != NO_BLOCK; b = r->blocks[b].next)
+        CIUIC_TRY(add_block_pairs(&r->blocks[b], first, second, pairs));
     return CIUIC_OK;
 }
 

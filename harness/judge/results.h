@@ -25,6 +25,7 @@ typedef struct result_case {
     const char *passes; /* those of the graph stage that ran, "fuse-qkv,absorb-mla"; NULL: all, or the stage is off */
     bool twin;          /* the A/A twin of `tuned`: nothing but a measure of noise */
     size_t group;       /* index into results.groups */
+    const struct result_case *next; /* of the same group, in the order of the results; NULL after the last */
 } result_case;
 
 /* All cases of one workload and thread count: what may be compared with each other. */
@@ -35,16 +36,20 @@ typedef struct result_group {
     size_t id_length; /* the group is the first id_length characters of it */
     size_t tokens, depth, batch, threads;
     const result_case *naive, *tuned, *openblas, *onednn; /* NULL when absent */
+    const result_case *cases;                             /* its first; the others by `next` */
+    size_t blocks;                                        /* index of its first; the others by `next`. NO_BLOCK */
 } result_group;
 
 /* One entry of blocks[]: what ran together. */
 typedef struct result_block {
     cJSON *json;
     size_t group;       /* index into results.groups; NO_GROUP when none of its cases is known */
+    size_t next;        /* index of the next block of that group; NO_BLOCK after the last */
     double noise_floor; /* relative; NaN when there was no A/A pair, here or anywhere. Set by judge_results. */
 } result_block;
 
 #define NO_GROUP SIZE_MAX
+#define NO_BLOCK SIZE_MAX
 
 typedef struct result_set {
     cJSON *root;
@@ -54,12 +59,15 @@ typedef struct result_set {
     size_t case_count;
     result_group *groups;
     size_t group_count;
+    const result_case **by_id; /* [case_count], in order of their ids; of equal ones the first case first */
 } result_set;
 
 /* `root` must outlive `r`. Checks what it reads; free with results_free, also after a failure. */
 ciuic_status results_index(cJSON *root, result_set *r);
 void results_free(result_set *r);
 
+/* The (first) case of that id, or NULL: in as many steps as the logarithm of the number of cases. */
+const result_case *results_case(const result_set *r, const char *id);
 bool case_ok(const result_case *c); /* false for NULL */
 /* The baseline called `name` of a group; NULL when the group has none or the name is none. */
 const result_case *group_baseline(const result_group *group, const char *name);
@@ -83,7 +91,7 @@ typedef struct paired_logs {
     double noise_floor; /* the worst of the blocks that the rounds are from; NaN when it is not known */
 } paired_logs;
 
-/* Adds the rounds of one block, or those of all; *pairs is {.noise_floor = NAN} at first. */
+/* Adds the rounds of one block, or those of all blocks in which the first case ran; *pairs is {.noise_floor = NAN} at first. */
 ciuic_status add_block_pairs(const result_block *block, const char *first, const char *second, paired_logs *pairs);
 ciuic_status find_pairs(const result_set *r, const char *first, const char *second, paired_logs *pairs);
 void paired_logs_free(paired_logs *pairs);

@@ -119,13 +119,6 @@ static const char *best_variant(const summary_state *s, const char *question, ta
 
 /* ---- words ------------------------------------------------------------------------------------------------------ */
 
-static const result_case *case_by_id(const result_set *r, const char *id)
-{
-    for (size_t i = 0; i < r->case_count; i++)
-        if (strcmp(r->cases[i].id, id) == 0) return &r->cases[i];
-    return NULL;
-}
-
 /* "1.90x (1.85x to 1.95x)" */
 static void format_with_interval(const claim *about, const cJSON *v, char *text, size_t size)
 {
@@ -147,7 +140,7 @@ static void append_baseline(const result_set *r, const summary_state *s, const c
             strcmp(text_of(v, "baseline"), baseline) != 0)
             continue;
         char label[128] = "", value[128];
-        const result_case *c = case_by_id(r, text_of(v, "case"));
+        const result_case *c = results_case(r, text_of(v, "case"));
         if (c != NULL) group_label(r, c->group, label, sizeof label);
         format_with_interval(about, v, value, sizeof value);
         const size_t used = strlen(text);

@@ -134,9 +134,8 @@ static double memory_floor(const result_set *r, const result_case *c, const char
 {
     const result_case *tuned = r->groups[c->group].tuned;
     if (strcmp(field, "peak_rss") != 0) return 0.0;
-    for (size_t i = 0; i < r->case_count; i++) {
-        const result_case *twin = &r->cases[i];
-        if (!twin->twin || twin->group != c->group || !case_ok(twin) || !case_ok(tuned)) continue;
+    for (const result_case *twin = r->groups[c->group].cases; twin != NULL; twin = twin->next) {
+        if (!twin->twin || !case_ok(twin) || !case_ok(tuned)) continue;
         const double ratio = case_number(twin, "memory_bytes", field) / case_number(tuned, "memory_bytes", field);
         if (ratio > 0.0) return expm1(fabs(log(ratio)));
     }

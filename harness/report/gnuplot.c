@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,7 @@ static _Noreturn void become_gnuplot(const char *directory, int script, int out)
 }
 
 /* Everything until the end of the pipe; NULL when it takes too long, is too much, or memory runs out. */
-static char *read_until(int descriptor, double deadline, size_t *bytes)
+static char *read_until(int descriptor, double deadline)
 {
     size_t capacity = 1 << 16, used = 0;
     char *text = malloc(capacity);
@@ -48,7 +49,6 @@ static char *read_until(int descriptor, double deadline, size_t *bytes)
         if (got < 0 && polled > 0 && errno == EINTR) continue;
         if (got == 0) {
             text[used] = '\0';
-            *bytes = used;
             return text;
         }
         if (got < 0 || capacity > OUTPUT_MAX) break;
@@ -73,7 +73,7 @@ static ciuic_status judge_exit(int wait_status, const char *output)
     return CIUIC_OK;
 }
 
-static ciuic_status run(const char *directory, int script, char **output, size_t *bytes)
+static ciuic_status run(const char *directory, int script, char **output)
 {
     int ends[2], wait_status = 0;
     if (pipe2(ends, O_CLOEXEC) != 0) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "no pipe: %s", strerror(errno));
@@ -84,7 +84,7 @@ static ciuic_status run(const char *directory, int script, char **output, size_t
         close(ends[0]);
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "no process for gnuplot: %s", strerror(errno));
     }
-    char *text = read_until(ends[0], now() + DEADLINE_S, bytes);
+    char *text = read_until(ends[0], now() + DEADLINE_S);
     close(ends[0]);
     if (text == NULL) kill(child, SIGKILL);
     while (waitpid(child, &wait_status, 0) < 0 && errno == EINTR) continue;
@@ -96,7 +96,7 @@ static ciuic_status run(const char *directory, int script, char **output, size_t
     return status;
 }
 
-ciuic_status gnuplot_run(const char *directory, const char *script, size_t length, char **output, size_t *bytes)
+ciuic_status gnuplot_run(const char *directory, const char *script, size_t length, char **output)
 {
     /* A file rather than a second pipe: a gnuplot that dies early can then not stop us with SIGPIPE. */
     FILE *file = tmpfile();
@@ -105,7 +105,52 @@ ciuic_status gnuplot_run(const char *directory, const char *script, size_t lengt
     if (fwrite(script, 1, length, file) != length || fflush(file) != 0 || lseek(fileno(file), 0, SEEK_SET) != 0)
         status = ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "temporary file: %s", strerror(errno));
     else
-        status = run(directory, fileno(file), output, bytes);
+        status = run(directory, fileno(file), output);
     fclose(file);
     return status;
+}
+
+/* ---- several ---------------------------------------------------------------------------------------------------- */
+
+/* Stands between two outputs; no SVG holds a control character. */
+static const char mark[] = "\001\n";
+
+static ciuic_status join(const gnuplot_script *scripts, size_t count, char **text, size_t *length)
+{
+    FILE *out = open_memstream(text, length);
+    if (out == NULL) return ciuic_fail_memory("a gnuplot script", 0);
+    fputs("set print '-'\n", out);
+    for (size_t i = 0; i < count; i++) {
+        fwrite(scripts[i].text, 1, scripts[i].length, out);
+        fputs("\nset output\nprint \"\\001\"\nreset session\n", out); /* `set output` ends the picture */
+    }
+    return fclose(out) == 0 ? CIUIC_OK : ciuic_fail_memory("a gnuplot script", *length);
+}
+
+/* Whether every output is there, and none is empty. */
+static bool split(const char *text, size_t count, char **outputs)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *end = strstr(text, mark);
+        if (end == NULL || end == text) return false;
+        outputs[i] = strndup(text, (size_t)(end - text));
+        if (outputs[i] == NULL) return false;
+        text = end + sizeof mark - 1;
+    }
+    return true;
+}
+
+void gnuplot_run_batch(const char *directory, const gnuplot_script *scripts, size_t count, char **outputs)
+{
+    char *script = NULL, *text = NULL;
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) outputs[i] = NULL;
+    const bool run_through = join(scripts, count, &script, &length) == CIUIC_OK &&
+                             gnuplot_run(directory, script, length, &text) == CIUIC_OK && split(text, count, outputs);
+    for (size_t i = 0; i < count && !run_through; i++) {
+        free(outputs[i]);
+        outputs[i] = NULL;
+    }
+    free(script);
+    free(text);
 }

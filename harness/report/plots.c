@@ -52,52 +52,94 @@ static size_t longest_label(const char *data)
     return longest;
 }
 
-static ciuic_status make_plot(const result_set *r, size_t group, size_t kind, const char *folder, plot_set *set)
+/* What is drawn, and the texts that it borrows. */
+typedef struct prepared {
+    drawing d;
+    char slug[64], title[256];
+    char *variables, *data;
+} prepared;
+
+/* Takes `data` and `variables` in any case. */
+static void add_plot(plot_set *set, prepared *list, const char *kind, size_t group, const char *folder, prepared p)
 {
-    char slug[64], label[128], title[256], variables[96];
-    char *data = NULL;
-    size_t bytes = 0;
-    FILE *out = open_memstream(&data, &bytes);
+    prepared *own = &list[set->count];
+    plot *out = &set->plots[set->count++];
+    *own = p;
+    *out = (plot){.kind = kind, .group = group};
+    snprintf(out->file, sizeof out->file, "plots/%s.svg", own->slug);
+    own->d.kind = kind;
+    own->d.folder = folder;
+}
+
+static ciuic_status prepare_plot(const result_set *r, size_t group, size_t kind, const char *folder, plot_set *set,
+                                 prepared *list)
+{
+    char label[128];
+    prepared p = {.variables = NULL};
+    FILE *out = open_memstream(&p.data, &p.d.bytes);
     if (out == NULL) return ciuic_fail_memory("plot data", 0);
     const size_t rows = kinds[kind].data(r, group, out);
-    if (fclose(out) != 0) {
-        free(data);
-        return ciuic_fail_memory("plot data", bytes);
+    const bool closed = fclose(out) == 0;
+    if (!closed || rows == 0) { /* gnuplot calls a plot without data an error */
+        free(p.data);
+        return closed ? CIUIC_OK : ciuic_fail_memory("plot data", p.d.bytes);
     }
-    ciuic_status status = CIUIC_OK;
-    if (rows > 0) { /* gnuplot calls a plot without data an error */
-        make_slug(r, group, kinds[kind].kind, slug, sizeof slug);
-        group_label(r, group, label, sizeof label);
-        snprintf(title, sizeof title, "%s: %s", kinds[kind].title, label);
-        plot *p = &set->plots[set->count++];
-        *p = (plot){.kind = kinds[kind].kind, .group = group};
-        snprintf(p->file, sizeof p->file, "plots/%s.svg", slug);
-        snprintf(variables, sizeof variables, "rows = %zu\nlongest = %zu\n", rows, longest_label(data));
-        const drawing d = {kinds[kind].kind, folder, slug, title, variables};
-        status = draw_plot(&d, data, bytes, &p->svg, set->problem);
+    if (asprintf(&p.variables, "rows = %zu\nlongest = %zu\n", rows, longest_label(p.data)) < 0) {
+        free(p.data);
+        return ciuic_fail_memory("plot data", 0);
     }
-    free(data);
-    return status;
+    make_slug(r, group, kinds[kind].kind, p.slug, sizeof p.slug);
+    group_label(r, group, label, sizeof label);
+    snprintf(p.title, sizeof p.title, "%s: %s", kinds[kind].title, label);
+    add_plot(set, list, kinds[kind].kind, group, folder, p);
+    return CIUIC_OK;
 }
 
 /* One plot for all groups: what a bit buys is a question about a format, not about a workload. */
-static ciuic_status make_bits_plot(const result_set *r, const char *folder, plot_set *set)
+static ciuic_status prepare_bits_plot(const result_set *r, const char *folder, plot_set *set, prepared *list)
 {
-    char *data = NULL, *variables = NULL;
-    size_t bytes = 0, variables_bytes = 0, panels = 0;
-    FILE *rows = open_memstream(&data, &bytes), *settings = open_memstream(&variables, &variables_bytes);
+    prepared p = {.slug = "bits", .title = "Bits per weight against KL"};
+    size_t variables_bytes = 0, panels = 0;
+    FILE *rows = open_memstream(&p.data, &p.d.bytes), *settings = open_memstream(&p.variables, &variables_bytes);
     ciuic_status status = rows != NULL && settings != NULL ? bits_plot_data(r, rows, settings, &panels)
                                                            : ciuic_fail_memory("plot data", 0);
     const bool closed = (rows == NULL || fclose(rows) == 0) && (settings == NULL || fclose(settings) == 0);
-    if (status == CIUIC_OK && !closed) status = ciuic_fail_memory("plot data", bytes);
+    if (status == CIUIC_OK && !closed) status = ciuic_fail_memory("plot data", p.d.bytes);
     if (status == CIUIC_OK && panels > 0) {
-        plot *p = &set->plots[set->count++];
-        *p = (plot){.kind = "bits", .file = "plots/bits.svg"};
-        const drawing d = {"bits", folder, "bits", "Bits per weight against KL", variables};
-        status = draw_plot(&d, data, bytes, &p->svg, set->problem);
+        add_plot(set, list, "bits", 0, folder, p);
+        return CIUIC_OK;
     }
-    free(data);
-    free(variables);
+    free(p.data);
+    free(p.variables);
+    return status;
+}
+
+static ciuic_status prepare_plots(const result_set *r, const char *folder, plot_set *set, prepared *list)
+{
+    for (size_t group = 0; group < r->group_count; group++)
+        for (size_t kind = 0; kind < KINDS; kind++)
+            if (results_timed(r->root) || !kinds[kind].of_time)
+                CIUIC_TRY(prepare_plot(r, group, kind, folder, set, list));
+    return prepare_bits_plot(r, folder, set, list);
+}
+
+/* All at once. */
+static ciuic_status draw(plot_set *set, const prepared *list)
+{
+    drawing *drawings = calloc(set->count + 1, sizeof *drawings);
+    char **svgs = calloc(set->count + 1, sizeof *svgs);
+    ciuic_status status = drawings != NULL && svgs != NULL ? CIUIC_OK : ciuic_fail_memory("plots", set->count);
+    for (size_t i = 0; i < set->count && status == CIUIC_OK; i++) {
+        drawings[i] = list[i].d;
+        drawings[i].slug = list[i].slug;
+        drawings[i].title = list[i].title;
+        drawings[i].variables = list[i].variables;
+        drawings[i].data = list[i].data;
+    }
+    if (status == CIUIC_OK) status = draw_plots(drawings, set->count, svgs, set->problem);
+    for (size_t i = 0; i < set->count && svgs != NULL; i++) set->plots[i].svg = svgs[i];
+    free(drawings);
+    free(svgs);
     return status;
 }
 
@@ -108,16 +150,20 @@ ciuic_status plots_make(const result_set *r, const char *directory, plot_set *se
     char *folder = NULL;
     if (asprintf(&folder, "%s/plots", directory) < 0) return ciuic_fail_memory("a path", strlen(directory));
     ciuic_status status = CIUIC_OK;
+    prepared *list = calloc(r->group_count * KINDS + 1, sizeof *list);
     set->plots = calloc(r->group_count * KINDS + 1, sizeof *set->plots);
-    if (set->plots == NULL)
+    if (set->plots == NULL || list == NULL)
         status = ciuic_fail_memory("plots", r->group_count * KINDS * sizeof *set->plots);
     else if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         status = ciuic_fail(CIUIC_ERROR_INPUT, "%s: cannot be made: %s; choose another folder with -o", folder,
                             strerror(errno));
-    for (size_t group = 0; group < r->group_count && status == CIUIC_OK; group++)
-        for (size_t kind = 0; kind < KINDS && status == CIUIC_OK; kind++)
-            if (results_timed(r->root) || !kinds[kind].of_time) status = make_plot(r, group, kind, folder, set);
-    if (status == CIUIC_OK) status = make_bits_plot(r, folder, set);
+    if (status == CIUIC_OK) status = prepare_plots(r, folder, set, list);
+    if (status == CIUIC_OK) status = draw(set, list);
+    for (size_t i = 0; i < set->count && list != NULL; i++) {
+        free(list[i].data);
+        free(list[i].variables);
+    }
+    free(list);
     free(folder);
     return status;
 }

@@ -141,8 +141,10 @@ ciuic_status sensitivity_plot(const cJSON *explained, const char *folder, char p
                        .folder = folder,
                        .slug = "sensitivity",
                        .title = "KL of the model with one unit alone in int4",
-                       .variables = variables};
-    status = draw_plot(&d, data, data_bytes, NULL, problem);
+                       .variables = variables,
+                       .data = data,
+                       .bytes = data_bytes};
+    status = draw_plot(&d, NULL, problem);
 
 cleanup:
     free(t.units);

@@ -65,7 +65,8 @@ char *svg_finish(const char *raw, const char *slug, const char *title, bool stan
     fputs("</title>\n", out);
     if (standalone) fputs(standalone_style, out);
     for (const char *c = body + 1; *c != '\0';) {
-        const size_t replaced = replace(out, c, slug);
+        /* Every pattern begins with one of these; a plot has many thousands of other characters. */
+        const size_t replaced = strchr(" <irh", *c) != NULL ? replace(out, c, slug) : 0;
         if (replaced == 0) fputc(*c, out);
         c += replaced > 0 ? replaced : 1;
     }

@@ -67,9 +67,7 @@ page_tone view_tone(const char *word)
 
 const result_case *view_case(const report_view *v, const char *id)
 {
-    for (size_t i = 0; i < v->r->case_count; i++)
-        if (strcmp(v->r->cases[i].id, id) == 0) return &v->r->cases[i];
-    return NULL;
+    return results_case(v->r, id);
 }
 
 void view_plot(page *p, const report_view *v, const char *kind, size_t group, const char *caption)
