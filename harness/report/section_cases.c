@@ -8,10 +8,10 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static bool shown(const report_view *v, size_t i, size_t group)
+static bool shown(const page *p, const report_view *v, size_t i, size_t group)
 {
     const result_case *c = &v->r->cases[i];
-    return c->group == group && !c->twin && case_ok(c);
+    return c->group == group && !c->twin && case_ok(c) && view_shows(p, v, c);
 }
 
 static void put_name(page *p, const result_case *c)
@@ -61,7 +61,7 @@ static void put_speed_group(page *p, const report_view *v, size_t group)
                      "from speeds, and results.json has the raw samples",
                      columns, COUNT(columns), false);
     for (size_t i = 0; i < v->r->case_count; i++) {
-        if (!shown(v, i, group)) continue;
+        if (!shown(p, v, i, group)) continue;
         const result_case *c = &v->r->cases[i];
         const result_group *of = &v->r->groups[group];
         const double reached = comparable_speed(v, c), most = case_number(c, "ceiling_tokens_per_s", NULL);
@@ -99,6 +99,7 @@ void section_speed(page *p, const report_view *v)
         p, "Ratios are medians of ratios taken within one round. The ceiling is what the bytes read and the "
            "operations done for each token allow, at the bandwidth measured over a buffer as large as what is read "
            "again and again (so a cache's bandwidth where that fits into one) and at this machine's arithmetic peak.");
+    view_note_left_out(p, v);
     for (size_t g = 0; g < v->r->group_count; g++) put_speed_group(p, v, g);
 }
 
@@ -126,7 +127,7 @@ static void put_memory_group(page *p, const report_view *v, size_t group)
     page_table_begin(p, "Memory of every variant: the kinds add up to the total", columns, COLUMNS, false);
     for (size_t i = 0; i < v->r->case_count; i++) {
         double bytes[MEMORY_KINDS];
-        if (!shown(v, i, group)) continue;
+        if (!shown(p, v, i, group)) continue;
         put_name(p, &v->r->cases[i]);
         memory_kinds_of(&v->r->cases[i], bytes);
         for (size_t k = 0; k < MEMORY_KINDS; k++) put_bytes(p, bytes[k]);
@@ -171,7 +172,7 @@ static void put_accuracy_group(page *p, const report_view *v, size_t group)
     view_plot(p, v, "error", group, "Mean absolute error of the logits against the FP16 reference.");
     page_table_begin(p, "Accuracy of every variant against the FP16 reference", columns, COUNT(columns), false);
     for (size_t i = 0; i < v->r->case_count; i++) {
-        if (!shown(v, i, group)) continue;
+        if (!shown(p, v, i, group)) continue;
         const result_case *c = &v->r->cases[i];
         put_name(p, c);
         view_plain("%.2f", case_number(c, "bits_per_weight", NULL), text, sizeof text);
