@@ -335,6 +335,22 @@ void page_table_begin(page *p, const char *caption, const page_column *columns, 
     fputc('\n', p->stream);
 }
 
+/* A name may be broken behind its joints, where a phone has no room for all of it. */
+static void put_name(const page *p, const char *text)
+{
+    for (const char *c = text; *c != '\0';) {
+        char part[256];
+        size_t n = strcspn(c, "+/");
+        n += c[n] != '\0';
+        if (n >= sizeof part) n = sizeof part - 1;
+        memcpy(part, c, n);
+        part[n] = '\0';
+        escape_html(p->stream, part);
+        c += n;
+        if (*c != '\0') fputs("<wbr>", p->stream);
+    }
+}
+
 static void cell_begin(const page *p, page_tone tone)
 {
     if (p->form == PAGE_MARKDOWN) {
@@ -368,7 +384,10 @@ void page_cell(page *p, page_tone tone, const char *format, ...)
         text_table_add(p->cells, tone_mark(tone), text != NULL ? text : "");
     } else {
         cell_begin(p, tone);
-        page_escape(p->stream, p->form, text != NULL ? text : "");
+        if (p->form == PAGE_HTML && tone == TONE_CODE && text != NULL)
+            put_name(p, text);
+        else
+            page_escape(p->stream, p->form, text != NULL ? text : "");
         cell_end(p);
     }
     free(text);

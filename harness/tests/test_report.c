@@ -54,11 +54,11 @@ static bool has(const char *text, const char *part)
 
 /* Elements that a page may be made of. No script, link, object, iframe, form, image or base. */
 static const char *const elements[] = {
-    "html",    "head",    "meta",   "title",      "style",   "body",        "a",    "header", "nav",   "h1",
-    "h2",      "h3",      "p",      "main",       "section", "article",     "div",  "span",   "small", "table",
-    "caption", "thead",   "tbody",  "tr",         "th",      "td",          "ul",   "li",     "pre",   "code",
-    "details", "summary", "figure", "figcaption", "footer",  "svg",         "desc", "g",      "rect",  "defs",
-    "circle",  "path",    "use",    "filter",     "feFlood", "feComposite", "text", "polygon"};
+    "html",  "wbr",     "head",    "meta",   "title",      "style",   "body",        "a",    "header", "nav",
+    "h1",    "h2",      "h3",      "p",      "main",       "section", "article",     "div",  "span",   "small",
+    "table", "caption", "thead",   "tbody",  "tr",         "th",      "td",          "ul",   "li",     "pre",
+    "code",  "details", "summary", "figure", "figcaption", "footer",  "svg",         "desc", "g",      "rect",
+    "defs",  "circle",  "path",    "use",    "filter",     "feFlood", "feComposite", "text", "polygon"};
 
 static bool known_element(const char *name)
 {
@@ -107,7 +107,7 @@ static const char *first_fault(const char *html)
                 return fault;
         }
         if (*c == '\0') return fault;
-        const bool empty = c[-1] == '/' || strcmp(name, "meta") == 0;
+        const bool empty = c[-1] == '/' || strcmp(name, "meta") == 0 || strcmp(name, "wbr") == 0;
         if (empty) continue;
         if (depth == DEPTH) return fault;
         memcpy(open[depth++], name, NAME);
