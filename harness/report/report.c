@@ -24,10 +24,20 @@ static section_fn *const sections[] = {
     section_imported, section_failures, section_machine,  section_verdicts, section_method,      section_reproduce,
 };
 
+/* What stays of a Markdown page that would be too long for a comment on a pull request, and of one that still would. */
+static section_fn *const shorter[] = {section_answer, section_claims, section_variants, section_failures,
+                                      section_reproduce};
+static section_fn *const shortest[] = {section_answer, section_variants, section_reproduce};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* GitHub takes 65536 characters, and what posts it adds some of its own. */
+enum { COMMENT_MAX = 60000 };
+
 static page write_sections(FILE *stream, page_form form, const report_view *v)
 {
     page p = page_begin(stream, form);
-    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) sections[i](&p, v);
+    for (size_t i = 0; i < COUNT(sections); i++) sections[i](&p, v);
     page_end(&p);
     return p;
 }
@@ -90,12 +100,37 @@ static void write_template(FILE *stream, const report_view *v)
 
 static const char heading[] = "3-5x faster in 70% less memory? What this machine says";
 
-static void write_markdown(FILE *stream, const report_view *v)
+static void write_comment(FILE *stream, const report_view *v, section_fn *const *list, size_t n)
 {
+    page p = page_begin(stream, PAGE_MARKDOWN);
     fprintf(stream, "# %s\n\n", heading);
     write_subtitle(stream, PAGE_MARKDOWN, v);
-    fputc('\n', stream);
-    write_sections(stream, PAGE_MARKDOWN, v);
+    fputs("\n\n", stream);
+    if (list != sections)
+        page_text(&p, "Shortened: of %zu cases all would be more than a comment holds. index.html has the rest.",
+                  v->r->case_count);
+    for (size_t i = 0; i < n; i++) list[i](&p, v);
+    page_end(&p);
+}
+
+/* The longest form that a comment has room for; the shortest, where none has. */
+static void write_markdown(FILE *stream, const report_view *v)
+{
+    static const struct {
+        section_fn *const *list;
+        size_t n;
+    } forms[] = {{sections, COUNT(sections)}, {shorter, COUNT(shorter)}, {shortest, COUNT(shortest)}};
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        char *text = NULL;
+        size_t bytes = 0;
+        FILE *memory = open_memstream(&text, &bytes);
+        if (memory == NULL) return;
+        write_comment(memory, v, forms[i].list, forms[i].n);
+        const bool fits = fclose(memory) == 0 && (bytes <= COMMENT_MAX || i + 1 == COUNT(forms));
+        if (fits) fwrite(text, 1, bytes, stream);
+        free(text);
+        if (fits) return;
+    }
 }
 
 static void write_text(FILE *stream, const report_view *v)
@@ -154,7 +189,7 @@ static ciuic_status write_files(const report_request *q, const report_view *v)
                  {REPORT_CSV, "cases.csv", csv_cases},
                  {REPORT_CSV, "verdicts.csv", csv_verdicts},
                  {REPORT_HTML, "index.html", write_template}};
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+    for (size_t i = 0; i < COUNT(files); i++)
         if (q->format == REPORT_ALL || q->format == files[i].format)
             CIUIC_TRY(write_page(q->directory, files[i].name, files[i].writer, v));
     return CIUIC_OK;

@@ -9,6 +9,7 @@
 #include "harness/report/memory_kinds.h"
 #include "harness/report/plot_data.h"
 #include "harness/report/plots.h"
+#include "harness/report/svg_squeeze.h"
 #include "harness/tests/program.h"
 #include "harness/tests/results_fixture.h"
 #include "optimizer/json.h"
@@ -160,7 +161,41 @@ static void a_column_may_be_missing(void)
     remove_tree(folder);
 }
 
+/* What is seen stays, text and ids above all. */
+static void squeezed_plots_show_the_same(void)
+{
+    static const struct {
+        const char *svg, *squeezed;
+    } table[] = {
+        {"<g fill=\"none\" stroke=\"currentColor\" stroke-width=\"0.50\" stroke-linecap=\"butt\" "
+         "stroke-linejoin=\"miter\">\n"
+         "\t<path stroke='currentColor'  d='M273.00,94.47  '/>\t<g transform=\"translate(263.90,98.00)\" "
+         "stroke=\"none\" "
+         "fill=\"currentColor\" font-size=\"13.00\"  text-anchor=\"end\">\n\t\t<text> 1.00 a  b</text>\n\t</g>\n</g>\n",
+         "<g class=\"l\"><g transform=\"translate(263.90,98)\" class=\"t\" text-anchor=\"end\"><text> 1.00 a  "
+         "b</text></g></g>"},
+        {"<path d='M1.00,2.50 L3.005,4.00  '/>", "<path d='M1,2.50 L3.005,4'/>"},
+        {"<polygon fill = 'rgb( 59, 130, 196)' points = '1,2 3,4'/>", "<polygon fill='#3b82c4' points='1,2 3,4'/>"},
+        {"<g fill=\"red\">\n</g><g id=\"a\"></g>", "<g id=\"a\"></g>"},
+        {"<use xlink:href='#a' opacity='0'/><use xlink:href='#a'/>", "<use xlink:href='#a'/>"},
+        {"<text>rgb( 1, 2, 3).00 </text>", "<text>rgb( 1, 2, 3).00 </text>"},
+        {"<g", "<g"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char *text = strdup(table[i].svg);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+        svg_squeeze(text);
+        CHECK(strcmp(text, table[i].squeezed) == 0, "row %zu: %s", i, text);
+        free(text);
+    }
+    char *page = read_text("reports/report.html.in");
+    CHECK(page != NULL && strstr(page, svg_squeeze_style) != NULL, "the template lacks the style of squeezed plots");
+    free(page);
+}
+
 static const test_case cases[] = {
+    {"squeezed plots show the same", squeezed_plots_show_the_same},
     {"memory: the kinds add up to the total", memory_kinds_add_up},
     {"memory: the plot ends at the total", the_memory_plot_ends_at_the_total},
     {"each plot is there as data, SVG and PNG", plots_have_three_forms},

@@ -364,7 +364,8 @@ static void speeds_compare_across_blocks(void)
 static void an_svg_becomes_part_of_a_page(void)
 {
     const char *raw = "<?xml version=\"1.0\"?>\n<!DOCTYPE svg>\n<svg width=\"9\">\n<title>Gnuplot</title>\n"
-                      "<path id='gpPt1'/><use xlink:href='#gpPt1' color='white'/><text fill=\"rgb(1,1,1)\">a</text>"
+                      "<path id='gpPt1'/><use xlink:href='#gpPt1'/><use xlink:href='#gpPt1' color='white'/><text "
+                      "fill=\"rgb(1,1,1)\">a</text>"
                       "<g id=\"gnuplot_plot_1\"><title>gnuplot_plot_1</title></g></svg>\n";
     char *svg = svg_finish(raw, "memory-1", "a < b", false);
     CU_ASSERT_PTR_NOT_NULL_FATAL(svg);
