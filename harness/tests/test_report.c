@@ -198,9 +198,22 @@ static void drop_code(char *markdown)
 static void hostile_names_execute_nothing(void)
 {
     cJSON *results = fixture_bench_results(&fixture_usual);
-    static const char *const keys[] = {"cpu", "kernel", "hypervisor", "hugepages", "compiler", "flags"};
+    static const char *const keys[] = {"cpu",     "kernel", "hypervisor",   "hugepages",     "compiler",   "flags",
+                                       "version", "git",    "suite_file",   "finished",      "governor",   "source",
+                                       "isa",     "sha256", "suite_sha256", "output_sha256", "description"};
     poison(results, keys, sizeof keys / sizeof keys[0]);
     set_text(results, "suite", hostile);
+    /* Keys are shown as well: members of the machine's record, rungs, numbers of threads, counters. */
+    cJSON *machine = cJSON_GetObjectItem(results, "machine"), *rung = cJSON_CreateObject();
+    cJSON_AddNumberToObject(rung, hostile, 1e9);
+    cJSON_AddItemToObject(cJSON_GetObjectItem(machine, "peak_flops_per_s"), hostile, rung);
+    cJSON_AddNumberToObject(cJSON_GetObjectItem(machine, "bandwidth_bytes_per_s"), hostile, 1e9);
+    cJSON_AddStringToObject(machine, hostile, hostile);
+    cJSON_ReplaceItemInObject(results, "isa_override", cJSON_CreateString(hostile));
+    /* A format of another ciuic: the schema does not name them. */
+    cJSON *other = cJSON_GetObjectItem(fixture_case(results, "decode64@256/b1/t2/int4+graph+memory+avx512"), "variant");
+    set_text(other, "quantize", hostile);
+    set_text(other, "memory", hostile);
     set_text(results, "started", hostile);
     cJSON_AddItemToArray(cJSON_GetObjectItem(cJSON_GetObjectItem(results, "machine"), "warnings"),
                          cJSON_CreateString(hostile));
