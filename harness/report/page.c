@@ -357,11 +357,13 @@ static void cell_begin(const page *p, page_tone tone)
         fprintf(p->stream, "%s %s", p->column == 0 ? "|" : "", tone_mark(tone));
         return;
     }
-    const bool number = p->titles[p->column].number;
-    if (p->column == 0)
-        fprintf(p->stream, "<tr><th scope=\"row\" class=\"%s\">", tone_class(tone));
-    else
-        fprintf(p->stream, "<td class=\"%s%s\">", tone_class(tone), number ? " number" : "");
+    /* Most cells are plain: what says nothing is left out, since a page has thousands of them. */
+    const bool number = p->titles[p->column].number && p->column > 0, plain = tone == TONE_PLAIN;
+    fputs(p->column == 0 ? "<tr><th scope=\"row\"" : "<td", p->stream);
+    if (number || !plain)
+        fprintf(p->stream, " class=\"%s%s%s\"", plain ? "" : tone_class(tone), plain || !number ? "" : " ",
+                number ? "number" : "");
+    fputc('>', p->stream);
     if (tone_mark(tone)[0] != '\0') fprintf(p->stream, "<span aria-hidden=\"true\">%s</span>", tone_mark(tone));
 }
 

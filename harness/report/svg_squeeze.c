@@ -23,7 +23,7 @@ static const struct {
 const char svg_squeeze_style[] = "svg.plot .l{fill:none;stroke:currentColor;stroke-width:.5}"
                                  "svg.plot .t{stroke:none;fill:currentColor;font-size:13px}";
 
-/* Where groups without an id began and ended, so that one with nothing in it can be taken back. */
+/* Where the tags of groups begin (NULL: it has an id, and stays) and end. Beyond DEPTH nothing is shortened. */
 typedef struct open_groups {
     char *begin[DEPTH], *end[DEPTH];
     size_t depth;
@@ -103,7 +103,41 @@ static bool draws_nothing(const char *tag, const char *end)
     return c < end && *c == '\'';
 }
 
-static char *take_back_empty(open_groups *open, char *begin, char *end)
+/* Whether [begin, end) is one text element, begun by `tag`. */
+static bool is_one_text(const char *begin, const char *end, const char *tag)
+{
+    static const char close[] = "</text>";
+    const size_t bytes = (size_t)(end - begin), own = sizeof close - 1;
+    if (bytes < strlen(tag) + own || strncmp(begin, tag, strlen(tag)) != 0) return false;
+    return (const char *)memmem(begin, bytes, close, own) == end - own;
+}
+
+/* <g A><text>T</text></g> as <text A>T</text>, and <g class="l"> around such a text, which has its own colours, as the text
+ * alone. `begin` is where the group's tag begins, `inside` what is in it, up to `end`; the new end is returned. */
+static char *unwrap(char *begin, char *inside, char *end)
+{
+    static const char plain[] = "<text>", line[] = "<g class=\"l\">";
+    if (is_one_text(inside, end, plain)) {
+        const size_t attributes = (size_t)(inside - begin) - strlen("<g") - strlen(">");
+        memmove(begin + strlen("<text"), begin + strlen("<g"), attributes);
+        memcpy(begin, "<text", strlen("<text"));
+        begin[strlen("<text") + attributes] = '>';
+        char *const content = begin + strlen("<text") + attributes + 1;
+        const size_t bytes = (size_t)(end - inside) - strlen(plain);
+        memmove(content, inside + strlen(plain), bytes);
+        return content + bytes;
+    }
+    if ((size_t)(inside - begin) == strlen(line) && strncmp(begin, line, strlen(line)) == 0 &&
+        is_one_text(inside, end, "<text transform=")) {
+        const size_t bytes = (size_t)(end - inside);
+        memmove(begin, inside, bytes);
+        return begin + bytes;
+    }
+    return NULL;
+}
+
+/* A tag at [begin, end): begins a group, or ends one that can be taken back or shortened. Returns the new end. */
+static char *close_groups(open_groups *open, char *begin, char *end)
 {
     if (strncmp(begin, "<g", 2) == 0 && (begin[2] == ' ' || begin[2] == '>')) {
         if (open->depth == DEPTH) return end;
@@ -112,7 +146,11 @@ static char *take_back_empty(open_groups *open, char *begin, char *end)
         open->end[open->depth++] = end;
     } else if (strncmp(begin, "</g>", 4) == 0 && open->depth > 0) {
         open->depth--;
-        if (open->begin[open->depth] != NULL && open->end[open->depth] == begin) return open->begin[open->depth];
+        char *const group = open->begin[open->depth], *const inside = open->end[open->depth];
+        if (group == NULL) return end;
+        if (inside == begin) return group;
+        char *shorter_end = unwrap(group, inside, begin);
+        return shorter_end != NULL ? shorter_end : end;
     }
     return end;
 }
@@ -128,7 +166,7 @@ void svg_squeeze(char *svg)
             char *const begin = to;
             to = copy_tag(to, c, length);
             c += length;
-            to = draws_nothing(begin, to) ? begin : take_back_empty(&open, begin, to);
+            to = draws_nothing(begin, to) ? begin : close_groups(&open, begin, to);
             continue;
         }
         const size_t blanks = strspn(c, " \t\r\n"), text = strcspn(c, "<");

@@ -3,7 +3,7 @@
 #define CIUIC_SVG_SQUEEZE_H
 
 /* In place, and never longer: blanks between and in tags, hundredths that are nought, attributes that say what is so without
- * them, paths without a line, groups without anything. Text and ids stay as they are. */
+ * them, paths without a line, groups without anything or around one text. Text and ids stay as they are. */
 void svg_squeeze(char *svg);
 
 /* CSS that a squeezed SVG of class plot needs; the page's template has the same. */

@@ -172,8 +172,9 @@ static void squeezed_plots_show_the_same(void)
          "\t<path stroke='currentColor'  d='M273.00,94.47  '/>\t<g transform=\"translate(263.90,98.00)\" "
          "stroke=\"none\" "
          "fill=\"currentColor\" font-size=\"13.00\"  text-anchor=\"end\">\n\t\t<text> 1.00 a  b</text>\n\t</g>\n</g>\n",
-         "<g class=\"l\"><g transform=\"translate(263.90,98)\" class=\"t\" text-anchor=\"end\"><text> 1.00 a  "
-         "b</text></g></g>"},
+         "<text transform=\"translate(263.90,98)\" class=\"t\" text-anchor=\"end\"> 1.00 a  b</text>"},
+        {"<g a=\"b\"><text>x</text><text>y</text></g>", "<g a=\"b\"><text>x</text><text>y</text></g>"},
+        {"<g id=\"c\"><text>x</text></g>", "<g id=\"c\"><text>x</text></g>"},
         {"<path d='M1.00,2.50 L3.005,4.00  '/>", "<path d='M1,2.50 L3.005,4'/>"},
         {"<polygon fill = 'rgb( 59, 130, 196)' points = '1,2 3,4'/>", "<polygon fill='#3b82c4' points='1,2 3,4'/>"},
         {"<g fill=\"red\">\n</g><g id=\"a\"></g>", "<g id=\"a\"></g>"},
