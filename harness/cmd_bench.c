@@ -10,7 +10,7 @@
 
 static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only PATTERN] [--isa LIST]\n"
                            "                   [--threads LIST] [--seed S] [--rounds N] [--precision P%]\n"
-                           "                   [--gbench-out FILE]\n"
+                           "                   [--claims FILE] [--gbench-out FILE]\n"
                            "\n"
                            "Measures every variant of a suite: a process for each, all alive at a time,\n"
                            "asked in turn, round after round, beside the baselines. Compares their output\n"
@@ -29,6 +29,7 @@ static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only
                            "  --rounds N         at most N rounds; otherwise the suite's time budget decides\n"
                            "  --precision P%     rounds until the interval of every case's speed over tuned\n"
                            "                     is within P% either way, or the time budget ends\n"
+                           "  --claims FILE      what is judged, instead of the suite's claims\n"
                            "  --gbench-out FILE  the repetitions as Google Benchmark's JSON as well, for its\n"
                            "                     compare.py; with --resume also of a finished bench\n"
                            "\n"
@@ -108,6 +109,7 @@ int cmd_bench(int argc, char **argv)
         {"--threads", NULL, OPTION_TEXT, (void *)&thread_text, 0, 0},
         {"--seed", NULL, OPTION_SIZE, &seed, 0, (size_t)1 << 53},
         {"--rounds", NULL, OPTION_SIZE, &o.rounds, 1, 100000},
+        {"--claims", NULL, OPTION_TEXT, (void *)&o.claims, 0, 0},
         {"--gbench-out", NULL, OPTION_TEXT, (void *)&o.gbench_out, 0, 0},
         {"--precision", NULL, OPTION_TEXT, (void *)&precision_text, 0, 0},
     };

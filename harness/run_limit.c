@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <omp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -68,6 +69,18 @@ ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit
                       (double)u->kv_cache / mib, (double)u->activations / mib, (double)u->workspace / mib,
                       (double)(u->other + need->caller + need->allowance) / mib, (double)limit / mib,
                       need->longest_context);
+}
+
+bool run_limit_refused(const char *words, double *needed, double *limit)
+{
+    static const char need[] = ": needs ", bound[] = ", and the limit is ";
+    const char *first = strstr(words, need), *second = first != NULL ? strstr(first, bound) : NULL;
+    if (second == NULL || strstr(second, " MiB; the longest context") == NULL) return false;
+    /* The name before it may say the same. */
+    for (const char *again = first; again != NULL && again < second; again = strstr(again + 1, need)) first = again;
+    *needed = strtod(first + sizeof need - 1, NULL) * 1048576.0;
+    *limit = strtod(second + sizeof bound - 1, NULL) * 1048576.0;
+    return *needed > 0.0 && *limit > 0.0;
 }
 
 ciuic_status run_limit_set(size_t limit)

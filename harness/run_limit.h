@@ -28,6 +28,8 @@ ciuic_status run_limit_plan(const ciuic_model *plain, const ciuic_options *optio
                             run_need *need);
 /* CIUIC_ERROR_UNSUPPORTED where the need is more than the limit: `who` needs how much of what. */
 ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit);
+/* Whether `words` are run_limit_check's, and of which need and limit: to the 0.1 MiB that they say. */
+bool run_limit_refused(const char *words, double *needed, double *limit);
 /* Holds the process to the limit from now on. CIUIC_ERROR_UNSUPPORTED: the kernel does not do it. */
 ciuic_status run_limit_set(size_t limit);
 

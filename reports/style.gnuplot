@@ -11,6 +11,7 @@ orange = "#d9730d"
 green = "#2e9e6b"
 purple = "#9a6bd6"
 red = "#d1495b"
+teal = "#1f8a99"
 set encoding utf8
 set datafile separator "\t"
 set datafile missing "?"

@@ -19,6 +19,7 @@ static const claim_metric metrics[] = {
     {"kl", "KL divergence", METRIC_ERROR, "kl", false},
     {"top1_agreement", "same next word", METRIC_ERROR, "top1_agreement", true},
     {"perplexity_rise", "rise in perplexity", METRIC_ERROR, NULL, true}, /* exp(nll_rise) - 1 */
+    {"memory_of_limit", "share of the limit of memory", METRIC_LIMIT, NULL, true},
 };
 enum { METRICS = sizeof metrics / sizeof metrics[0] };
 
@@ -64,6 +65,23 @@ static ciuic_status get_bound(const cJSON *object, const char *where, const char
     return json_find(object, key) == NULL ? CIUIC_OK : json_get_double(object, where, key, -1e9, 1e9, out);
 }
 
+/* A limit is one of memory, and what must stay within it has an upper bound. */
+static ciuic_status get_limit(const cJSON *item, const char *where, claim *c)
+{
+    size_t bytes = 0;
+    c->limit = NAN;
+    if (c->metric->kind == METRIC_LIMIT && isnan(c->max))
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s without max; expected one, such as 1: all of the limit", where,
+                          c->metric->name);
+    if (json_find(item, "limit_bytes") == NULL) return CIUIC_OK;
+    if (c->metric->kind != METRIC_LIMIT)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: limit_bytes with metric %s; expected memory_of_limit", where,
+                          c->metric->name);
+    CIUIC_TRY(json_get_size(item, where, "limit_bytes", (size_t)1 << 20, (size_t)1 << 46, &bytes));
+    c->limit = (double)bytes;
+    return CIUIC_OK;
+}
+
 static ciuic_status check_variant(const cJSON *variant, const char *where)
 {
     CIUIC_TRY(json_only_keys(variant, where, variant_keys, sizeof variant_keys / sizeof variant_keys[0]));
@@ -99,8 +117,8 @@ static ciuic_status get_metric(const cJSON *item, const char *where, const claim
 
 ciuic_status claim_parse(const cJSON *item, const char *name, size_t position, claim *out)
 {
-    static const char *const keys[] = {"id",  "question", "sentence", "source",  "metric",   "min",
-                                       "max", "band_top", "phases",   "variant", "baselines"};
+    static const char *const keys[] = {"id",  "question", "sentence", "source",  "metric",    "min",
+                                       "max", "band_top", "phases",   "variant", "baselines", "limit_bytes"};
     char where[320];
     snprintf(where, sizeof where, "%.255s: claims[%zu]", name, position);
     if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: not an object; expected a claim", where);
@@ -120,6 +138,7 @@ ciuic_status claim_parse(const cJSON *item, const char *name, size_t position, c
     if (c.min > c.max) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: min %g is above max %g", where, c.min, c.max);
     if (!isnan(c.band_top) && !(c.band_top > c.min))
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: band_top %g; expected a number above min", where, c.band_top);
+    CIUIC_TRY(get_limit(item, where, &c));
     CIUIC_TRY(get_names(item, where, "phases", phases, 2, &c.phases));
     const bool error = c.metric->kind == METRIC_ERROR;
     CIUIC_TRY(get_names(item, where, "baselines", error ? reference_only : measured_baselines, error ? 1 : MEASURED,
@@ -178,8 +197,16 @@ static bool allows_graph(const cJSON *allowed, const result_case *c)
     return c->passes == NULL && (bool)cJSON_IsTrue(allowed) == c->graph;
 }
 
+double claim_limit(const claim *about, const cJSON *results)
+{
+    const cJSON *of_run = json_find(json_find(results, "limits"), "total_bytes");
+    if (!isnan(about->limit)) return about->limit;
+    return json_is_number(of_run) ? of_run->valuedouble : NAN;
+}
+
 bool claim_covers(const claim *about, const result_set *r, const result_case *c)
 {
+    if (about->metric->kind == METRIC_LIMIT && isnan(claim_limit(about, r->root))) return false;
     const result_group *group = &r->groups[c->group];
     if (c->twin || c->baseline != NULL || !allows(about->phases, group->phase)) return false;
     if (!allows_graph(json_find(about->variant, "graph"), c)) return false;

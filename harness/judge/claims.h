@@ -12,6 +12,7 @@ typedef enum metric_kind {
     METRIC_SPEED,  /* ratio of paired times */
     METRIC_MEMORY, /* 1 - bytes of the case / bytes of the baseline */
     METRIC_ERROR,  /* against the reference; there is one value for all baselines */
+    METRIC_LIMIT,  /* bytes needed / a limit of memory, which the baseline exceeds */
 } metric_kind;
 
 typedef struct claim_metric {
@@ -26,6 +27,7 @@ typedef struct claim {
     const char *id, *question, *sentence, *source; /* borrowed from the JSON */
     const claim_metric *metric;
     double min, max; /* bounds, both inclusive; NaN where there is none */
+    double limit;    /* METRIC_LIMIT: bytes; NaN: those that the run was held to */
     double band_top; /* the upper end of "3-5x": noted when reached, never required; NaN when there is none */
     const cJSON *phases, *variant, *baselines;
 } claim;
@@ -37,7 +39,10 @@ ciuic_status claims_read(const char *path, cJSON **claims);
 /* The check alone, of an array that came from `name`. */
 ciuic_status claims_check(const cJSON *claims, const char *name);
 
-/* Is this claim about this case? */
+/* The limit of memory that a METRIC_LIMIT claim is about: its own, or that of the run; NaN when there is neither. */
+double claim_limit(const claim *about, const cJSON *results);
+
+/* Is this claim about this case? One about a limit is about nothing where there is none. */
 bool claim_covers(const claim *about, const result_set *r, const result_case *c);
 
 typedef enum verdict { VERDICT_SUPPORTED, VERDICT_REFUTED, VERDICT_INCONCLUSIVE } verdict;

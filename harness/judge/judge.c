@@ -7,6 +7,7 @@
 
 #include "harness/judge/attribution.h"
 #include "harness/judge/claims.h"
+#include "harness/judge/holds.h"
 #include "harness/judge/ratios.h"
 #include "harness/judge/results.h"
 #include "harness/judge/stages.h"
@@ -114,7 +115,7 @@ static ciuic_status judge_noises(result_set *r)
 
 static ciuic_status judge_indexed(result_set *r, const cJSON *claims)
 {
-    cJSON *verdicts = NULL, *stages = NULL, *attribution = NULL, *summary = NULL;
+    cJSON *verdicts = NULL, *stages = NULL, *attribution = NULL, *summary = NULL, *holds = NULL;
     CIUIC_TRY(judge_noises(r));
     for (size_t i = 0; i < r->case_count; i++)
         if (case_ok(&r->cases[i])) CIUIC_TRY(judge_latency(r, &r->cases[i]));
@@ -127,7 +128,9 @@ static ciuic_status judge_indexed(result_set *r, const cJSON *claims)
     CIUIC_TRY(attribution_make(r, &attribution));
     if (!set_member(r->root, "attribution", attribution)) return out_of_memory();
     CIUIC_TRY(summary_make(r, claims, &summary));
-    return set_member(r->root, "summary", summary) ? CIUIC_OK : out_of_memory();
+    if (!set_member(r->root, "summary", summary)) return out_of_memory();
+    CIUIC_TRY(holds_make(r, claims, &holds));
+    return set_member(summary, "claims", holds) ? CIUIC_OK : out_of_memory();
 }
 
 ciuic_status judge_results(cJSON *root, const cJSON *claims)

@@ -8,6 +8,7 @@
 
 #include "harness/judge/effect_test.h"
 #include "harness/judge/holm.h"
+#include "harness/judge/linked.h"
 #include "harness/judge/ratios.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
@@ -36,24 +37,6 @@ typedef struct effect {
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 
-/* Cases of different blocks never ran in the same round; both ran with `tuned`, though. Each of the two intervals gets
- * half of the error, so that their difference keeps the confidence. */
-static ciuic_status linked_speedup(const result_set *r, effect *e)
-{
-    const result_case *tuned = r->groups[e->with->group].tuned;
-    paired_logs with = {.noise_floor = NAN}, without = {.noise_floor = NAN};
-    ciuic_status status = CIUIC_OK;
-    if (tuned != NULL) status = find_pairs(r, tuned->id, e->with->id, &with);
-    if (tuned != NULL && status == CIUIC_OK) status = find_pairs(r, tuned->id, e->without->id, &without);
-    const double confidence = 1.0 - (1.0 - CONFIDENCE) / 2.0;
-    e->speed = interval_exp(interval_minus(median_interval(with.logs, with.n, confidence),
-                                           median_interval(without.logs, without.n, confidence)));
-    e->noise_floor = fmax(with.noise_floor, without.noise_floor);
-    paired_logs_free(&with);
-    paired_logs_free(&without);
-    return status;
-}
-
 static ciuic_status measure(const result_set *r, const result_case *with, const result_case *without, effect *e)
 {
     *e = (effect){.with = with, .without = without, .verdict = EFFECT_UNKNOWN, .noise_floor = NAN, .paired = true};
@@ -63,7 +46,7 @@ static ciuic_status measure(const result_set *r, const result_case *with, const 
     CIUIC_TRY(paired_speedup(r, without, with, &e->speed, &e->noise_floor));
     if (e->speed.n == 0) {
         e->paired = false;
-        CIUIC_TRY(linked_speedup(r, e));
+        CIUIC_TRY(linked_speedup(r, without, with, &e->speed, &e->noise_floor));
     }
     /* A difference within the noise floor is none. An unknown floor or interval leaves every comparison false. */
     const double floor = e->noise_floor;

@@ -279,7 +279,10 @@ static ciuic_status prepare(const result_set *r, const cJSON *claims, summary_st
     for (const cJSON *item = claims->child; item != NULL; item = item->next, position++) {
         if (s->claim_count == CLAIMS_MAX)
             return ciuic_fail(CIUIC_ERROR_INPUT, "claims: more than %d; expected fewer", CLAIMS_MAX);
-        CIUIC_TRY(claim_parse(item, "claims", position, &s->claims[s->claim_count++]));
+        claim *about = &s->claims[s->claim_count];
+        CIUIC_TRY(claim_parse(item, "claims", position, about));
+        /* One about a limit, in a run that had none, asks nothing. */
+        s->claim_count += about->metric->kind != METRIC_LIMIT || !isnan(claim_limit(about, r->root));
     }
     for (const cJSON *v = s->verdicts->child; v != NULL; v = v->next) {
         bool known = !is_headline(v);

@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "harness/judge/holm.h"
+#include "harness/judge/limit_evidence.h"
+#include "harness/judge/linked.h"
 #include "harness/judge/ratios.h"
 #include "harness/judge/sign_test.h"
 #include "optimizer/error.h"
@@ -23,6 +25,7 @@ typedef struct evidence {
     size_t rounds;
     char interval[128];         /* how low and high were made */
     char problem[SENTENCE / 2]; /* why there is no value; "" when there is one */
+    char words[SENTENCE / 2];   /* METRIC_LIMIT: what it amounts to */
 } evidence;
 
 /* Appends to a sentence; what does not fit is cut. */
@@ -107,9 +110,11 @@ static ciuic_status speed_evidence(const result_set *r, const claim *about, cons
     const ciuic_status found = find_pairs(r, base->id, c->id, &pairs);
     e->floor = pairs.noise_floor;
     e->p = e->p_holm = verdict_p(about, &pairs, e->floor);
-    const interval speed = interval_exp(median_interval(pairs.logs, pairs.n, CONFIDENCE));
+    interval speed = interval_exp(median_interval(pairs.logs, pairs.n, CONFIDENCE));
     paired_logs_free(&pairs);
     CIUIC_TRY(found);
+    const bool linked = speed.n == 0; /* cases of two blocks */
+    if (linked) CIUIC_TRY(linked_speedup(r, base, c, &speed, &e->floor));
     e->value = speed.median;
     e->low = speed.low;
     e->high = speed.high;
@@ -123,6 +128,9 @@ static ciuic_status speed_evidence(const result_set *r, const claim *about, cons
     else if (isnan(speed.low))
         snprintf(e->interval, sizeof e->interval, "none: %zu paired rounds, a 95%% interval needs at least %zu",
                  speed.n, interval_least_values(CONFIDENCE));
+    else if (linked)
+        snprintf(e->interval, sizeof e->interval, "%.0f%% by way of tuned: the two were never in the same round",
+                 100.0 * CONFIDENCE);
     else
         snprintf(e->interval, sizeof e->interval, "%.1f%% for the median of %zu paired ratios, by order statistics",
                  100.0 * speed.coverage, speed.n);
@@ -223,6 +231,18 @@ static void error_evidence(const claim *about, const result_case *c, evidence *e
         snprintf(e->problem, sizeof e->problem, "its accuracy was not recorded");
 }
 
+/* Whether a limit is kept is counted before anything is loaded, and exact. */
+static void share_of_limit(const result_set *r, const claim *about, const result_case *base, const char *baseline,
+                           const result_case *c, evidence *e)
+{
+    limit_evidence found;
+    limit_evidence_gather(r, about, base, baseline, c, &found);
+    if (found.problem[0] == '\0') e->value = e->low = e->high = e->judged_low = e->judged_high = found.share;
+    snprintf(e->interval, sizeof e->interval, "none: counted, not sampled");
+    snprintf(e->problem, sizeof e->problem, "%s", found.problem);
+    snprintf(e->words, sizeof e->words, "%s", found.words);
+}
+
 static ciuic_status gather(const result_set *r, const claim *about, const result_case *base, const char *baseline,
                            const result_case *c, evidence *e)
 {
@@ -236,6 +256,10 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
                     .p_holm = NAN,
                     .ceiling = NAN,
                     .both_at_ceiling = NAN};
+    if (about->metric->kind == METRIC_LIMIT) {
+        share_of_limit(r, about, base, baseline, c, e);
+        return CIUIC_OK;
+    }
     if (!case_ok(c) && !complain(e, "the case", c)) return CIUIC_OK;
     if (about->metric->kind == METRIC_ERROR) {
         error_evidence(about, c, e);
@@ -276,6 +300,10 @@ static void explain(const claim *about, const evidence *e, verdict v, const char
         append(text, SENTENCE, "Nothing was measured that could decide it: %s.", e->problem);
         return;
     }
+    if (e->words[0] != '\0') {
+        append(text, SENTENCE, "%s.", e->words);
+        return;
+    }
     char value[32], low[32], high[32], bound[32];
     const bool upper = isnan(about->min) || (!isnan(about->max) && e->value > about->max);
     metric_format(about->metric, e->value, value, sizeof value);
@@ -312,12 +340,20 @@ static void explain(const claim *about, const evidence *e, verdict v, const char
 
 /* ---- objects ---------------------------------------------------------------------------------------------------- */
 
+/* Kernels of another rung than tuned's are judged, and are not what a user of this machine gets. */
+static bool on_best_rung(const result_set *r, const result_case *c)
+{
+    const result_case *tuned = r->groups[c->group].tuned;
+    return tuned == NULL || strcmp(tuned->kernels, c->kernels) == 0;
+}
+
 static cJSON *verdict_object(const result_set *r, const claim *about, const result_case *base, const char *baseline,
                              const result_case *c, const evidence *e, verdict v)
 {
     char reason[SENTENCE];
     explain(about, e, v, baseline, reason);
-    const bool headline = strcmp(baseline, "tuned") == 0 || strcmp(baseline, "reference") == 0;
+    const bool fair = strcmp(baseline, "tuned") == 0 || strcmp(baseline, "reference") == 0;
+    const bool headline = fair && on_best_rung(r, c);
     cJSON *o = cJSON_CreateObject();
     bool ok = o != NULL && cJSON_AddStringToObject(o, "claim", about->id) != NULL;
     ok = ok && cJSON_AddStringToObject(o, "metric", about->metric->name) != NULL;
@@ -401,11 +437,20 @@ static ciuic_status new_question(question_list *list, question **out)
     return CIUIC_OK;
 }
 
+/* A rung is judged against what is fair on that rung: tuned's settings with its kernels, where the run has that. */
+static const result_case *baseline_of(const result_set *r, const result_case *c, const char *name)
+{
+    const result_case *base = group_baseline(&r->groups[c->group], name);
+    if (base == NULL || strcmp(name, "tuned") != 0 || strcmp(base->kernels, c->kernels) == 0) return base;
+    const result_case *same = find_variant(r, c, false, true, base->memory, c->kernels);
+    return case_ok(same) ? same : base;
+}
+
 static ciuic_status ask_case(const result_set *r, const claim *about, const result_case *c, question_list *list)
 {
     size_t n = 0;
     for (const cJSON *name = about->baselines->child; name != NULL && n < MAX_BASELINES; name = name->next) {
-        const result_case *base = group_baseline(&r->groups[c->group], name->valuestring);
+        const result_case *base = baseline_of(r, c, name->valuestring);
         /* Not every machine has this library, and not every suite asks for it: nothing to say about one never meant. */
         if (base == NULL && strcmp(name->valuestring, "onednn") == 0) continue;
         question *q = NULL;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/report/embedded.h"
 #include "harness/report/gnuplot.h"
@@ -21,7 +22,24 @@ void draw_label(FILE *out, const char *text, size_t most)
     if (length == 0) fputc('-', out);
 }
 
-/* The setting of variables, the shared style and the plot's own script. */
+/* The script again for a bitmap: another terminal, whose size is fixed. */
+static void put_as_png(FILE *out, embedded_file own)
+{
+    static const char terminal[] = "set terminal svg", dynamic[] = " dynamic";
+    for (const char *c = own.text; *c != '\0';) {
+        if (strncmp(c, terminal, sizeof terminal - 1) == 0) {
+            fputs("set terminal @bitmap", out);
+            c += sizeof terminal - 1;
+        } else if (strncmp(c, dynamic, sizeof dynamic - 1) == 0) {
+            c += sizeof dynamic - 1;
+        } else {
+            fputc(*c++, out);
+        }
+    }
+}
+
+/* The setting of variables, the shared style and the plot's own script, whose SVG goes to stdout; then the same as PNG into
+ * a file, where this gnuplot can draw that. */
 static ciuic_status make_script(const drawing *d, gnuplot_script *script)
 {
     const embedded_file style = embedded_style(), own = embedded_plot(d->kind);
@@ -30,6 +48,14 @@ static ciuic_status make_script(const drawing *d, gnuplot_script *script)
     fprintf(out, "file = '%s.dat'\n%s", d->slug, d->variables);
     fwrite(style.text, 1, style.bytes, out);
     fwrite(own.text, 1, own.bytes, out);
+    /* Its fonts are in points, those of SVG in pixels. A gnuplot without it draws into nothing. */
+    fprintf(out,
+            "\nset output\nreset\ncairo = strstrt(GPVAL_TERMINALS, 'pngcairo') > 0\n"
+            "bitmap = cairo ? 'pngcairo fontscale 0.75' : 'svg'\nset output (cairo ? '%s.png.part' : '/dev/null')\n",
+            d->slug);
+    fwrite(style.text, 1, style.bytes, out);
+    put_as_png(out, own);
+    fputs("\nset output\n", out);
     return fclose(out) == 0 ? CIUIC_OK : ciuic_fail_memory("a gnuplot script", own.bytes);
 }
 
@@ -43,7 +69,18 @@ static ciuic_status write_file(const drawing *d, const char *extension, const ch
     return status;
 }
 
-/* What gnuplot wrote becomes the file and *svg. */
+/* A whole PNG takes its name; without `whole`, what there is of it goes. */
+static void finish_png(const drawing *d, bool whole)
+{
+    char *part = NULL, *path = NULL;
+    if (asprintf(&part, "%s/%s.png.part", d->folder, d->slug) < 0) part = NULL;
+    if (asprintf(&path, "%s/%s.png", d->folder, d->slug) < 0) path = NULL;
+    if (part != NULL && path != NULL && !(whole && rename(part, path) == 0)) unlink(part);
+    free(part);
+    free(path);
+}
+
+/* What gnuplot wrote becomes the files and *svg. */
 static ciuic_status finish(const drawing *d, const char *raw, char **svg, char problem[DRAW_PROBLEM])
 {
     char *inline_svg = svg_finish(raw, d->slug, d->title, false);
@@ -77,6 +114,7 @@ static ciuic_status draw_batch(const drawing *list, size_t count, char **svgs, c
             snprintf(problem, DRAW_PROBLEM, "%s", ciuic_last_error());
     }
     for (size_t i = 0; i < count; i++) {
+        finish_png(&list[i], raw[i] != NULL);
         free(scripts[i].text);
         free(raw[i]);
     }

@@ -10,7 +10,7 @@
 typedef struct drawing {
     const char *kind;      /* reports/<kind>.gnuplot */
     const char *folder;    /* which exists */
-    const char *slug;      /* <slug>.dat and <slug>.svg; letters, digits and hyphens */
+    const char *slug;      /* <slug>.dat, .svg and .png; letters, digits and hyphens */
     const char *title;     /* any text; it is escaped */
     const char *variables; /* lines of gnuplot that go before the style and the script; nothing of it from a file */
     const char *data;      /* of the .dat file */
@@ -19,7 +19,7 @@ typedef struct drawing {
 
 enum { DRAW_PROBLEM = 512 };
 
-/* Leaves the data and, where gnuplot can draw it, the SVG. What gnuplot cannot do is no failure: `problem` then says what, and
+/* Leaves the data and, where gnuplot can draw it, the SVG and the PNG. What gnuplot cannot do is no failure: `problem` then says what, and
  * is otherwise left alone. *svg (to be freed; the pointer may be NULL) is the plot for a page, NULL when it was not drawn. */
 ciuic_status draw_plot(const drawing *d, char **svg, char problem[DRAW_PROBLEM]);
 /* Several of one folder, with few starts of gnuplot. svgs: [count]. */

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/plain_text.h"
+#include "harness/report/page_text.h"
+
 /* ---- escaping --------------------------------------------------------------------------------------------------- */
 
 static void escape_html(FILE *stream, const char *text)
@@ -49,41 +52,61 @@ static void escape_markdown(FILE *stream, const char *text)
     }
 }
 
+/* For a terminal: plain_text does what there is to do. */
+static void escape_text(FILE *stream, const char *text)
+{
+    char *plain = strdup(text);
+    if (plain == NULL) return;
+    plain_text(plain);
+    fputs(plain, stream);
+    free(plain);
+}
+
 void page_escape(FILE *stream, page_form form, const char *text)
 {
     if (form == PAGE_HTML)
         escape_html(stream, text);
-    else
+    else if (form == PAGE_MARKDOWN)
         escape_markdown(stream, text);
+    else
+        escape_text(stream, text);
 }
 
-/* A formatted text, escaped. What does not fit the buffer is formatted again into one that does. */
-static void put_formatted(const page *p, const char *format, va_list arguments)
-{
-    char text[1024], *longer = NULL;
-    va_list again;
-    va_copy(again, arguments);
-    const int length = vsnprintf(text, sizeof text, format, arguments);
-    if (length >= (int)sizeof text) longer = malloc((size_t)length + 1);
-    if (longer != NULL) vsnprintf(longer, (size_t)length + 1, format, again);
-    va_end(again);
-    page_escape(p->stream, p->form, longer != NULL ? longer : text);
-    free(longer);
-}
-
-/* Writes what is not text: the one for HTML or the one for Markdown. */
+/* Writes what is not text: the one for HTML or the one for Markdown; nothing for a terminal. */
 static void mark(const page *p, const char *html, const char *markdown)
 {
-    fputs(p->form == PAGE_HTML ? html : markdown, p->stream);
+    if (p->form != PAGE_TEXT) fputs(p->form == PAGE_HTML ? html : markdown, p->stream);
 }
 
-#define PUT(p, before_html, before_markdown, after_html, after_markdown)                                               \
+/* What stands before and after a text in each form; in text, how its first line begins, and what is done with it. */
+typedef struct wrapping {
+    const char *html, *markdown, *html_end, *markdown_end;
+    const char *begin; /* NULL: it is a title with a line of '-' under it */
+    bool close;        /* text: an empty line follows */
+} wrapping;
+
+static void put(const page *p, const wrapping *w, const char *format, va_list arguments)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, arguments) < 0) return;
+    mark(p, w->html, w->markdown);
+    if (p->form != PAGE_TEXT)
+        page_escape(p->stream, p->form, text);
+    else if (w->begin == NULL)
+        text_title(p->stream, text, '-');
+    else
+        text_paragraph(p->stream, w->begin, strlen(w->begin), text);
+    if (p->form == PAGE_TEXT && w->close) fputc('\n', p->stream);
+    mark(p, w->html_end, w->markdown_end);
+    free(text);
+}
+
+#define PUT(p, ...)                                                                                                    \
     do {                                                                                                               \
+        const wrapping w = {__VA_ARGS__};                                                                              \
         va_list arguments;                                                                                             \
         va_start(arguments, format);                                                                                   \
-        mark((p), (before_html), (before_markdown));                                                                   \
-        put_formatted((p), format, arguments);                                                                         \
-        mark((p), (after_html), (after_markdown));                                                                     \
+        put((p), &w, format, arguments);                                                                               \
         va_end(arguments);                                                                                             \
     } while (0)
 
@@ -104,6 +127,14 @@ void page_section(page *p, const char *id, const char *title)
 {
     page_end(p);
     p->in_section = true;
+    if (p->sections < PAGE_SECTIONS) {
+        p->section_ids[p->sections] = id;
+        p->section_titles[p->sections++] = title;
+    }
+    if (p->form == PAGE_TEXT) {
+        text_title(p->stream, title, '=');
+        return;
+    }
     if (p->form == PAGE_HTML)
         fprintf(p->stream, "<section id=\"%s\" aria-labelledby=\"%s-title\">\n<h2 id=\"%s-title\">", id, id, id);
     else
@@ -114,27 +145,27 @@ void page_section(page *p, const char *id, const char *title)
 
 void page_heading(page *p, const char *format, ...)
 {
-    PUT(p, "<h3>", "\n### ", "</h3>\n", "\n\n");
+    PUT(p, "<h3>", "\n### ", "</h3>\n", "\n\n", NULL, false);
 }
 
 void page_text(page *p, const char *format, ...)
 {
-    PUT(p, "<p>", "", "</p>\n", "\n\n");
+    PUT(p, "<p>", "", "</p>\n", "\n\n", "", true);
 }
 
 void page_lead(page *p, const char *format, ...)
 {
-    PUT(p, "<p class=\"lead\">", "**", "</p>\n", "**\n\n");
+    PUT(p, "<p class=\"lead\">", "**", "</p>\n", "**\n\n", "", true);
 }
 
 void page_alert(page *p, const char *format, ...)
 {
-    PUT(p, "<p class=\"alert\" role=\"note\">", "> **Note:** ", "</p>\n", "\n\n");
+    PUT(p, "<p class=\"alert\" role=\"note\">", "> **Note:** ", "</p>\n", "\n\n", "! ", true);
 }
 
 void page_item(page *p, const char *format, ...)
 {
-    PUT(p, "<li>", "- ", "</li>\n", "\n");
+    PUT(p, "<li>", "- ", "</li>\n", "\n", "- ", false);
 }
 
 void page_list_begin(page *p)
@@ -145,6 +176,7 @@ void page_list_begin(page *p)
 void page_list_end(page *p)
 {
     mark(p, "</ul>\n", "\n");
+    if (p->form == PAGE_TEXT) fputc('\n', p->stream);
 }
 
 void page_code(page *p, const char *text)
@@ -156,21 +188,47 @@ void page_code(page *p, const char *text)
     } else {
         /* An indented block has no closing mark that the text could forge; it has one line. */
         fputs("    ", p->stream);
-        for (const char *c = text; *c != '\0'; c++) fputc((unsigned char)*c < 0x20 ? ' ' : *c, p->stream);
+        if (p->form == PAGE_TEXT) escape_text(p->stream, text);
+        for (const char *c = p->form == PAGE_TEXT ? "" : text; *c != '\0'; c++)
+            fputc((unsigned char)*c < 0x20 ? ' ' : *c, p->stream);
         fputs("\n\n", p->stream);
     }
 }
 
+/* The sections that are there, by name: what a reader can jump to. */
+void page_contents(FILE *stream, const page *p)
+{
+    fputs("<nav aria-label=\"Contents\">\n<ul>\n", stream);
+    for (size_t i = 0; i < p->sections; i++) {
+        fprintf(stream, "<li><a href=\"#%s\">", p->section_ids[i]);
+        escape_html(stream, p->section_titles[i]);
+        fputs("</a></li>\n", stream);
+    }
+    fputs("</ul>\n</nav>\n", stream);
+}
+
 void page_fold_begin(page *p, const char *title)
 {
-    mark(p, "<details>\n<summary>", "");
-    if (p->form == PAGE_HTML) escape_html(p->stream, title);
-    mark(p, "</summary>\n", "");
+    if (p->form == PAGE_HTML) {
+        fputs("<details>\n<summary>", p->stream);
+        escape_html(p->stream, title);
+        fputs("</summary>\n", p->stream);
+        return;
+    }
+    page_text(p, "%s: in index.html.", title);
+    FILE *nowhere = fopen("/dev/null", "w");
+    if (nowhere == NULL) return; /* then it is shown */
+    p->hidden = p->stream;
+    p->stream = nowhere;
 }
 
 void page_fold_end(page *p)
 {
     mark(p, "</details>\n", "");
+    if (p->hidden == NULL) return;
+    fclose(p->stream);
+    p->stream = p->hidden;
+    p->hidden = NULL;
 }
 
 /* ---- cards ------------------------------------------------------------------------------------------------------ */
@@ -195,6 +253,14 @@ void page_cards_begin(page *p)
 
 void page_card_begin(page *p, const char *question, const char *answer, page_tone tone)
 {
+    if (p->form == PAGE_TEXT) {
+        fputs("\n", p->stream);
+        escape_text(p->stream, question);
+        fprintf(p->stream, "  %s", tone_mark(tone));
+        escape_text(p->stream, answer);
+        fputs("\n\n", p->stream);
+        return;
+    }
     if (p->form == PAGE_HTML)
         fprintf(p->stream, "<article class=\"card %s\">\n<h3>", tone_class(tone));
     else
@@ -219,11 +285,29 @@ void page_cards_end(page *p)
 
 /* ---- tables ----------------------------------------------------------------------------------------------------- */
 
+static void begin_text_table(page *p, const char *caption, const page_column *columns, size_t n)
+{
+    enum { MOST = 24 };
+    const char *titles[MOST];
+    bool numbers[MOST];
+    for (size_t i = 0; i < n && i < MOST; i++) {
+        titles[i] = columns[i].title;
+        numbers[i] = columns[i].number;
+    }
+    text_paragraph(p->stream, "", 0, caption);
+    fputc('\n', p->stream);
+    p->cells = text_table_begin(titles, numbers, n);
+}
+
 void page_table_begin(page *p, const char *caption, const page_column *columns, size_t n, bool compact)
 {
     p->titles = columns;
     p->columns = n;
     p->column = 0;
+    if (p->form == PAGE_TEXT) {
+        begin_text_table(p, caption, columns, n);
+        return;
+    }
     if (p->form == PAGE_HTML) {
         /* Wide tables scroll in a box of their own, which the keyboard must reach. */
         fputs(compact ? "<div class=\"scroll\">\n<table class=\"compact\">\n<caption>"
@@ -251,17 +335,35 @@ void page_table_begin(page *p, const char *caption, const page_column *columns, 
     fputc('\n', p->stream);
 }
 
+/* A name may be broken behind its joints, where a phone has no room for all of it. */
+static void put_name(const page *p, const char *text)
+{
+    for (const char *c = text; *c != '\0';) {
+        char part[256];
+        size_t n = strcspn(c, "+/");
+        n += c[n] != '\0';
+        if (n >= sizeof part) n = sizeof part - 1;
+        memcpy(part, c, n);
+        part[n] = '\0';
+        escape_html(p->stream, part);
+        c += n;
+        if (*c != '\0') fputs("<wbr>", p->stream);
+    }
+}
+
 static void cell_begin(const page *p, page_tone tone)
 {
     if (p->form == PAGE_MARKDOWN) {
         fprintf(p->stream, "%s %s", p->column == 0 ? "|" : "", tone_mark(tone));
         return;
     }
-    const bool number = p->titles[p->column].number;
-    if (p->column == 0)
-        fprintf(p->stream, "<tr><th scope=\"row\" class=\"%s\">", tone_class(tone));
-    else
-        fprintf(p->stream, "<td class=\"%s%s\">", tone_class(tone), number ? " number" : "");
+    /* Most cells are plain: what says nothing is left out, since a page has thousands of them. */
+    const bool number = p->titles[p->column].number && p->column > 0, plain = tone == TONE_PLAIN;
+    fputs(p->column == 0 ? "<tr><th scope=\"row\"" : "<td", p->stream);
+    if (number || !plain)
+        fprintf(p->stream, " class=\"%s%s%s\"", plain ? "" : tone_class(tone), plain || !number ? "" : " ",
+                number ? "number" : "");
+    fputc('>', p->stream);
     if (tone_mark(tone)[0] != '\0') fprintf(p->stream, "<span aria-hidden=\"true\">%s</span>", tone_mark(tone));
 }
 
@@ -276,15 +378,36 @@ static void cell_end(page *p)
 void page_cell(page *p, page_tone tone, const char *format, ...)
 {
     va_list arguments;
+    char *text = NULL;
     va_start(arguments, format);
-    cell_begin(p, tone);
-    put_formatted(p, format, arguments);
-    cell_end(p);
+    if (vasprintf(&text, format, arguments) < 0) text = NULL;
     va_end(arguments);
+    if (p->form == PAGE_TEXT) {
+        text_table_add(p->cells, tone_mark(tone), text != NULL ? text : "");
+    } else {
+        cell_begin(p, tone);
+        if (p->form == PAGE_HTML && tone == TONE_CODE && text != NULL)
+            put_name(p, text);
+        else
+            page_escape(p->stream, p->form, text != NULL ? text : "");
+        cell_end(p);
+    }
+    free(text);
 }
 
 void page_cell_detail(page *p, page_tone tone, const char *figure, const char *detail)
 {
+    if (p->form == PAGE_TEXT) {
+        char held[256] = "";
+        size_t used = 0;
+        for (const char *c = detail; *c != '\0' && used + 3 < sizeof held; c++) {
+            if (*c == ' ') held[used++] = '\xc2'; /* a no-break space: an interval is read in one piece */
+            held[used++] = *c == ' ' ? '\xa0' : *c;
+        }
+        held[used] = '\0';
+        page_cell(p, tone, "%s (%s)", figure, held);
+        return;
+    }
     cell_begin(p, tone);
     page_escape(p->stream, p->form, figure);
     mark(p, " <small>", " (");
@@ -295,6 +418,11 @@ void page_cell_detail(page *p, page_tone tone, const char *figure, const char *d
 
 void page_table_end(page *p)
 {
+    if (p->form == PAGE_TEXT) {
+        text_table_print(p->stream, p->cells);
+        text_table_free(p->cells);
+        p->cells = NULL;
+    }
     mark(p, "</tbody>\n</table>\n</div>\n", "\n");
 }
 
@@ -310,6 +438,7 @@ void page_figure(page *p, const char *svg, const char *file, const char *caption
         fputs("</figcaption>\n</figure>\n", p->stream);
         return;
     }
+    if (p->form == PAGE_TEXT) return;
     fputs("![", p->stream);
     escape_markdown(p->stream, caption);
     fprintf(p->stream, "](%s)\n\n", file);

@@ -1,4 +1,4 @@
-/* page.h - one report, two forms: HTML and Markdown. What is written comes from files, so everything is escaped
+/* page.h - one report, three forms: HTML, Markdown, and text for a terminal. What is written comes from files, so everything is escaped
  * here and nowhere else: callers say what a text is, never how it looks. */
 #ifndef CIUIC_PAGE_H
 #define CIUIC_PAGE_H
@@ -9,7 +9,7 @@
 
 #include "optimizer/error.h"
 
-typedef enum page_form { PAGE_HTML, PAGE_MARKDOWN } page_form;
+typedef enum page_form { PAGE_HTML, PAGE_MARKDOWN, PAGE_TEXT } page_form;
 
 /* How a piece of text is to be taken; it decides colour and mark, never escaping. */
 typedef enum page_tone {
@@ -27,9 +27,15 @@ typedef struct page_column {
     bool number; /* right-aligned, not wrapped */
 } page_column;
 
+enum { PAGE_SECTIONS = 40 };
+
 typedef struct page {
     FILE *stream;
     page_form form;
+    FILE *hidden;             /* the stream, while what is written goes nowhere: a fold of Markdown or text */
+    struct text_table *cells; /* PAGE_TEXT: the open table */
+    const char *section_ids[PAGE_SECTIONS], *section_titles[PAGE_SECTIONS]; /* so far */
+    size_t sections;
     size_t columns, column; /* of the open table */
     const page_column *titles;
     bool in_section;
@@ -38,7 +44,7 @@ typedef struct page {
 page page_begin(FILE *stream, page_form form);
 void page_end(page *p); /* closes the open section */
 
-/* `id` is the program's own: letters and hyphens. Titles of level 2; page_heading is level 3. */
+/* `id` and `title` are the program's own and stay as long as the page; ids: letters and hyphens. Titles of level 2; page_heading is level 3. */
 void page_section(page *p, const char *id, const char *title);
 void page_heading(page *p, const char *format, ...) CIUIC_PRINTF(2, 3);
 void page_text(page *p, const char *format, ...) CIUIC_PRINTF(2, 3);  /* a paragraph */
@@ -63,13 +69,16 @@ void page_cell(page *p, page_tone tone, const char *format, ...) CIUIC_PRINTF(3,
 void page_cell_detail(page *p, page_tone tone, const char *figure, const char *detail);
 void page_table_end(page *p);
 
-/* An SVG made by plots.c: inline in HTML, a link to `file` in Markdown. */
+/* An SVG made by plots.c: inline in HTML, a link to `file` in Markdown, nothing in text. */
 void page_figure(page *p, const char *svg, const char *file, const char *caption);
 
 /* Escaped text alone; for the template. */
 void page_escape(FILE *stream, page_form form, const char *text);
 
-/* Details that would drown the rest: folded in HTML, plain in Markdown. */
+/* The sections so far as links, for the top of an HTML page. */
+void page_contents(FILE *stream, const page *p);
+
+/* Details that would drown the rest: folded in HTML, and left out of Markdown and text, which say so. */
 void page_fold_begin(page *p, const char *title);
 void page_fold_end(page *p);
 

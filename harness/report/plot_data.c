@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/report/draw.h"
+#include "harness/report/memory_kinds.h"
 #include "optimizer/json.h"
 
 static void put_label(FILE *out, const char *text)
@@ -199,16 +200,15 @@ size_t plot_data_attribution(const result_set *r, size_t group, FILE *out)
 
 size_t plot_data_memory(const result_set *r, size_t group, FILE *out)
 {
-    static const char *const kinds[] = {"mapped", "weights", "kv_cache", "activations", "workspace"};
     row *rows = NULL;
     const size_t n = sorted_rows(r, group, total_bytes, &rows);
     for (size_t i = 0; i < n; i++) {
-        double end = 0.0;
+        double end = 0.0, bytes[MEMORY_KINDS];
+        memory_kinds_of(rows[i].c, bytes);
         fprintf(out, "%zu\t", i);
         put_name(out, rows[i].c);
-        for (size_t k = 0; k < sizeof kinds / sizeof kinds[0]; k++) {
-            const double bytes = case_number(rows[i].c, "memory_bytes", kinds[k]);
-            end += isfinite(bytes) ? bytes / 1e6 : 0.0;
+        for (size_t k = 0; k < MEMORY_KINDS; k++) {
+            end += isfinite(bytes[k]) ? bytes[k] / 1e6 : 0.0;
             put_number(out, end);
         }
         put_number(out, case_number(rows[i].c, "memory_bytes", "peak_rss") / 1e6);

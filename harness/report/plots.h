@@ -20,7 +20,7 @@ typedef struct plot_set {
     char problem[512]; /* why plots are missing; "" when none is */
 } plot_set;
 
-/* Leaves DIR/plots/<name>.dat and .svg for each group and kind that has data. A missing or failing gnuplot is no
+/* Leaves DIR/plots/<name>.dat, .svg and .png for each group and kind that has data. A missing or failing gnuplot is no
  * failure: see `problem`. Free with plots_free, also after a failure. */
 ciuic_status plots_make(const result_set *r, const char *directory, plot_set *set);
 void plots_free(plot_set *set);

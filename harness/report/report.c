@@ -1,4 +1,4 @@
-/* report.c - check, judge, plot, and write both forms of the page. */
+/* report.c - check, judge, plot, and write the forms of the page. */
 #include "harness/report/report.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 
 #include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
+#include "harness/report/csv.h"
 #include "harness/report/embedded.h"
 #include "harness/report/schema.h"
 #include "harness/report/sections.h"
@@ -18,16 +19,27 @@
 #include "optimizer/json.h"
 
 static section_fn *const sections[] = {
-    section_answer,   section_verdicts, section_variants, section_stages,    section_attribution, section_speed,
-    section_rounds,   section_memory,   section_accuracy, section_bits,      section_tradeoff,    section_counters,
-    section_failures, section_machine,  section_method,   section_reproduce,
+    section_answer,   section_claims,   section_variants, section_stages,   section_attribution, section_speed,
+    section_rounds,   section_memory,   section_accuracy, section_bits,     section_tradeoff,    section_counters,
+    section_imported, section_failures, section_machine,  section_verdicts, section_method,      section_reproduce,
 };
 
-static void write_sections(FILE *stream, page_form form, const report_view *v)
+/* What stays of a Markdown page that would be too long for a comment on a pull request, and of one that still would. */
+static section_fn *const shorter[] = {section_answer, section_claims, section_variants, section_failures,
+                                      section_reproduce};
+static section_fn *const shortest[] = {section_answer, section_variants, section_reproduce};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* GitHub takes 65536 characters, and what posts it adds some of its own. */
+enum { COMMENT_MAX = 60000 };
+
+static page write_sections(FILE *stream, page_form form, const report_view *v)
 {
     page p = page_begin(stream, form);
-    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) sections[i](&p, v);
+    for (size_t i = 0; i < COUNT(sections); i++) sections[i](&p, v);
     page_end(&p);
+    return p;
 }
 
 /* "made-up-model on Made-up CPU, 2 cores, 2000-01-01" */
@@ -59,28 +71,74 @@ static void write_subtitle(FILE *stream, page_form form, const report_view *v)
 
 /* ---- template --------------------------------------------------------------------------------------------------- */
 
+/* The sections first, into memory: the contents at the top of the page list those that there are. */
 static void write_template(FILE *stream, const report_view *v)
 {
     const embedded_file template = embedded_template();
+    char *content = NULL;
+    size_t bytes = 0;
+    FILE *memory = open_memstream(&content, &bytes);
+    if (memory == NULL) return;
+    const page written = write_sections(memory, PAGE_HTML, v);
+    if (fclose(memory) != 0) bytes = 0;
     for (const char *c = template.text; *c != '\0';) {
         if (strncmp(c, "@SUBTITLE@", 10) == 0) {
             write_subtitle(stream, PAGE_HTML, v);
             c += 10;
+        } else if (strncmp(c, "@CONTENTS@", 10) == 0) {
+            page_contents(stream, &written);
+            c += 10;
         } else if (strncmp(c, "@CONTENT@", 9) == 0) {
-            write_sections(stream, PAGE_HTML, v);
+            fwrite(content, 1, bytes, stream);
             c += 9;
         } else {
             fputc(*c++, stream);
         }
     }
+    free(content);
 }
 
+static const char heading[] = "3-5x faster in 70% less memory? What this machine says";
+
+static void write_comment(FILE *stream, const report_view *v, section_fn *const *list, size_t n)
+{
+    page p = page_begin(stream, PAGE_MARKDOWN);
+    fprintf(stream, "# %s\n\n", heading);
+    write_subtitle(stream, PAGE_MARKDOWN, v);
+    fputs("\n\n", stream);
+    if (list != sections)
+        page_text(&p, "Shortened: of %zu cases all would be more than a comment holds. index.html has the rest.",
+                  v->r->case_count);
+    for (size_t i = 0; i < n; i++) list[i](&p, v);
+    page_end(&p);
+}
+
+/* The longest form that a comment has room for; the shortest, where none has. */
 static void write_markdown(FILE *stream, const report_view *v)
 {
-    fputs("# 3-5x faster in 70% less memory? What this machine says\n\n", stream);
-    write_subtitle(stream, PAGE_MARKDOWN, v);
-    fputc('\n', stream);
-    write_sections(stream, PAGE_MARKDOWN, v);
+    static const struct {
+        section_fn *const *list;
+        size_t n;
+    } forms[] = {{sections, COUNT(sections)}, {shorter, COUNT(shorter)}, {shortest, COUNT(shortest)}};
+    for (size_t i = 0; i < COUNT(forms); i++) {
+        char *text = NULL;
+        size_t bytes = 0;
+        FILE *memory = open_memstream(&text, &bytes);
+        if (memory == NULL) return;
+        write_comment(memory, v, forms[i].list, forms[i].n);
+        const bool fits = fclose(memory) == 0 && (bytes <= COMMENT_MAX || i + 1 == COUNT(forms));
+        if (fits) fwrite(text, 1, bytes, stream);
+        free(text);
+        if (fits) return;
+    }
+}
+
+static void write_text(FILE *stream, const report_view *v)
+{
+    fprintf(stream, "%s\n", heading);
+    write_subtitle(stream, PAGE_TEXT, v);
+    fputs("\n\n", stream);
+    write_sections(stream, PAGE_TEXT, v);
 }
 
 static ciuic_status write_page(const char *directory, const char *name, void (*writer)(FILE *, const report_view *),
@@ -120,16 +178,35 @@ static ciuic_status make_directory(const char *directory)
     return status;
 }
 
-static ciuic_status write_report(cJSON *root, bool edited, const char *directory, const char **notice)
+/* The files that are asked for, each whole or not at all. */
+static ciuic_status write_files(const report_request *q, const report_view *v)
+{
+    static const struct {
+        report_format format;
+        const char *name;
+        void (*writer)(FILE *, const report_view *);
+    } files[] = {{REPORT_MARKDOWN, "report.md", write_markdown},
+                 {REPORT_CSV, "cases.csv", csv_cases},
+                 {REPORT_CSV, "verdicts.csv", csv_verdicts},
+                 {REPORT_HTML, "index.html", write_template}};
+    for (size_t i = 0; i < COUNT(files); i++)
+        if (q->format == REPORT_ALL || q->format == files[i].format)
+            CIUIC_TRY(write_page(q->directory, files[i].name, files[i].writer, v));
+    return CIUIC_OK;
+}
+
+static ciuic_status write_report(cJSON *root, bool edited, const report_request *q, const char **notice)
 {
     result_set r;
     plot_set plots = {0};
     ciuic_status status = results_index(root, &r);
-    if (status == CIUIC_OK) status = make_directory(directory);
-    if (status == CIUIC_OK) status = plots_make(&r, directory, &plots);
-    const report_view v = {.r = &r, .plots = &plots, .edited = edited};
-    if (status == CIUIC_OK) status = write_page(directory, "report.md", write_markdown, &v);
-    if (status == CIUIC_OK) status = write_page(directory, "index.html", write_template, &v);
+    const bool files = q->format != REPORT_TEXT, drawn = files && q->format != REPORT_CSV;
+    if (status == CIUIC_OK && files) status = make_directory(q->directory);
+    if (status == CIUIC_OK && drawn) status = plots_make(&r, q->directory, &plots);
+    const report_view v = {
+        .r = &r, .plots = &plots, .edited = edited, .claims_name = q->claims_name, .imported = q->imported};
+    if (status == CIUIC_OK && files) status = write_files(q, &v);
+    if (status == CIUIC_OK && !files) write_text(q->text, &v);
     if (status == CIUIC_OK && plots.problem[0] != '\0')
         *notice = "some plots are missing (is gnuplot installed?); the tables hold the same numbers";
     plots_free(&plots);
@@ -137,15 +214,24 @@ static ciuic_status write_report(cJSON *root, bool edited, const char *directory
     return status;
 }
 
-ciuic_status report_write(cJSON *root, const char *name, const char *directory, const char **notice)
+/* Other claims take the place of those that the results were made with. */
+static ciuic_status choose_claims(cJSON *root, const report_request *q)
+{
+    if (q->claims == NULL) return CIUIC_OK;
+    cJSON *copy = cJSON_Duplicate(q->claims, true);
+    return set_member(root, "claims", copy) ? CIUIC_OK : ciuic_fail_memory("the claims", sizeof *copy);
+}
+
+ciuic_status report_write(cJSON *root, const char *name, const report_request *request, const char **notice)
 {
     content_state content = CONTENT_UNKNOWN;
     *notice = NULL;
     CIUIC_TRY(results_check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
     CIUIC_TRY(content_check(root, &content)); /* before judging, which writes into it */
+    CIUIC_TRY(choose_claims(root, request));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
-    CIUIC_TRY(write_report(root, content == CONTENT_EDITED, directory, notice));
+    CIUIC_TRY(write_report(root, content == CONTENT_EDITED, request, notice));
     if (content == CONTENT_EDITED)
         *notice = "these results were edited after they were written: the digest in them is that of other content";
     return CIUIC_OK;

@@ -60,8 +60,26 @@ static bool same_everywhere(const report_view *v, const claim *about, const char
     return first != NULL;
 }
 
+/* Baselines beside tuned against which a card has a value, so that a column of "not measured" takes no room. */
+enum { OTHERS = 3 };
+static const char *const others[OTHERS] = {"naive", "openblas", "onednn"};
+
+static void find_others(const report_view *v, const char *question, const char *variant, bool *shown)
+{
+    size_t position = 0;
+    for (size_t b = 0; b < OTHERS; b++) shown[b] = false;
+    for (const cJSON *item = json_find(v->r->root, "claims")->child; item != NULL; item = item->next, position++) {
+        if (strcmp(view_text(item, "question", ""), question) != 0) continue;
+        for (size_t g = 0; g < v->r->group_count; g++)
+            for (size_t b = 0; b < OTHERS; b++) {
+                const cJSON *entry = find_verdict(v, view_text(item, "id", ""), variant, g, others[b]);
+                shown[b] = shown[b] || (entry != NULL && !isnan(view_number(entry, "value")));
+            }
+    }
+}
+
 static void put_row(page *p, const report_view *v, const claim *about, const char *variant, size_t group,
-                    const char *label)
+                    const char *label, const bool *shown)
 {
     page_cell(p, TONE_PLAIN, "%s", label);
     if (about->metric->kind == METRIC_ERROR) {
@@ -71,14 +89,13 @@ static void put_row(page *p, const report_view *v, const claim *about, const cha
         page_cell(p, TONE_QUIET, "%s %s", isnan(about->max) ? "at least" : "at most", bound);
         return;
     }
-    const cJSON *tuned = find_verdict(v, about->id, variant, group, "tuned");
-    put_verdict(p, about, tuned, true);
-    put_verdict(p, about, find_verdict(v, about->id, variant, group, "naive"), false);
-    put_verdict(p, about, find_verdict(v, about->id, variant, group, "openblas"), false);
-    put_verdict(p, about, find_verdict(v, about->id, variant, group, "onednn"), false);
+    put_verdict(p, about, find_verdict(v, about->id, variant, group, "tuned"), true);
+    for (size_t b = 0; b < OTHERS; b++)
+        if (shown[b]) put_verdict(p, about, find_verdict(v, about->id, variant, group, others[b]), false);
 }
 
-static void put_claim(page *p, const report_view *v, const claim *about, const char *variant, bool several)
+static void put_claim(page *p, const report_view *v, const claim *about, const char *variant, bool several,
+                      const bool *shown)
 {
     char label[LABEL], row[2 * LABEL];
     const bool once = same_everywhere(v, about, variant);
@@ -88,7 +105,7 @@ static void put_claim(page *p, const report_view *v, const claim *about, const c
         group_label(v->r, g, label, sizeof label);
         snprintf(row, sizeof row, "%s%s%s", several ? about->metric->label : "", several && !once ? ", " : "",
                  once ? "" : label);
-        put_row(p, v, about, variant, g, row[0] != '\0' ? row : "all workloads");
+        put_row(p, v, about, variant, g, row[0] != '\0' ? row : "all workloads", shown);
         if (once) return;
     }
 }
@@ -116,9 +133,8 @@ static void put_ceiling(page *p, const report_view *v, const claim *about, const
 
 static void put_card(page *p, const report_view *v, const cJSON *answer)
 {
-    static const page_column measured[] = {
-        {"", false}, {"tuned", true}, {"naive", true}, {"openblas", true}, {"onednn", true}};
-    static const page_column referred[] = {{"", false}, {"measured", true}, {"claimed", true}};
+    page_column measured[OTHERS + 2] = {{"Against", false}, {"tuned", true}};
+    static const page_column referred[] = {{"Metric", false}, {"measured", true}, {"claimed", true}};
     static const struct {
         const char *word, *shown;
     } words[] = {{"yes", "Yes"}, {"no", "No"}, {"partly", "Only in part"}, {"unclear", "Undecided"}};
@@ -127,7 +143,11 @@ static void put_card(page *p, const report_view *v, const cJSON *answer)
         if (strcmp(words[i].word, word) == 0) shown = words[i].shown;
     page_card_begin(p, view_text(answer, "question", ""), shown, view_tone(word));
     const cJSON *claims = json_find(v->r->root, "claims"), *entries = json_find(answer, "claims");
-    bool open = false, error = false;
+    bool open = false, error = false, present[OTHERS] = {false};
+    size_t columns = 2;
+    if (variant != NULL) find_others(v, view_text(answer, "question", ""), variant, present);
+    for (size_t b = 0; b < OTHERS; b++)
+        if (present[b]) measured[columns++] = (page_column){others[b], true};
     claim about, speed = {.min = NAN};
     size_t position = 0;
     for (const cJSON *item = claims->child; item != NULL && variant != NULL; item = item->next, position++) {
@@ -137,12 +157,12 @@ static void put_card(page *p, const report_view *v, const cJSON *answer)
         if (!open) {
             error = about.metric->kind == METRIC_ERROR;
             page_text(p, "%s does best%s:", variant,
-                      error ? ", against the FP16 reference" : ". Against tuned, the fair baseline, and others");
+                      error ? ", against the FP16 reference" : ". tuned is the fair baseline");
             page_table_begin(p, error ? "Measured and claimed" : "Against each baseline", error ? referred : measured,
-                             error ? COUNT(referred) : COUNT(measured), true);
+                             error ? COUNT(referred) : columns, true);
             open = true;
         }
-        put_claim(p, v, &about, variant, cJSON_GetArraySize(entries) > 1);
+        put_claim(p, v, &about, variant, cJSON_GetArraySize(entries) > 1, present);
     }
     if (open) page_table_end(p);
     if (!open)

@@ -2,15 +2,16 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/report/memory_kinds.h"
 #include "harness/report/sections.h"
 #include "optimizer/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static bool shown(const report_view *v, size_t i, size_t group)
+static bool shown(const page *p, const report_view *v, size_t i, size_t group)
 {
     const result_case *c = &v->r->cases[i];
-    return c->group == group && !c->twin && case_ok(c);
+    return c->group == group && !c->twin && case_ok(c) && view_shows(p, v, c);
 }
 
 static void put_name(page *p, const result_case *c)
@@ -60,7 +61,7 @@ static void put_speed_group(page *p, const report_view *v, size_t group)
                      "from speeds, and results.json has the raw samples",
                      columns, COUNT(columns), false);
     for (size_t i = 0; i < v->r->case_count; i++) {
-        if (!shown(v, i, group)) continue;
+        if (!shown(p, v, i, group)) continue;
         const result_case *c = &v->r->cases[i];
         const result_group *of = &v->r->groups[group];
         const double reached = comparable_speed(v, c), most = case_number(c, "ceiling_tokens_per_s", NULL);
@@ -98,32 +99,40 @@ void section_speed(page *p, const report_view *v)
         p, "Ratios are medians of ratios taken within one round. The ceiling is what the bytes read and the "
            "operations done for each token allow, at the bandwidth measured over a buffer as large as what is read "
            "again and again (so a cache's bandwidth where that fits into one) and at this machine's arithmetic peak.");
+    view_note_left_out(p, v);
     for (size_t g = 0; g < v->r->group_count; g++) put_speed_group(p, v, g);
 }
 
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
+static void put_bytes(page *p, double value)
+{
+    char bytes[NUMBER];
+    view_bytes(value, bytes, sizeof bytes);
+    page_cell(p, TONE_PLAIN, "%s", bytes);
+}
+
 static void put_memory_group(page *p, const report_view *v, size_t group)
 {
-    static const page_column columns[] = {
-        {"Variant", false},    {"Weights, heap", true}, {"Weights, mapped", true}, {"KV cache", true},
-        {"Activations", true}, {"Workspace", true},     {"Accounted total", true}, {"Peak of the process", true}};
-    static const char *const fields[] = {"weights",   "mapped", "kv_cache", "activations",
-                                         "workspace", "total",  "peak_rss"};
+    enum { COLUMNS = MEMORY_KINDS + 3 };
+    page_column columns[COLUMNS] = {{"Variant", false}};
+    for (size_t k = 0; k < MEMORY_KINDS; k++) columns[k + 1] = (page_column){memory_kind_titles[k], true};
+    columns[COLUMNS - 2] = (page_column){"Accounted total", true};
+    columns[COLUMNS - 1] = (page_column){"Peak of the process", true};
     view_group_heading(p, v, group);
     view_plot(
         p, v, "memory", group,
         "Bytes by what they are for. The cross is the process's peak as the kernel saw it: it adds the program and its "
         "libraries, and counts mapped pages only once they are touched.");
-    page_table_begin(p, "Memory of every variant", columns, COUNT(columns), false);
+    page_table_begin(p, "Memory of every variant: the kinds add up to the total", columns, COLUMNS, false);
     for (size_t i = 0; i < v->r->case_count; i++) {
-        if (!shown(v, i, group)) continue;
+        double bytes[MEMORY_KINDS];
+        if (!shown(p, v, i, group)) continue;
         put_name(p, &v->r->cases[i]);
-        for (size_t f = 0; f < COUNT(fields); f++) {
-            char bytes[NUMBER];
-            view_bytes(case_number(&v->r->cases[i], "memory_bytes", fields[f]), bytes, sizeof bytes);
-            page_cell(p, TONE_PLAIN, "%s", bytes);
-        }
+        memory_kinds_of(&v->r->cases[i], bytes);
+        for (size_t k = 0; k < MEMORY_KINDS; k++) put_bytes(p, bytes[k]);
+        put_bytes(p, case_number(&v->r->cases[i], "memory_bytes", "total"));
+        put_bytes(p, case_number(&v->r->cases[i], "memory_bytes", "peak_rss"));
     }
     page_table_end(p);
 }
@@ -163,7 +172,7 @@ static void put_accuracy_group(page *p, const report_view *v, size_t group)
     view_plot(p, v, "error", group, "Mean absolute error of the logits against the FP16 reference.");
     page_table_begin(p, "Accuracy of every variant against the FP16 reference", columns, COUNT(columns), false);
     for (size_t i = 0; i < v->r->case_count; i++) {
-        if (!shown(v, i, group)) continue;
+        if (!shown(p, v, i, group)) continue;
         const result_case *c = &v->r->cases[i];
         put_name(p, c);
         view_plain("%.2f", case_number(c, "bits_per_weight", NULL), text, sizeof text);

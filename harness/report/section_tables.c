@@ -64,17 +64,12 @@ static void put_verdicts(page *p, const report_view *v, const char *caption, boo
 
 void section_verdicts(page *p, const report_view *v)
 {
-    page_section(p, "verdicts", "Verdicts");
-    if (json_find(v->r->root, "verdicts")->child == NULL) {
-        page_text(p, "No case of this run is one that a claim is about, so there is no verdict.");
-        return;
-    }
-    page_list_begin(p);
-    for (const cJSON *item = json_find(v->r->root, "claims")->child; item != NULL; item = item->next)
-        page_item(p, "%s: \"%s\" (%s)", view_text(item, "id", ""), view_text(item, "sentence", ""),
-                  view_text(item, "source", ""));
-    page_list_end(p);
-    put_verdicts(p, v, "Headline verdicts: against tuned, and against the FP16 reference", true);
+    if (json_find(v->r->root, "verdicts")->child == NULL) return;
+    page_section(p, "verdicts", "Every verdict in words");
+    page_text(p, "With interval, noise floor, the most that bytes and operations allow, and the reason.");
+    page_fold_begin(p, "Headline verdicts");
+    put_verdicts(p, v, "Against tuned, and against the FP16 reference", true);
+    page_fold_end(p);
     page_fold_begin(p, "Verdicts against the other baselines");
     put_verdicts(p, v, "Against the other baselines", false);
     page_fold_end(p);

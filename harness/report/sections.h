@@ -2,6 +2,7 @@
 #ifndef CIUIC_SECTIONS_H
 #define CIUIC_SECTIONS_H
 
+#include "harness/import/imported.h"
 #include "harness/report/page.h"
 #include "harness/report/plots.h"
 
@@ -9,13 +10,15 @@
 typedef struct report_view {
     const result_set *r;
     const plot_set *plots;
-    bool edited; /* the results are not as they were written */
+    bool edited;                  /* the results are not as they were written */
+    const char *claims_name;      /* whence the claims came, where they are not the results' own; or NULL */
+    const imported_set *imported; /* or NULL */
 } report_view;
 
 typedef void section_fn(page *p, const report_view *v);
-section_fn section_answer, section_verdicts, section_variants, section_stages, section_attribution, section_speed,
-    section_rounds, section_memory, section_accuracy, section_bits, section_tradeoff, section_counters,
-    section_failures, section_machine, section_method, section_reproduce;
+section_fn section_answer, section_claims, section_verdicts, section_variants, section_stages, section_attribution,
+    section_speed, section_rounds, section_memory, section_accuracy, section_bits, section_tradeoff, section_counters,
+    section_failures, section_imported, section_machine, section_method, section_reproduce;
 
 /* ---- what parts share ------------------------------------------------------------------------------------------- */
 
@@ -34,6 +37,10 @@ page_tone view_tone(const char *word);
 const result_case *view_case(const report_view *v, const char *id);
 /* The plot where there is one. */
 void view_plot(page *p, const report_view *v, const char *kind, size_t group, const char *caption);
+/* Tables of all cases are for HTML: text and Markdown show of many cases only baselines and what claims are about. */
+bool view_shows(const page *p, const report_view *v, const result_case *c);
+/* Says so where some are left out. */
+void view_note_left_out(page *p, const report_view *v);
 /* A level-3 heading with the group's label, where there are several groups. */
 void view_group_heading(page *p, const report_view *v, size_t group);
 

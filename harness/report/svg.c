@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "harness/report/page.h"
+#include "harness/report/svg_squeeze.h"
 
 /* What to write in place of what; %s in `to` is the slug. The scripts draw text in #010101, which nothing else uses. */
 static const struct {
@@ -26,9 +27,8 @@ static const struct {
     {"href='#gp", "href='#", "-gp"},
 };
 
-static const char standalone_style[] =
-    "<style>svg{color:#1b1f24;background:#fff;font-family:system-ui,sans-serif}"
-    "@media(prefers-color-scheme:dark){svg{color:#e6e8eb;background:#14171b}}</style>\n";
+static const char standalone_style[] = "<style>svg{color:#1b1f24;background:#fff;font-family:system-ui,sans-serif}"
+                                       "@media(prefers-color-scheme:dark){svg{color:#e6e8eb;background:#14171b}}";
 
 /* Writes what stands for the text at `c` and returns how much of it that was; 0 when nothing is to be replaced. */
 static size_t replace(FILE *out, const char *c, const char *slug)
@@ -63,7 +63,7 @@ char *svg_finish(const char *raw, const char *slug, const char *title, bool stan
     fputs("\n<title>", out);
     page_escape(out, PAGE_HTML, title);
     fputs("</title>\n", out);
-    if (standalone) fputs(standalone_style, out);
+    if (standalone) fprintf(out, "%s%s</style>\n", standalone_style, svg_squeeze_style);
     for (const char *c = body + 1; *c != '\0';) {
         /* Every pattern begins with one of these; a plot has many thousands of other characters. */
         const size_t replaced = strchr(" <irh", *c) != NULL ? replace(out, c, slug) : 0;
@@ -71,7 +71,10 @@ char *svg_finish(const char *raw, const char *slug, const char *title, bool stan
         c += replaced > 0 ? replaced : 1;
     }
     const bool failed = ferror(out) != 0;
-    if (fclose(out) == 0 && !failed) return text;
+    if (fclose(out) == 0 && !failed) {
+        svg_squeeze(text);
+        return text;
+    }
     free(text);
     return NULL;
 }

@@ -82,3 +82,18 @@ void view_group_heading(page *p, const report_view *v, size_t group)
     group_label(v->r, group, label, sizeof label);
     if (v->r->group_count > 1) page_heading(p, "%s", label);
 }
+
+enum { SHORT_TABLE = 40 };
+
+bool view_shows(const page *p, const report_view *v, const result_case *c)
+{
+    return p->form == PAGE_HTML || v->r->case_count <= SHORT_TABLE || c->baseline != NULL || is_all_on(v->r, c);
+}
+
+void view_note_left_out(page *p, const report_view *v)
+{
+    if (p->form != PAGE_HTML && v->r->case_count > SHORT_TABLE)
+        page_text(p,
+                  "Of %zu cases the tables below show baselines and variants with every stage on; cases.csv has all.",
+                  v->r->case_count);
+}

@@ -8,6 +8,7 @@
 
 #include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
+#include "harness/run_limit.h"
 #include "harness/suite/precision.h"
 #include "harness/variant_json.h"
 #include "harness/version.h"
@@ -280,6 +281,16 @@ static void add_measurements(cJSON *item, const case_key *key)
     cJSON_AddStringToObject(none, "reason", "the bench was stopped before they were read");
 }
 
+/* A case that was not run because of what it needs. */
+static void add_refusal(cJSON *item, const char *reason)
+{
+    double needed = NAN, limit = NAN;
+    if (!run_limit_refused(reason, &needed, &limit)) return;
+    cJSON *refused = cJSON_AddObjectToObject(item, "refused");
+    json_add_double(refused, "needed_bytes", needed);
+    json_add_double(refused, "limit_bytes", limit);
+}
+
 static cJSON *case_item(const case_key *key)
 {
     const bench_record *r = key->record;
@@ -302,7 +313,10 @@ static cJSON *case_item(const case_key *key)
         cJSON_AddNullToObject(item, "outputs_match");
     else
         cJSON_AddBoolToObject(item, "outputs_match", same == OUTPUTS_MATCH);
-    if (reason != NULL) return item;
+    if (reason != NULL) {
+        add_refusal(item, reason);
+        return item;
+    }
     add_measurements(item, key);
     add_accuracy(item, &r->cases[key->index]);
     return item;
@@ -405,6 +419,8 @@ static void add_header(cJSON *results, const bench_record *r, bool complete)
     cJSON_AddBoolToObject(results, "complete", complete);
     cJSON_AddBoolToObject(results, "timed", r->suite->rounds > 0);
     json_add_double(results, "precision", r->suite->precision > 0 ? r->suite->precision : NAN);
+    if (r->suite->total_limit > 0)
+        json_add_size(cJSON_AddObjectToObject(results, "limits"), "total_bytes", r->suite->total_limit);
     cJSON_AddStringToObject(results, "finished", now);
     json_add_double(results, "elapsed_s", r->elapsed_s);
     cJSON_AddItemToObject(results, "resumed", cJSON_Duplicate(r->resumed, 1));

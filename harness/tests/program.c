@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,18 @@ char *temporary_folder(void)
     char path[256];
     snprintf(path, sizeof path, "%s/ciuic-test-XXXXXX", temporary_root());
     return mkdtemp(path) != NULL ? strdup(path) : NULL;
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status, (void)type, (void)walk;
+    return remove(path);
+}
+
+void remove_tree(char *path)
+{
+    nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    free(path);
 }
 
 size_t count_files(const char *path)

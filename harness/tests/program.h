@@ -28,6 +28,7 @@ program_run program_wait(program_process *process);
 /* A fresh empty folder, and its removal with the files in it. */
 char *temporary_folder(void);
 void remove_folder(char *path); /* frees path */
+void remove_tree(char *path);   /* the same, with the folders in it */
 size_t count_files(const char *path);
 
 /* Lines of text; a last one without newline counts. */

@@ -244,7 +244,8 @@ static void a_report_tells_whose_doing_it_is(void)
     claims = NULL;
     cJSON_ReplaceItemInObject(fixture_case(results, "prefill128@0/b1/t2/int8+c"), "status",
                               cJSON_CreateString("skipped"));
-    CHECK(report_write(results, "made-up.json", folder, &notice) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(report_write(results, "made-up.json", &(report_request){.directory = folder}, &notice) == CIUIC_OK, "%s",
+          ciuic_last_error());
     CHECK(asprintf(&path, "%s/report.md", folder) > 0, "no memory");
     char *page = read_text(path);
     CU_ASSERT_PTR_NOT_NULL_FATAL(page);

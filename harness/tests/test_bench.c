@@ -15,6 +15,7 @@
 #include "harness/tests/program.h"
 #include "harness/tests/suite_fixture.h"
 #include "harness/worker/bench.h"
+#include "optimizer/atomic_file.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
@@ -261,6 +262,14 @@ static void a_limit_of_everything_refuses_by_name(void)
                              "\"total_bytes\": 32000000}, \"cold_start\": true");
     bench_options options = small_bench(path, out);
     options.filter.only = "prefill8@0/b1/t1/int8+graph+memory";
+    /* The suite's own claims are about vector kernels, and this one has none: the user's take their place. */
+    char *claims = bench_path(folder, "claims.json");
+    static const char own[] =
+        "[{\"id\": \"fits\", \"question\": \"q\", \"sentence\": \"s\", \"source\": \"t\", \"metric\": "
+        "\"memory_of_limit\", \"max\": 1, \"phases\": [\"prefill\"], \"variant\": {}, \"baselines\": "
+        "[\"naive\", \"tuned\"]}]";
+    CHECK(atomic_file_write(claims, own, sizeof own - 1) == CIUIC_OK, "%s", ciuic_last_error());
+    options.claims = claims;
     CHECK(bench_quietly(&options) == CIUIC_OK, "%s", ciuic_last_error());
     cJSON *results = bench_results(out);
     const cJSON *item = NULL;
@@ -271,12 +280,28 @@ static void a_limit_of_everything_refuses_by_name(void)
         fitting +=
             ok && cJSON_IsObject(json_find(item, "accuracy")) && json_is_number(json_find(item, "first_token_s"));
         refused += !ok && strstr(bench_text(item, "reason"), "needs") != NULL &&
-                   strstr(bench_text(item, "reason"), "limit") != NULL;
+                   strstr(bench_text(item, "reason"), "limit") != NULL &&
+                   json_is_number(json_find(json_find(item, "refused"), "needed_bytes"));
     }
     CHECK(fitting == 3, "%zu cases fit: tuned, its twin, int8 with memory on", fitting);
     CHECK(refused == 2, "%zu cases were refused: naive and openblas", refused);
+    const cJSON *limit = json_find(json_find(results, "limits"), "total_bytes");
+    CHECK(json_is_number(limit) && limit->valuedouble == 32000000, "the limit is not recorded");
+    /* The claim about the limit is judged: naive exceeds it, and tuned does not. */
+    size_t held = 0, not_exceeded = 0;
+    cJSON_ArrayForEach(item, json_find(results, "verdicts"))
+    {
+        CHECK(strcmp(bench_text(item, "claim"), "fits") == 0, "%s was judged", bench_text(item, "claim"));
+        held +=
+            strcmp(bench_text(item, "baseline"), "naive") == 0 && strcmp(bench_text(item, "verdict"), "supported") == 0;
+        not_exceeded += strcmp(bench_text(item, "baseline"), "tuned") == 0 &&
+                        strcmp(bench_text(item, "verdict"), "inconclusive") == 0;
+    }
+    CHECK(held == 1 && not_exceeded == 1, "supported against naive: %zu, undecided against tuned: %zu", held,
+          not_exceeded);
     cJSON_Delete(results);
     remove_folder(out);
+    free(claims);
     free(path);
     remove_folder(folder);
 }

@@ -136,7 +136,8 @@ static void what_was_not_timed_is_said(void)
     char *folder = temporary_folder();
     const char *notice = NULL;
     CHECK(schema_check_results(results, "made-up.json") == CIUIC_OK, "%s", ciuic_last_error());
-    CHECK(report_write(results, "made-up.json", folder, &notice) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(report_write(results, "made-up.json", &(report_request){.directory = folder}, &notice) == CIUIC_OK, "%s",
+          ciuic_last_error());
     CHECK(schema_check_results(results, "made-up.json") == CIUIC_OK, "judged: %s", ciuic_last_error());
     char *html = read_in(folder, "index.html"), *markdown = read_in(folder, "report.md");
     char *data = read_in(folder, "plots/bits.dat");

@@ -13,7 +13,8 @@ static void the_projects_claims(void)
 {
     cJSON *claims = NULL;
     CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
-    const char *const expected[] = {"speedup-3x", "memory-70-total", "memory-70-rss", "error-0.01", "perplexity-1pct"};
+    const char *const expected[] = {"speedup-3x", "memory-70-total", "memory-70-rss", "runs-where-fp16-does-not",
+                                    "error-0.01", "perplexity-1pct"};
     for (size_t i = 0; i < sizeof expected / sizeof expected[0]; i++) {
         claim c;
         CU_ASSERT_EQUAL_FATAL(claim_parse(cJSON_GetArrayItem(claims, (int)i), "claims", i, &c), CIUIC_OK);
@@ -27,6 +28,7 @@ static void the_projects_claims(void)
 #define GOOD(members)                                                                                                  \
     "{\"id\": \"a\", \"question\": \"q\", \"sentence\": \"s\", \"source\": \"x\", \"phases\": [\"decode\"], "          \
     "\"variant\": {\"graph\": true}, " members "}"
+#define LIMIT "\"metric\": \"memory_of_limit\", \"baselines\": [\"tuned\"]"
 #define SPEED "\"metric\": \"speedup\", \"baselines\": [\"tuned\"]"
 
 static void bad_claims(void)
@@ -48,6 +50,9 @@ static void bad_claims(void)
         {"[" GOOD("\"metric\": \"speedup\", \"min\": 3, \"baselines\": [7]") "]", "not a string"},
         {"[" GOOD("\"metric\": \"speedup\", \"min\": 3, \"baselines\": [\"tuned\", \"tuned\"]") "]", "\"tuned\" twice"},
         {"[" GOOD("\"metric\": \"kl\", \"max\": 3, \"baselines\": [\"tuned\"]") "]", "expected \"reference\""},
+        {"[" GOOD(SPEED ", \"min\": 3, \"limit_bytes\": 4000000") "]", "limit_bytes with metric speedup"},
+        {"[" GOOD(LIMIT ", \"min\": 0") "]", "memory_of_limit without max"},
+        {"[" GOOD(LIMIT ", \"max\": 1, \"limit_bytes\": 12") "]", "limit_bytes"},
         {"[" GOOD(SPEED ", \"min\": 3") ", " GOOD(SPEED ", \"min\": 3") "]", "claims[1]: id \"a\" is taken"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

@@ -346,7 +346,8 @@ static void a_report_says_that_results_were_edited(void)
         const char *notice = NULL;
         cJSON *results = written_results();
         if (edited) edit_sample(results);
-        CHECK(report_write(results, "made-up.json", folder, &notice) == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK(report_write(results, "made-up.json", &(report_request){.directory = folder}, &notice) == CIUIC_OK, "%s",
+              ciuic_last_error());
         char *page = read_text(path);
         const bool said = page != NULL && strstr(page, "not as ciuic bench wrote them") != NULL;
         const bool noticed = notice != NULL && strstr(notice, "edited") != NULL;

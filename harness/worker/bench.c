@@ -342,7 +342,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     if (o->precision > 0 && b->suite->rounds == 0)
         return ciuic_fail(CIUIC_ERROR_USAGE, "bench: --precision: %s times nothing: its rounds are 0", o->suite_path);
     if (o->precision > 0) b->suite->precision = o->precision;
-    CIUIC_TRY(claims_read(b->suite->claims, claims));
+    CIUIC_TRY(claims_read(o->claims != NULL ? o->claims : b->suite->claims, claims));
     CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
     CIUIC_TRY(record_create(b->suite, b->matrix, &b->record));

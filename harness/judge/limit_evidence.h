@@ -1,0 +1,20 @@
+/* limit_evidence.h - "it runs under a limit of memory that FP16 exceeds": what a case needs, what the baseline needs, and
+ * whether the limit was a real one. */
+#ifndef CIUIC_LIMIT_EVIDENCE_H
+#define CIUIC_LIMIT_EVIDENCE_H
+
+#include "harness/judge/claims.h"
+
+typedef struct limit_evidence {
+    double share;               /* of the limit that the case needs; NaN: not known */
+    char words[SENTENCE / 2];   /* a sentence that says what it amounts to, without the stop */
+    char problem[SENTENCE / 2]; /* why nothing can be said; "" when something can */
+} limit_evidence;
+
+/* The need of a case is what was planned before it was loaded, or, where that is more, what it had; of one that was refused,
+ * what it was refused for. `base` may be NULL. A limit that the baseline keeps within as well tells nothing: that is a
+ * problem, as is a case or a baseline that failed otherwise. */
+void limit_evidence_gather(const result_set *r, const claim *about, const result_case *base, const char *baseline,
+                           const result_case *c, limit_evidence *e);
+
+#endif
