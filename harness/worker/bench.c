@@ -16,6 +16,7 @@
 #include "harness/report/gbench_json.h"
 #include "harness/suite/assemble.h"
 #include "harness/suite/checkpoint_digest.h"
+#include "harness/suite/suite_lists.h"
 #include "harness/worker/block.h"
 #include "harness/worker/process.h"
 #include "optimizer/atomic_file.h"
@@ -92,6 +93,7 @@ static cJSON *run_entry(const bench *b, const char *program)
     json_add_size(entry, "seed", b->suite->seed);
     json_add_size(entry, "max_rounds", b->options->rounds);
     json_add_double(entry, "precision", b->suite->precision);
+    cJSON_AddStringToObject(entry, "counters", suite_counters_names()[b->suite->counters]);
     cJSON_AddStringToObject(entry, "started", now);
     add_command(entry, b->options);
     return entry;
@@ -109,6 +111,7 @@ static ciuic_status check_same(const cJSON *before, const cJSON *now, const char
         {"seed", "--seed is another"},
         {"max_rounds", "--rounds is another"},
         {"precision", "--precision is another"},
+        {"counters", "--counters is another"},
         {"matrix_sha256", "--only, --isa, --threads, CIUIC_ISA or the machine's cores are other"},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
@@ -173,6 +176,11 @@ static ciuic_status begin(bench *b, const cJSON *entries)
         CIUIC_TRY(status);
     }
     if (b->record->machine == NULL) CIUIC_TRY(note_machine(b));
+    if (b->suite->counters == SUITE_COUNTERS_SIMULATED) {
+        b->support = (counter_support){.reason = "the suite asks for simulated counters"};
+        counters_simulated_probe(&b->simulated);
+        return CIUIC_OK;
+    }
     /* What the workers may count with was probed for the machine record. */
     const cJSON *found = json_find(b->record->machine, "counters");
     const cJSON *source = json_find(found, "source"), *reason = json_find(found, "reason");
@@ -342,6 +350,12 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     if (o->precision > 0 && b->suite->rounds == 0)
         return ciuic_fail(CIUIC_ERROR_USAGE, "bench: --precision: %s times nothing: its rounds are 0", o->suite_path);
     if (o->precision > 0) b->suite->precision = o->precision;
+    if (o->counters != NULL) {
+        size_t index = 0;
+        CIUIC_TRY(
+            suite_one_of("bench", "--counters", o->counters, suite_counters_names(), SUITE_COUNTERS_COUNT, &index));
+        b->suite->counters = (suite_counters)index;
+    }
     CIUIC_TRY(claims_read(b->suite->claims, claims));
     CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));

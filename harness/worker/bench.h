@@ -13,6 +13,7 @@ typedef struct bench_options {
     uint64_t seed;
     size_t rounds;          /* at most that many; 0: the suite's own number */
     double precision;       /* instead of the suite's own; 0: that one */
+    const char *counters;   /* "hardware" or "simulated" instead of the suite's own; NULL: that one */
     const char *gbench_out; /* file for Google Benchmark's JSON as well, when all is measured; NULL: none */
     int argc;               /* the command line, for the results */
     char **argv;
