@@ -4,6 +4,7 @@
 
 #include "harness/measure/counters.h"
 #include "harness/measure/counters_simulated.h"
+#include "harness/measure/machine_state.h"
 #include "harness/suite/journal.h"
 #include "harness/suite/record.h"
 #include "harness/worker/bench.h"
@@ -19,6 +20,7 @@ typedef struct bench {
     journal *journal;
     counter_support support;
     simulated_support simulated; /* where the suite wants simulated counters */
+    company company;             /* at the start of this process\'s part of the bench */
     cJSON *machine;              /* described, not measured */
     cJSON *checkpoints;          /* digests */
     progress *progress;
