@@ -110,6 +110,13 @@ static bool find_missing_tools(cJSON *findings, const cJSON *machine)
             "on your own machine, as root: sysctl kernel.perf_event_paranoid=1; in a container: "
             "--cap-add=PERFMON; in a virtual machine only its host can help");
     }
+    const cJSON *no_energy = json_find(json_find(machine, "energy"), "reason");
+    if (ok && cJSON_IsString(no_energy)) {
+        char what[400];
+        snprintf(what, sizeof what, "no energy: %.300s", no_energy->valuestring);
+        ok = add_finding(findings, what, "no joules per token in the report",
+                         "on your own machine, as root: chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj");
+    }
     if (ok && json_find(machine, "valgrind") == NULL)
         ok = add_finding(findings, "no valgrind", "--counters simulated has nothing to count with",
                          "ci/setup.sh test, or apt-get install valgrind");
@@ -251,6 +258,7 @@ static void print_text(const cJSON *object)
     print_by_isa("BF16 peak, ", json_find(machine, "peak_bf16_ops_per_s"), "(GFLOP/s)");
     print_by_isa("INT8 peak, ", json_find(machine, "peak_int8_ops_per_s"), "(GOP/s)");
     printf("  %-20s %s\n", "hardware counters", text_of(hardware, "source", "none"));
+    printf("  %-20s %s\n", "energy", text_of(json_find(machine, "energy"), "source", "none"));
     printf("  %-20s %s\n", "simulated counters", text_of(machine, "valgrind", "none"));
     printf("  %-20s %s\n", "plots", text_of(machine, "gnuplot", "none"));
     command_print_wrapped("  OpenBLAS             ", text_of(machine, "openblas", "none"));

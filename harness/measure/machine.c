@@ -11,6 +11,7 @@
 #endif
 
 #include "harness/measure/counters.h"
+#include "harness/measure/energy.h"
 #include "harness/measure/machine_state.h"
 #include "harness/measure/memory.h"
 #include "harness/suite/matrix.h"
@@ -184,6 +185,15 @@ static void add_counters(cJSON *machine)
         cJSON_AddStringToObject(object, "reason", support.reason);
     } else {
         cJSON_AddStringToObject(object, "source", counter_source_name(support.source));
+    }
+    energy_meter meter;
+    energy_open(&meter, "");
+    cJSON *energy = cJSON_AddObjectToObject(machine, "energy");
+    if (meter.count == 0) {
+        cJSON_AddNullToObject(energy, "source");
+        cJSON_AddStringToObject(energy, "reason", meter.reason);
+    } else {
+        cJSON_AddStringToObject(energy, "source", "powercap");
     }
 }
 

@@ -132,6 +132,26 @@ static void put_simulated(page *p, const report_view *v)
     }
 }
 
+/* ---- energy ------------------------------------------------------------------------------------------------------ */
+
+static void put_energy(page *p, const report_view *v)
+{
+    static const page_column columns[] = {{"Case", false}, {"Joules a repetition", true}, {"Joules a token", true}};
+    bool open = false;
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        const cJSON *energy = json_find(counters_of(v, i), "energy");
+        if (isnan(view_number(energy, "joules"))) continue;
+        if (!open)
+            page_table_begin(p, "Energy of the processor's packages (powercap), the whole machine's", columns,
+                             COUNT(columns), false);
+        open = true;
+        page_cell(p, TONE_CODE, "%s", v->r->cases[i].id);
+        put_number(p, "%.4g", view_number(energy, "joules"));
+        put_number(p, "%.4g", view_number(energy, "joules_per_token"));
+    }
+    if (open) page_table_end(p);
+}
+
 /* ---- the section ------------------------------------------------------------------------------------------------ */
 
 void section_counters(page *p, const report_view *v)
@@ -140,6 +160,7 @@ void section_counters(page *p, const report_view *v)
     page_section(p, "counters", "Counters");
     put_hardware(p, v);
     put_simulated(p, v);
+    put_energy(p, v);
     for (size_t i = 0; i < v->r->case_count && reason == NULL; i++) {
         const cJSON *counted = counters_of(v, i);
         if (counted != NULL && json_find(counted, "source") == NULL) reason = view_text(counted, "reason", NULL);

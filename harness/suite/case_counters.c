@@ -27,12 +27,18 @@ cJSON *case_counters(const cJSON *counted, const cJSON *read, const cJSON *loade
         counted != NULL || read != NULL ? cJSON_Duplicate(counted != NULL ? counted : read, 1) : cJSON_CreateObject();
     if (counters == NULL) return NULL;
     if (counted != NULL) {
-        const cJSON *software = json_find(read, "software"); /* page faults and switches have a source of their own */
-        if (software != NULL) cJSON_AddItemToObject(counters, "software", cJSON_Duplicate(software, 1));
+        static const char *const own_source[] = {"energy", "software"};
+        for (size_t i = 0; i < sizeof own_source / sizeof own_source[0]; i++) {
+            const cJSON *item = json_find(read, own_source[i]);
+            if (item != NULL) cJSON_AddItemToObject(counters, own_source[i], cJSON_Duplicate(item, 1));
+        }
         add_weight_traffic(counters, loaded, w);
     } else if (read == NULL) {
         cJSON_AddNullToObject(counters, "source");
         cJSON_AddStringToObject(counters, "reason", "the bench was stopped before they were read");
     }
+    cJSON *energy = cJSON_GetObjectItemCaseSensitive(counters, "energy");
+    const double joules = number(energy, "joules");
+    if (!isnan(joules) && w->tokens > 0) json_add_double(energy, "joules_per_token", joules / (double)w->tokens);
     return counters;
 }

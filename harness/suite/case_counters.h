@@ -8,7 +8,7 @@
 
 /* `counted`: what was simulated; `read`: what the case's worker read while it was timed; either may be NULL. `loaded`: the
  * worker's answer to "load". Simulated counts of a decode get weight_bytes, what the matmuls of the repetition have to read,
- * and bytes_per_weight_byte, what they brought in from beyond the first-level cache for each of these. The object is the
+ * and bytes_per_weight_byte, what they brought in from beyond the first-level cache for each of these; energy gets joules_per_token. The object is the
  * caller's; NULL when out of memory. */
 cJSON *case_counters(const cJSON *counted, const cJSON *read, const cJSON *loaded, const suite_workload *w);
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/measure/energy.h"
 #include "harness/measure/likwid_bench.h"
 #include "harness/measure/machine_state.h"
 #include "optimizer/json.h"
@@ -221,6 +222,80 @@ static void others_are_told_from_us(void)
     }
 }
 
+/* ---- energy ------------------------------------------------------------------------------------------------------ */
+
+#define RAPL "/sys/class/powercap/intel-rapl:0"
+
+/* Microjoules of a counter that begins again at 1,000,000. */
+static void energy_is_the_packages(void)
+{
+    static const struct {
+        file files[FILES_MAX];
+        const char *after; /* energy_uj at the end; NULL: the file is gone */
+        double joules;     /* NaN: none, */
+        const char *says;  /* because */
+    } rows[] = {
+        {{{RAPL "/name", "package-0\n"}, {RAPL "/max_energy_range_uj", "1000000\n"}, {RAPL "/energy_uj", "200000\n"}},
+         "700000\n",
+         0.5,
+         ""},
+        {{{RAPL "/name", "package-0\n"}, {RAPL "/max_energy_range_uj", "1000000\n"}, {RAPL "/energy_uj", "900000\n"}},
+         "150000\n",
+         0.25,
+         ""},
+        {{{RAPL "/name", "package-0\n"},
+          {RAPL "/max_energy_range_uj", "1000000\n"},
+          {RAPL "/energy_uj", "200000\n"},
+          {RAPL ":0/name", "core\n"},
+          {RAPL ":0/energy_uj", "5\n"}},
+         "700000\n",
+         0.5,
+         ""},
+        {{{RAPL "/name", "psys\n"}, {RAPL "/max_energy_range_uj", "1000000\n"}, {RAPL "/energy_uj", "200000\n"}},
+         "700000\n",
+         NAN,
+         "no RAPL"},
+        {{{RAPL "/name", "package-0\n"}, {RAPL "/max_energy_range_uj", "1000000\n"}, {RAPL "/energy_uj", "many\n"}},
+         "700000\n",
+         NAN,
+         "holds no count"},
+        {{{RAPL "/name", "package-0\n"}, {RAPL "/max_energy_range_uj", "0\n"}, {RAPL "/energy_uj", "2\n"}},
+         "7\n",
+         NAN,
+         "holds no count"},
+        {{{RAPL "/name", "package-0\n"}, {RAPL "/energy_uj", "2\n"}}, "7\n", NAN, "cannot be read"},
+        {{{RAPL "/name", "package-0\n"}, {RAPL "/max_energy_range_uj", "1000000\n"}, {RAPL "/energy_uj", "200000\n"}},
+         NULL,
+         NAN,
+         "cannot be read"},
+        {{{RAPL "/name", "package-0\n"}, {RAPL "/max_energy_range_uj", "1000000\n"}, {RAPL "/energy_uj", "200000\n"}},
+         "99999999999999999999999\n",
+         NAN,
+         "holds no count"},
+        {{{NULL, NULL}}, "7\n", NAN, "no RAPL"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        temporary_folder root;
+        energy_meter meter;
+        char path[2 * TEST_PATH];
+        temporary_folder_create(&root);
+        for (int k = 0; k < FILES_MAX && rows[i].files[k].path != NULL; k++) put_file(&root, &rows[i].files[k]);
+        energy_open(&meter, root.path);
+        energy_start(&meter);
+        snprintf(path, sizeof path, "%s" RAPL "/energy_uj", root.path);
+        unlink(path);
+        if (rows[i].after != NULL) put_file(&root, &(const file){RAPL "/energy_uj", rows[i].after});
+        energy_stop(&meter);
+        cJSON *object = energy_json(&meter, 2);
+        char *text = cJSON_PrintUnformatted(object), expected[64];
+        snprintf(expected, sizeof expected, "\"joules\":%g}", rows[i].joules / 2);
+        CHECK(strstr(text, isnan(rows[i].joules) ? rows[i].says : expected) != NULL, "row %zu: %s", i, text);
+        cJSON_free(text);
+        cJSON_Delete(object);
+        temporary_folder_remove(&root);
+    }
+}
+
 /* ---- likwid-bench ----------------------------------------------------------------------------------------------- */
 
 static void likwid_benchs_figure_is_found(void)
@@ -291,6 +366,7 @@ static const test_case cases[] = {
     {"a_machine_is_what_its_files_say", a_machine_is_what_its_files_say},
     {"what_slows_is_warned_of_with_advice", what_slows_is_warned_of_with_advice},
     {"others_are_told_from_us", others_are_told_from_us},
+    {"energy_is_the_packages", energy_is_the_packages},
     {"likwid_benchs_figure_is_found", likwid_benchs_figure_is_found},
     {"likwid_bench_may_be_bad", likwid_bench_may_be_bad},
 };

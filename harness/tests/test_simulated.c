@@ -410,12 +410,13 @@ static void bytes_of_a_weight_byte(void)
     static const char counted_text[] =
         "{\"source\":\"simulated\",\"caches\":{\"line_bytes\":64},\"by_class\":{\"matmul\":{\"d1_read_misses\":3}}}";
     cJSON *counted = cJSON_Parse(counted_text), *loaded = cJSON_Parse("{\"decode_bytes\":96}"),
-          *read = cJSON_Parse("{\"source\":null,\"reason\":\"none\",\"software\":{\"source\":\"getrusage\"}}");
+          *read = cJSON_Parse("{\"source\":null,\"reason\":\"none\",\"software\":{\"source\":\"getrusage\"},\"energy\":"
+                              "{\"source\":\"powercap\",\"joules\":3}}");
     const suite_workload decode = {.phase = PHASE_DECODE, .tokens = 2}, prefill = {.phase = PHASE_PREFILL, .tokens = 2};
     cJSON *c = case_counters(counted, read, loaded, &decode);
     char *printed = cJSON_PrintUnformatted(c);
     CHECK(strstr(printed, "\"bytes_per_weight_byte\":1") != NULL && strstr(printed, "\"weight_bytes\":192") != NULL &&
-              strstr(printed, "getrusage") != NULL,
+              strstr(printed, "getrusage") != NULL && strstr(printed, "\"joules_per_token\":1.5") != NULL,
           "%s", printed);
     cJSON_free(printed);
     cJSON_Delete(c);
