@@ -8,7 +8,15 @@
 #include "harness/report/plot_data.h"
 #include "optimizer/json.h"
 
-typedef enum mark { MARK_VARIANT, MARK_ALL_ON, MARK_BASELINE, MARK_ROOF, MARK_ROOF_OF_ONE, MARK_NAME, MARK_SLOPE_NAME } mark;
+typedef enum mark {
+    MARK_VARIANT,
+    MARK_ALL_ON,
+    MARK_BASELINE,
+    MARK_ROOF,
+    MARK_ROOF_OF_ONE,
+    MARK_NAME,
+    MARK_SLOPE_NAME
+} mark;
 
 /* The part of the plane that is drawn: x from `left` to `right`. */
 typedef struct frame {
@@ -155,6 +163,9 @@ size_t plot_data_roofline(const result_set *r, size_t group, FILE *out)
         peak = fmax(peak, case_number(c, "ceiling", "peak_ops_per_s"));
     }
     if (!isfinite(f.left)) return 0;
+    roof roofs[ROOFS_MAX];
+    const size_t n = find_roofs(machine, threads, roofs);
+    if (n > 0) peak = fmax(peak, roofs[n - 1].peak);
     f.left /= 8.0; /* room for the names of the rising lines */
     f.right *= 4.0;
     if (peak / memory * 2.0 > f.right) f.right = peak / memory * 2.0;

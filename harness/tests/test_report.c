@@ -140,10 +140,18 @@ static void a_page_is_whole(void)
     /* The first screen: questions and answers before anything else. */
     const char *question = strstr(w.html, "Is it 3 to 5 times faster?"), *verdicts = strstr(w.html, "id=\"verdicts\"");
     CU_ASSERT_TRUE(question != NULL && verdicts != NULL && question < verdicts);
-    static const char *const promised[] = {
-        "id=\"stages\"",   "id=\"speed\"",   "id=\"memory\"", "id=\"accuracy\"",  "id=\"counters\"", "id=\"roofline\"",
-        "id=\"failures\"", "id=\"machine\"", "id=\"method\"", "id=\"reproduce\"", "prefers-color-scheme: dark",
-        "@media print"};
+    static const char *const promised[] = {"id=\"stages\"",
+                                           "id=\"speed\"",
+                                           "id=\"memory\"",
+                                           "id=\"accuracy\"",
+                                           "id=\"counters\"",
+                                           "id=\"roofline\"",
+                                           "id=\"failures\"",
+                                           "id=\"machine\"",
+                                           "id=\"method\"",
+                                           "id=\"reproduce\"",
+                                           "prefers-color-scheme: dark",
+                                           "@media print"};
     for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)
         CHECK(has(w.html, promised[i]), "the page lacks %s", promised[i]);
     CU_ASSERT_TRUE(has(w.markdown, "### Is it 3 to 5 times faster?") && has(w.markdown, "## Verdicts"));
