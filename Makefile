@@ -1,7 +1,7 @@
 # ciuic
 #   make           build/ciuic, build/check-kernels, build/libciuic.a
 #   make report    measures this machine and leaves build/report/index.html
-#   make gate      errors, bytes and speed-ups against ci/gate.json and ci/gate-quick.json
+#   make gate      errors, bytes, simulated counters and speed-ups against ci/gate*.json
 #   make test      every check; SANITIZE=1: the same under AddressSanitizer and UndefinedBehaviorSanitizer
 #   make trial     what the harness finds where the answer is known: false alarms, power, planted faults (ci/trial.sh)
 #   make lint      formatting, warnings of gcc and clang, direction of includes, shell scripts

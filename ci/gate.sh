@@ -1,7 +1,8 @@
 #!/bin/sh
-# `make gate`: ci/gate.sh PROGRAM FOLDER measures suites/gate.json (errors and bytes; half a minute) and suites/quick.json
-# (speed as well; a few minutes), and holds them against ci/gate.json and ci/gate-quick.json. Both are judged whatever the first
-# says. GATE_SUITES=gate leaves the second out. Leaves FOLDER/SUITE/{results.json,junit.xml,summary.md}.
+# `make gate`: ci/gate.sh PROGRAM FOLDER measures suites/gate.json (errors and bytes; half a minute), suites/counters.json
+# (simulated instructions; a quarter of a minute, and left out where there is no valgrind or no AVX2) and suites/quick.json
+# (speed as well; a few minutes), and holds them against ci/gate.json, ci/gate-counters.json and ci/gate-quick.json. All are
+# judged whatever the first says. GATE_SUITES=gate leaves the others out. Leaves FOLDER/SUITE/{results.json,junit.xml,summary.md}.
 set -eu
 program=$1
 folder=$2
@@ -20,11 +21,20 @@ judge() {
 }
 
 mkdir -p "$folder"
-for suite in ${GATE_SUITES:-gate quick}; do
+for suite in ${GATE_SUITES:-gate counters quick}; do
     case $suite in
     gate) judge gate ci/gate.json ;;
+    counters)
+        if ! command -v valgrind >/dev/null 2>&1; then
+            echo 'ci/gate.sh: no valgrind: simulated counters are not held against ci/gate-counters.json' >&2
+        elif ! "$program" --version | grep -q ' avx2'; then
+            echo 'ci/gate.sh: no AVX2: simulated counters are not held against ci/gate-counters.json' >&2
+        else
+            judge counters ci/gate-counters.json
+        fi
+        ;;
     quick) judge quick ci/gate-quick.json ;;
-    *) echo "ci/gate.sh: GATE_SUITES holds '$suite'; expected gate, quick or both" >&2; exit 2 ;;
+    *) echo "ci/gate.sh: GATE_SUITES holds '$suite'; expected gate, counters, quick or several" >&2; exit 2 ;;
     esac
 done
 exit "$worst"

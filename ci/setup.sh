@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what a build needs and this machine lacks; silent and quick when nothing does.
 #   ci/setup.sh         compilers and libraries: what `make`, `make test` and `make report` need
-#   ci/setup.sh test    also what `make test` can do without: the emulator that runs the neon rung, and its compiler
+#   ci/setup.sh test    also what `make test` can do without: the emulator that runs the neon rung, its compiler, and
+#                       valgrind, which simulates counters
 #   ci/setup.sh lint    that, too, and what `make lint` uses
 # With apt-get and the right to use it (root, or sudo without a password) it installs; otherwise it prints the one line
 # to run and exits 1. CC (default cc) decides whether clang is needed.
@@ -17,8 +18,8 @@ emulator='gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user'
 wanted=
 case ${1:-} in
 '') ;;
-test) wanted=$emulator ;;
-lint) wanted=$emulator packages="$packages clang clang-format libomp-dev shellcheck" ;;
+test) wanted="$emulator valgrind" ;;
+lint) wanted="$emulator valgrind" packages="$packages clang clang-format libomp-dev shellcheck" ;;
 *) echo "ci/setup.sh: unknown argument '$1'; expected nothing, 'test' or 'lint'" >&2; exit 2 ;;
 esac
 
@@ -36,8 +37,8 @@ if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>
     done
     printf '#include <benchmark/benchmark.h>\n' | ${CXX:-c++} -fsyntax-only -x c++ - 2>/dev/null ||
         missing="$missing benchmark/benchmark.h"
-    for tool in ${wanted:+aarch64-linux-gnu-gcc qemu-aarch64}; do
-        command -v "$tool" >/dev/null 2>&1 || say "$tool is not there: the neon rung goes unchecked on this machine"
+    for tool in ${wanted:+aarch64-linux-gnu-gcc qemu-aarch64 valgrind}; do
+        command -v "$tool" >/dev/null 2>&1 || say "$tool is not there: tests that need it are left out"
     done
     [ -z "$missing" ] && exit 0
     say "not a Debian system, and these are missing:$missing"
@@ -69,7 +70,7 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
     as_root='sudo -n env'
 elif [ -z "$needed" ]; then
-    say "the neon rung goes unchecked: only root may install$missing"
+    say "tests are left out: only root may install$missing"
     exit 0
 else
     say "packages are missing, and only root may install them. Run this once, then repeat:"
@@ -97,7 +98,7 @@ install() { apt install -y --no-install-recommends $missing; }
 fail() {
     grep -E '^(E|W|Err|dpkg):?' "$log" | head -n 3 >&2
     say "$1; what was tried (as root): $2"
-    [ -n "$needed" ] || { say 'the neon rung goes unchecked'; exit 0; }
+    [ -n "$needed" ] || { say 'the tests that need it are left out'; exit 0; }
     exit 1
 }
 

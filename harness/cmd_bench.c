@@ -10,7 +10,7 @@
 
 static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only PATTERN] [--isa LIST]\n"
                            "                   [--threads LIST] [--seed S] [--rounds N] [--precision P%]\n"
-                           "                   [--claims FILE] [--gbench-out FILE]\n"
+                           "                   [--claims FILE] [--counters SOURCE] [--gbench-out FILE]\n"
                            "\n"
                            "Measures every variant of a suite: a process for each, all alive at a time,\n"
                            "asked in turn, round after round, beside the baselines. Compares their output\n"
@@ -30,6 +30,9 @@ static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only
                            "  --precision P%     rounds until the interval of every case's speed over tuned\n"
                            "                     is within P% either way, or the time budget ends\n"
                            "  --claims FILE      what is judged, instead of the suite's claims\n"
+                           "  --counters SOURCE  hardware, or simulated: each case once more under valgrind,\n"
+                           "                     one thread, kernels c and avx2 only; slow, and the same\n"
+                           "                     figures each time (the suite's own, or hardware)\n"
                            "  --gbench-out FILE  the repetitions as Google Benchmark's JSON as well, for its\n"
                            "                     compare.py; with --resume also of a finished bench\n"
                            "\n"
@@ -82,6 +85,15 @@ static ciuic_status read_threads(char *text, matrix_filter *filter)
     return CIUIC_OK;
 }
 
+static ciuic_status check_counters(const char *name)
+{
+    size_t index = 0;
+    if (name == NULL) return CIUIC_OK;
+    return suite_one_of("bench", "--counters", name, suite_counters_names(), SUITE_COUNTERS_COUNT, &index) == CIUIC_OK
+               ? CIUIC_OK
+               : CIUIC_ERROR_USAGE;
+}
+
 /* "1%" is 0.01. */
 static ciuic_status read_precision(const char *text, double *precision)
 {
@@ -110,6 +122,7 @@ int cmd_bench(int argc, char **argv)
         {"--seed", NULL, OPTION_SIZE, &seed, 0, (size_t)1 << 53},
         {"--rounds", NULL, OPTION_SIZE, &o.rounds, 1, 100000},
         {"--claims", NULL, OPTION_TEXT, (void *)&o.claims, 0, 0},
+        {"--counters", NULL, OPTION_TEXT, (void *)&o.counters, 0, 0},
         {"--gbench-out", NULL, OPTION_TEXT, (void *)&o.gbench_out, 0, 0},
         {"--precision", NULL, OPTION_TEXT, (void *)&precision_text, 0, 0},
     };
@@ -132,6 +145,7 @@ int cmd_bench(int argc, char **argv)
     if ((isa_text != NULL && isas == NULL) || (thread_text != NULL && threads == NULL))
         status = ciuic_fail_memory("the command line", 0);
     if (status == CIUIC_OK && precision_text != NULL) status = read_precision(precision_text, &o.precision);
+    if (status == CIUIC_OK) status = check_counters(o.counters);
     if (status == CIUIC_OK && isas != NULL) status = read_isas(isas, &o.filter);
     if (status == CIUIC_OK && threads != NULL) status = read_threads(threads, &o.filter);
     if (status == CIUIC_OK) {

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "harness/commands.h"
+#include "harness/measure/counters_simulated.h"
+#include "harness/measure/likwid_bench.h"
 #include "harness/measure/machine.h"
 #include "harness/version.h"
 #include "kernels/kernels.h"
@@ -12,8 +14,8 @@
 static const char help[] = "usage: ciuic doctor [--json]\n"
                            "\n"
                            "What this machine has, what a report made on it will lack, what that costs,\n"
-                           "and what to do about it. Measures load bandwidth and arithmetic peaks, which\n"
-                           "takes about a second.\n"
+                           "and what to do about it. Measures load bandwidth and arithmetic peaks, and\n"
+                           "holds the bandwidth against likwid-bench's: some seconds.\n"
                            "\n"
                            "  --json   one JSON object on stdout\n"
                            "\n"
@@ -59,6 +61,14 @@ static bool add_gnuplot(cJSON *machine)
                             : cJSON_AddNullToObject(machine, "gnuplot")) != NULL;
 }
 
+static bool add_valgrind(cJSON *machine)
+{
+    simulated_support support;
+    counters_simulated_probe(&support);
+    return (support.works ? cJSON_AddStringToObject(machine, "valgrind", support.tool)
+                          : cJSON_AddNullToObject(machine, "valgrind")) != NULL;
+}
+
 static bool add_finding(cJSON *findings, const char *what, const char *costs, const char *advice)
 {
     cJSON *finding = cJSON_CreateObject();
@@ -88,9 +98,9 @@ static bool find_missing_isas(cJSON *findings)
 static bool find_missing_tools(cJSON *findings, const cJSON *machine)
 {
     bool ok = true;
-    const cJSON *counters = json_find(machine, "counters");
-    if (json_find(counters, "source") == NULL) {
-        const cJSON *reason = json_find(counters, "reason");
+    const cJSON *hardware = json_find(machine, "counters");
+    if (json_find(hardware, "source") == NULL) {
+        const cJSON *reason = json_find(hardware, "reason");
         char what[600];
         snprintf(what, sizeof what, "no hardware counters: %s",
                  cJSON_IsString(reason) ? reason->valuestring : "unknown");
@@ -100,6 +110,20 @@ static bool find_missing_tools(cJSON *findings, const cJSON *machine)
             "on your own machine, as root: sysctl kernel.perf_event_paranoid=1; in a container: "
             "--cap-add=PERFMON; in a virtual machine only its host can help");
     }
+    const cJSON *no_energy = json_find(json_find(machine, "energy"), "reason");
+    if (ok && cJSON_IsString(no_energy)) {
+        char what[400];
+        snprintf(what, sizeof what, "no energy: %.300s", no_energy->valuestring);
+        ok = add_finding(findings, what, "no joules per token in the report",
+                         "on your own machine, as root: chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj");
+    }
+    if (ok && json_find(machine, "valgrind") == NULL)
+        ok = add_finding(findings, "no valgrind", "--counters simulated has nothing to count with",
+                         "ci/setup.sh test, or apt-get install valgrind");
+    const cJSON *unchecked = json_find(json_find(machine, "cross_check"), "reason");
+    if (ok && cJSON_IsString(unchecked))
+        ok = add_finding(findings, unchecked->valuestring,
+                         "the bandwidth that ceilings stand on is this program's word only", "apt-get install likwid");
     if (ok && json_find(machine, "gnuplot") == NULL)
         ok = add_finding(findings, "no gnuplot", "the report has tables and no plots",
                          "ci/setup.sh, or apt-get install gnuplot-nox");
@@ -144,9 +168,9 @@ static bool diagnose(cJSON *object)
 {
     cJSON *machine = cJSON_GetObjectItemCaseSensitive(object, "machine");
     cJSON *findings = cJSON_AddArrayToObject(object, "findings");
-    return machine != NULL && findings != NULL && add_gnuplot(machine) && find_missing_isas(findings) &&
-           find_missing_tools(findings, machine) && find_tight_places(findings, machine) &&
-           find_warnings(findings, machine);
+    return machine != NULL && findings != NULL && add_gnuplot(machine) && add_valgrind(machine) &&
+           find_missing_isas(findings) && find_missing_tools(findings, machine) &&
+           find_tight_places(findings, machine) && find_warnings(findings, machine);
 }
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
@@ -172,6 +196,20 @@ static void print_by_threads(const char *title, const cJSON *figures, const char
         separator = ", ";
     }
     printf(" thread%s %s\n", cJSON_GetArraySize(figures) == 1 ? "" : "s", unit);
+}
+
+static void print_cross_check(const cJSON *check)
+{
+    const cJSON *item = NULL;
+    const char *separator = "";
+    if (json_find(check, "bandwidth") == NULL) return;
+    printf("  %-20s ", "  by likwid-bench");
+    cJSON_ArrayForEach(item, json_find(check, "bandwidth"))
+    {
+        printf("%s%.1f with %s", separator, number_of(item, "likwid_bench") / 1e9, item->string);
+        separator = ", ";
+    }
+    puts(" (GB/s)");
 }
 
 static void print_by_isa(const char *what, const cJSON *peaks, const char *unit)
@@ -205,7 +243,7 @@ static void print_findings(const cJSON *findings)
 static void print_text(const cJSON *object)
 {
     const cJSON *machine = json_find(object, "machine");
-    const cJSON *counters = json_find(machine, "counters");
+    const cJSON *hardware = json_find(machine, "counters");
     printf("ciuic %s (%s), %s\n\n", program_version(), program_git(), program_compiler());
     printf("  %-20s %s\n", "processor", text_of(machine, "cpu", "unknown"));
     printf("  %-20s %.0f, of which this process may use %.0f\n", "cores", number_of(machine, "cores"),
@@ -215,10 +253,13 @@ static void print_text(const cJSON *object)
     print_names("processor flags", json_find(machine, "flags"));
     if (kernel_isa_override() != NULL) printf("  %-20s %s\n", "CIUIC_ISA", kernel_isa_override());
     print_by_threads("load bandwidth", json_find(machine, "bandwidth_bytes_per_s"), "(GB/s)");
+    print_cross_check(json_find(machine, "cross_check"));
     print_by_isa("FP32 peak, ", json_find(machine, "peak_flops_per_s"), "(GFLOP/s)");
     print_by_isa("BF16 peak, ", json_find(machine, "peak_bf16_ops_per_s"), "(GFLOP/s)");
     print_by_isa("INT8 peak, ", json_find(machine, "peak_int8_ops_per_s"), "(GOP/s)");
-    printf("  %-20s %s\n", "hardware counters", text_of(counters, "source", "none"));
+    printf("  %-20s %s\n", "hardware counters", text_of(hardware, "source", "none"));
+    printf("  %-20s %s\n", "energy", text_of(json_find(machine, "energy"), "source", "none"));
+    printf("  %-20s %s\n", "simulated counters", text_of(machine, "valgrind", "none"));
     printf("  %-20s %s\n", "plots", text_of(machine, "gnuplot", "none"));
     command_print_wrapped("  OpenBLAS             ", text_of(machine, "openblas", "none"));
     printf("  %-20s %s\n", "oneDNN", text_of(machine, "onednn", "none"));
@@ -235,6 +276,7 @@ static ciuic_status examine(cJSON *object)
         return ciuic_fail_memory("the machine's description", 4096);
     }
     CIUIC_TRY(machine_measure(machine, (int)number_of(machine, "threads")));
+    CIUIC_TRY(machine_cross_check(machine, (int)number_of(machine, "threads")));
     return diagnose(object) ? CIUIC_OK : ciuic_fail_memory("the findings", 4096);
 }
 

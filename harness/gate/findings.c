@@ -198,11 +198,28 @@ static void apply_waiver(const gate_limit *limit, const char *today, gate_findin
                  expired ? "expired" : "still running", before);
 }
 
-static ciuic_status judge_limit(const gate_limit *limit, const result_set *r, const char *today, gate_finding *f)
+/* Another compiler makes other instructions: how many there were of one's says nothing about another's. */
+static bool other_compiler(const gate_file *file, const gate_limit *limit, const result_set *r, gate_finding *f)
+{
+    const char *compiler = cJSON_GetStringValue(json_find(json_find(r->root, "program"), "compiler"));
+    if (file->compiler == NULL || limit->metric.kind != GATE_COUNTER || strcmp(limit->source, "simulated") != 0)
+        return false;
+    if (!gate_limit_recorded(limit) || (compiler != NULL && strcmp(compiler, file->compiler) == 0)) return false;
+    f->outcome = GATE_WARNED;
+    plain_append(
+        f->message, sizeof f->message,
+        "not held: recorded of what %.40s makes, and this program was made by %.40s; --update records its counts",
+        file->compiler, compiler != NULL ? compiler : "an unknown compiler");
+    return true;
+}
+
+static ciuic_status judge_limit(const gate_file *file, const gate_limit *limit, const result_set *r, const char *today,
+                                gate_finding *f)
 {
     case_view worst = {.outcome = GATE_PASSED}, v;
     bool any = false;
     size_t skipped = 0;
+    if (other_compiler(file, limit, r, f)) return CIUIC_OK;
     for (size_t i = 0; i < r->case_count; i++) {
         const result_case *c = &r->cases[i];
         if (!gate_covers(limit, c)) continue;
@@ -290,7 +307,7 @@ ciuic_status gate_judge(const gate_file *file, const result_set *r, const char *
     if (file->checkpoints != NULL) judge_checkpoints(file, r, next_finding(findings, "checkpoints", "checkpoints"));
     for (size_t i = 0; i < file->count; i++) {
         const gate_limit *limit = &file->limits[i];
-        CIUIC_TRY(judge_limit(limit, r, today, next_finding(findings, limit->id, limit->metric.name)));
+        CIUIC_TRY(judge_limit(file, limit, r, today, next_finding(findings, limit->id, limit->metric.name)));
     }
     for (size_t i = 0; i < findings->count; i++) {
         plain_text(findings->list[i].message);

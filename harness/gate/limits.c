@@ -265,13 +265,14 @@ static ciuic_status parse_checkpoints(gate_file *file, const char *name)
 
 ciuic_status gate_file_take(cJSON *root, const char *name, gate_file *file)
 {
-    static const char *const keys[] = {"$schema", "schema_version", "description", "checkpoints", "limits"};
+    static const char *const keys[] = {"$schema", "schema_version", "description", "checkpoints", "compiler", "limits"};
     size_t version = 0;
     *file = (gate_file){.root = root};
     if (!cJSON_IsObject(root)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: not an object; expected a gate file", name);
     CIUIC_TRY(json_get_size(root, name, "schema_version", SCHEMA_VERSION, SCHEMA_VERSION, &version));
     CIUIC_TRY(json_only_keys(root, name, keys, sizeof keys / sizeof keys[0]));
     CIUIC_TRY(parse_checkpoints(file, name));
+    if (json_find(root, "compiler") != NULL) CIUIC_TRY(json_get_string(root, name, "compiler", &file->compiler));
     return parse_limits(file, name);
 }
 

@@ -50,6 +50,7 @@ typedef struct gate_limit {
 typedef struct gate_file {
     cJSON *root;
     const cJSON *checkpoints; /* {"name": "sha256"}: what was recorded was measured on these; NULL when absent */
+    const char *compiler;     /* "gcc 12.2.0": simulated counts were recorded of what it makes; NULL when absent */
     gate_limit *limits;
     size_t count;
 } gate_file;

@@ -148,12 +148,36 @@ static ciuic_status record_checkpoints(const gate_file *file, recorder *all)
     return ok ? CIUIC_OK : out_of_memory();
 }
 
+/* Simulated counts are of what one compiler makes. */
+static ciuic_status record_compiler(const gate_file *file, recorder *all)
+{
+    const char *compiler = cJSON_GetStringValue(json_find(json_find(all->r->root, "program"), "compiler"));
+    bool wanted = false;
+    for (size_t i = 0; i < file->count; i++)
+        wanted = wanted || (gate_limit_recorded(&file->limits[i]) && file->limits[i].metric.kind == GATE_COUNTER &&
+                            strcmp(file->limits[i].source, "simulated") == 0);
+    if (!wanted || compiler == NULL || (file->compiler != NULL && strcmp(file->compiler, compiler) == 0))
+        return CIUIC_OK;
+    char line[256] = "";
+    plain_append(line, sizeof line, "compiler: %.80s -> %.80s", file->compiler != NULL ? file->compiler : "nothing",
+                 compiler);
+    plain_text(line);
+    fprintf(all->changes, "%s\n", line);
+    all->count++;
+    cJSON *fresh = cJSON_CreateString(compiler);
+    const bool ok =
+        fresh != NULL && (file->compiler != NULL ? cJSON_ReplaceItemInObjectCaseSensitive(file->root, "compiler", fresh)
+                                                 : cJSON_AddItemToObject(file->root, "compiler", fresh));
+    return ok ? CIUIC_OK : out_of_memory();
+}
+
 /* ---- all -------------------------------------------------------------------------------------------------------- */
 
 ciuic_status gate_record(gate_file *file, const char *name, const result_set *r, FILE *changes, size_t *count)
 {
     recorder all = {.r = r, .changes = changes};
     CIUIC_TRY(record_checkpoints(file, &all));
+    CIUIC_TRY(record_compiler(file, &all));
     for (size_t i = 0; i < file->count; i++)
         if (gate_limit_recorded(&file->limits[i])) CIUIC_TRY(record_limit(&file->limits[i], &all));
     *count = all.count;

@@ -7,8 +7,8 @@
 #include "harness/gate/limits.h"
 #include "harness/judge/results.h"
 
-/* Renews `recorded` of every limit that looks at it, and the digests of the checkpoints, in file->root, and reads the limits
- * again. A glob among the keys stays, with the worst value of what it matches; a case that no key matches gets its id as
+/* Renews `recorded` of every limit that looks at it, the digests of the checkpoints, and where counts are simulated the
+ * compiler, in file->root, and reads the limits again. A glob among the keys stays, with the worst value of what it matches; a case that no key matches gets its id as
  * one; a key that matches no case of these results goes; a case without a figure keeps the old value. Keys are in order of
  * their bytes. Prints a line to `changes` for each change, in the order of the file; *count is how many. `name` is the gate
  * file's. */

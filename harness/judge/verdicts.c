@@ -22,6 +22,7 @@ typedef struct evidence {
     double judged_low, judged_high;
     double p, p_holm;                /* speed: sign test of what the widened interval decides; NaN otherwise */
     double ceiling, both_at_ceiling; /* NaN where they do not apply */
+    double bits;                     /* a weight, of the case; NaN where it is not known */
     size_t rounds;
     char interval[128];         /* how low and high were made */
     char problem[SENTENCE / 2]; /* why there is no value; "" when there is one */
@@ -123,6 +124,7 @@ static ciuic_status speed_evidence(const result_set *r, const claim *about, cons
     e->judged_high = speed.high * (1.0 + e->floor);
     e->ceiling = ceiling_ratio(base, c);
     e->both_at_ceiling = both_at_ceiling(base, c);
+    e->bits = case_number(c, "bits_per_weight", NULL);
     if (speed.n == 0)
         snprintf(e->problem, sizeof e->problem, "no round measured both the case and the baseline");
     else if (isnan(speed.low))
@@ -255,7 +257,8 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
                     .p = NAN,
                     .p_holm = NAN,
                     .ceiling = NAN,
-                    .both_at_ceiling = NAN};
+                    .both_at_ceiling = NAN,
+                     .bits = NAN};
     if (about->metric->kind == METRIC_LIMIT) {
         share_of_limit(r, about, base, baseline, c, e);
         return CIUIC_OK;
@@ -278,6 +281,28 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
 
 /* ---- sentences -------------------------------------------------------------------------------------------------- */
 
+/* The lowest bound of the claim that the two ceilings rule out, and that was not measured to be reached; NaN: none. */
+static double unreachable_bound(const claim *about, const evidence *e)
+{
+    const double bounds[] = {about->min, about->band_top};
+    for (size_t i = 0; i < sizeof bounds / sizeof bounds[0]; i++)
+        if (e->both_at_ceiling < bounds[i] && e->value < bounds[i]) return bounds[i]; /* false for NaN */
+    return NAN;
+}
+
+/* What bytes and operations leave over an FP16 as good as they allow, whatever the baseline of this run is. */
+static void explain_best(const claim *about, const evidence *e, const char *baseline, char *text)
+{
+    char bound[32], best[32];
+    const double beyond = unreachable_bound(about, e);
+    if (strcmp(baseline, "tuned") != 0 || isnan(beyond)) return;
+    metric_format(about->metric, beyond, bound, sizeof bound);
+    metric_format(about->metric, e->both_at_ceiling, best, sizeof best);
+    append(text, SENTENCE, "; %s cannot be reached", bound);
+    if (!isnan(e->bits)) append(text, SENTENCE, " by %.1f bits", e->bits);
+    append(text, SENTENCE, " over an FP16 at its own ceiling: the ceiling here is %s", best);
+}
+
 static void explain_speed(const claim *about, const evidence *e, verdict v, const char *baseline, char *text)
 {
     char ceiling[32], top[32];
@@ -291,6 +316,7 @@ static void explain_speed(const claim *about, const evidence *e, verdict v, cons
                : e->judged_high < about->band_top ? "; %s is not reached"
                                                   : "; whether %s is reached is open",
                top);
+    explain_best(about, e, baseline, text);
 }
 
 static void explain(const claim *about, const evidence *e, verdict v, const char *baseline, char *text)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "harness/measure/counters_likwid.h"
+#include "harness/measure/energy.h"
 #include "optimizer/json.h"
 
 typedef struct perf_event {
@@ -38,6 +39,8 @@ struct counters {
     counter_support support;
     int files[PERF_EVENTS]; /* -1: not counted here */
     likwid_counters *likwid;
+    energy_meter energy;
+    double task_clock_s; /* CPU time of all threads, over all spans */
     struct rusage at_start;
     double page_faults, voluntary_switches, involuntary_switches; /* totals over all spans */
 };
@@ -191,6 +194,7 @@ counters *counters_open(const counter_support *support)
     if (c == NULL) return NULL;
     c->support = *support;
     for (int i = 0; i < PERF_EVENTS; i++) c->files[i] = -1;
+    energy_open(&c->energy, "");
     char reason[COUNTER_REASON_MAX - 64];
     if (support->source == COUNTERS_LIKWID) {
         c->likwid = likwid_counters_open(reason, sizeof reason);
@@ -223,9 +227,16 @@ static void perf_control(const counters *c, unsigned long request)
         if (c->files[i] >= 0) ioctl(c->files[i], request, 0);
 }
 
+static double cpu_seconds(const struct rusage *r)
+{
+    return (double)(r->ru_utime.tv_sec + r->ru_stime.tv_sec) +
+           1e-6 * (double)(r->ru_utime.tv_usec + r->ru_stime.tv_usec);
+}
+
 void counters_start(counters *c)
 {
     getrusage(RUSAGE_SELF, &c->at_start);
+    energy_start(&c->energy);
     if (c->support.source == COUNTERS_PERF_EVENT) perf_control(c, PERF_EVENT_IOC_ENABLE);
     if (c->support.source == COUNTERS_LIKWID && !likwid_counters_start(c->likwid))
         give_up(c, "likwid's counters do not start");
@@ -237,7 +248,9 @@ void counters_stop(counters *c)
         give_up(c, "likwid's counters do not stop");
     if (c->support.source == COUNTERS_PERF_EVENT) perf_control(c, PERF_EVENT_IOC_DISABLE);
     struct rusage now;
+    energy_stop(&c->energy);
     getrusage(RUSAGE_SELF, &now);
+    c->task_clock_s += cpu_seconds(&now) - cpu_seconds(&c->at_start);
     c->page_faults += (double)(now.ru_minflt + now.ru_majflt - c->at_start.ru_minflt - c->at_start.ru_majflt);
     c->voluntary_switches += (double)(now.ru_nvcsw - c->at_start.ru_nvcsw);
     c->involuntary_switches += (double)(now.ru_nivcsw - c->at_start.ru_nivcsw);
@@ -260,9 +273,12 @@ cJSON *counters_json(const counters *c, size_t repetitions)
             const double value = perf_read(c->files[i]);
             if (!isnan(value)) json_add_double(object, perf_events[i].name, value / count);
         }
+    cJSON *energy = energy_json(&c->energy, count);
+    if (energy != NULL) cJSON_AddItemToObject(object, "energy", energy);
     cJSON *software = cJSON_AddObjectToObject(object, "software");
     if (software == NULL) return object;
     cJSON_AddStringToObject(software, "source", "getrusage");
+    json_add_double(software, "task_clock_s", c->task_clock_s / count);
     json_add_double(software, "page_faults", c->page_faults / count);
     json_add_double(software, "voluntary_context_switches", c->voluntary_switches / count);
     json_add_double(software, "involuntary_context_switches", c->involuntary_switches / count);

@@ -1,5 +1,10 @@
 /* counters.h - hardware counters of this process through one interface, whatever provides them here; or why nothing does.
  *
+ * Sources: likwid, perf_event; simulated counts (counters_simulated.h) come from a process of their own. A GPU's counters would
+ * be one more source, cupti, behind the same five functions: opened before the first kernel is launched (cuptiProfilerInitialize),
+ * started and stopped around a repetition (cuptiRangeProfilerStart, -Stop), written by the same names where they mean the same
+ * (instructions) and by CUPTI's own where they do not. There is no rung for GPUs yet, and so no such source.
+ *
  * likwid (counts per core, memory traffic included) is used when a probe in a process of its own has gone through a whole
  * measurement with it: the library may exit, crash or hang where it lacks access. Otherwise perf_event_open. */
 #ifndef CIUIC_COUNTERS_H
@@ -37,7 +42,8 @@ void counters_close(counters *c); /* NULL is allowed */
 void counters_start(counters *c);
 void counters_stop(counters *c);
 /* What was counted, divided by `repetitions`: {"source": "perf_event", "cycles":, ...} or {"source": null, "reason":
- * "not available here, because ..."}; either way with "software": page faults and context switches from getrusage. */
+ * "not available here, because ..."}; either way with "software": CPU time, page faults and context switches from getrusage, and "energy" as
+ * energy_json has it. */
 cJSON *counters_json(const counters *c, size_t repetitions);
 
 #endif

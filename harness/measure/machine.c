@@ -11,6 +11,8 @@
 #endif
 
 #include "harness/measure/counters.h"
+#include "harness/measure/energy.h"
+#include "harness/measure/machine_state.h"
 #include "harness/measure/memory.h"
 #include "harness/suite/matrix.h"
 #include "harness/version.h"
@@ -40,12 +42,6 @@ static void add_text(cJSON *object, const char *key, const char *text)
         cJSON_AddStringToObject(object, key, text);
     else
         cJSON_AddNullToObject(object, key);
-}
-
-static void add_first_line(cJSON *object, const char *key, const char *path)
-{
-    char line[LINE];
-    add_text(object, key, first_line(path, line) ? line : NULL);
 }
 
 static void add_cpu_name(cJSON *machine)
@@ -135,15 +131,6 @@ static void warn(cJSON *warnings, const char *text)
 
 static void warn_about_speed(cJSON *warnings, const cJSON *machine)
 {
-    const cJSON *governor = json_find(machine, "governor");
-    if (cJSON_IsString(governor) && strcmp(governor->valuestring, "performance") != 0) {
-        char text[LINE];
-        snprintf(text, sizeof text,
-                 "the CPU frequency governor is '%.40s': clocks follow load; 'cpupower frequency-set -g performance' "
-                 "steadies them",
-                 governor->valuestring);
-        warn(warnings, text);
-    }
     if (json_find(machine, "hypervisor") != NULL)
         warn(warnings,
              "this is a virtual machine: neighbours may slow it down at any time and hardware counters may be "
@@ -155,17 +142,9 @@ static void warn_about_speed(cJSON *warnings, const cJSON *machine)
 #endif
 }
 
-static void warn_about_company(cJSON *warnings, double load, int threads)
+static void warn_about_memory(cJSON *warnings)
 {
-    char text[LINE];
     process_memory memory;
-    if (load > 0.3 * threads) {
-        snprintf(text, sizeof text,
-                 "load average %.2f on %d cores before the start: something else is running; stop it, or expect wide "
-                 "intervals",
-                 load, threads);
-        warn(warnings, text);
-    }
     if (!memory_read(&memory)) warn(warnings, "/proc/self/status does not give VmHWM: no peak memory; mount /proc");
 }
 
@@ -207,6 +186,15 @@ static void add_counters(cJSON *machine)
     } else {
         cJSON_AddStringToObject(object, "source", counter_source_name(support.source));
     }
+    energy_meter meter;
+    energy_open(&meter, "");
+    cJSON *energy = cJSON_AddObjectToObject(machine, "energy");
+    if (meter.count == 0) {
+        cJSON_AddNullToObject(energy, "source");
+        cJSON_AddStringToObject(energy, "reason", meter.reason);
+    } else {
+        cJSON_AddStringToObject(energy, "source", "powercap");
+    }
 }
 
 cJSON *machine_describe(void)
@@ -226,17 +214,19 @@ cJSON *machine_describe(void)
     cJSON_AddStringToObject(machine, "compiler", program_compiler());
     add_isas(machine);
     add_caches(machine);
-    add_first_line(machine, "governor", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
     const double load = add_load_average(machine);
-    add_first_line(machine, "hugepages", "/sys/kernel/mm/transparent_hugepage/enabled");
+    bool complete = machine_state_add(machine, "");
     add_text(machine, "hypervisor", hypervisor);
     add_text(machine, "openblas", openblas_describe());
     add_text(machine, "onednn", onednn_describe());
     add_counters(machine);
     cJSON *warnings = cJSON_AddArrayToObject(machine, "warnings");
     warn_about_speed(warnings, machine);
-    warn_about_company(warnings, load, machine_threads());
-    return machine;
+    warn_about_memory(warnings);
+    complete = complete && machine_state_warn(machine, machine_threads(), load, warnings);
+    if (complete) return machine;
+    cJSON_Delete(machine);
+    return NULL;
 }
 
 /* ---- what physics allows ---------------------------------------------------------------------------------------- */

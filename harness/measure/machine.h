@@ -6,8 +6,8 @@
 
 #include "optimizer/ciuic.h"
 
-/* Describes this machine: cpu, cores, threads, memory_bytes, kernel, compiler, flags, isa, caches, governor,
- * load_average, hugepages, hypervisor, openblas, onednn, counters and warnings. Measures nothing. NULL when out of memory. */
+/* Describes this machine: cpu, cores, threads, memory_bytes, kernel, compiler, flags, isa, caches,
+ * load_average, what machine_state.h adds, hypervisor, openblas, onednn, counters and warnings. Measures nothing. NULL when out of memory. */
 cJSON *machine_describe(void);
 
 /* Measures what physics allows here, for one thread and for `threads`: adds bandwidth_bytes_per_s (over a buffer of

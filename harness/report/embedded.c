@@ -24,6 +24,7 @@ EMBED(speedup, "reports/speedup.gnuplot")
 EMBED(stages, "reports/stages.gnuplot")
 EMBED(memory, "reports/memory.gnuplot")
 EMBED(error, "reports/error.gnuplot")
+EMBED(roofline, "reports/roofline.gnuplot")
 EMBED(tradeoff, "reports/tradeoff.gnuplot")
 EMBED(bits, "reports/bits.gnuplot")
 EMBED(sensitivity, "reports/sensitivity.gnuplot")
@@ -52,7 +53,8 @@ embedded_file embedded_plot(const char *name)
     } plots[] = {{"speedup", speedup_file},         {"stages", stages_file},
                  {"memory", memory_file},           {"error", error_file},
                  {"tradeoff", tradeoff_file},       {"bits", bits_file},
-                 {"sensitivity", sensitivity_file}, {"attribution", attribution_file}};
+                 {"sensitivity", sensitivity_file}, {"attribution", attribution_file},
+                 {"roofline", roofline_file}};
     for (size_t i = 0; i < sizeof plots / sizeof plots[0]; i++)
         if (strcmp(plots[i].name, name) == 0) return plots[i].file();
     return (embedded_file){NULL, 0};

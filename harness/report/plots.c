@@ -23,6 +23,7 @@ static const struct {
     {"attribution", plot_data_attribution, "Whose doing the speed-up is", true},
     {"memory", plot_data_memory, "Memory by kind", false},
     {"error", plot_data_error, "Error by variant", false},
+    {"roofline", plot_data_roofline, "Every case under its roof", true},
     {"tradeoff", plot_data_tradeoff, "Speed against error", true},
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };

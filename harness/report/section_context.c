@@ -1,4 +1,4 @@
-/* section_context.c - counters, failures, the machine, the method and how to do it again. */
+/* section_context.c - failures, the machine, the method and how to do it again. */
 #include <math.h>
 #include <string.h>
 
@@ -25,45 +25,6 @@ static void put_value(page *p, const cJSON *value)
         page_cell(p, TONE_PLAIN, "%s", text != NULL ? text : "");
         cJSON_free(text);
     }
-}
-
-/* ---- counters --------------------------------------------------------------------------------------------------- */
-
-void section_counters(page *p, const report_view *v)
-{
-    static const page_column columns[] = {{"Case", false}, {"Counter", false}, {"Per repetition", true}};
-    const char *reason = NULL;
-    bool open = false;
-    page_section(p, "counters", "Hardware counters");
-    for (size_t i = 0; i < v->r->case_count; i++) {
-        const result_case *c = &v->r->cases[i];
-        const cJSON *counters = json_find(c->json, "counters"), *source = json_find(counters, "source");
-        if (source == NULL) {
-            if (reason == NULL && counters != NULL) reason = view_text(counters, "reason", NULL);
-            continue;
-        }
-        if (c->twin) continue;
-        if (!open) {
-            page_text(p, "Counted by %s.", cJSON_IsString(source) ? source->valuestring : "an unknown source");
-            page_fold_begin(p, "Counters of every case");
-            page_table_begin(p, "Counts of one repetition", columns, COUNT(columns), false);
-        }
-        open = true;
-        for (const cJSON *counter = counters->child; counter != NULL; counter = counter->next) {
-            if (!json_is_number(counter)) continue;
-            page_cell(p, TONE_CODE, "%s", c->id);
-            page_cell(p, TONE_PLAIN, "%s", counter->string);
-            page_cell(p, TONE_PLAIN, "%.4g", counter->valuedouble);
-        }
-    }
-    if (open) {
-        page_table_end(p);
-        page_fold_end(p);
-    }
-    if (reason != NULL)
-        page_text(p, "%s%s", strncmp(reason, "not available", 13) == 0 ? "" : "Not available here, because ", reason);
-    else if (!open)
-        page_text(p, "Not available here, because no case recorded any.");
 }
 
 /* ---- failures --------------------------------------------------------------------------------------------------- */
@@ -121,6 +82,22 @@ static void put_ceilings(page *p, const cJSON *machine)
     page_table_end(p);
 }
 
+/* A row of the record, or one for each member of an object; what could not be read has its reason. */
+static void put_member(page *p, const cJSON *unread, const cJSON *entry, const char *of)
+{
+    const char *why = view_text(unread, entry->string, NULL);
+    if (cJSON_IsObject(entry) && of == NULL) {
+        for (const cJSON *item = entry->child; item != NULL; item = item->next)
+            put_member(p, unread, item, entry->string);
+        return;
+    }
+    page_cell(p, TONE_PLAIN, "%s%s%s", of != NULL ? of : "", of != NULL ? ", " : "", entry->string);
+    if (cJSON_IsNull(entry) && why != NULL)
+        page_cell(p, TONE_QUIET, "unknown: %s", why);
+    else
+        put_value(p, entry);
+}
+
 void section_machine(page *p, const report_view *v)
 {
     static const page_column columns[] = {{"What", false}, {"This machine", false}};
@@ -129,14 +106,17 @@ void section_machine(page *p, const report_view *v)
     put_ceilings(p, machine);
     page_table_begin(p, "Machine record", columns, COUNT(columns), false);
     for (const cJSON *entry = machine->child; entry != NULL; entry = entry->next) {
-        static const char *const elsewhere[] = {
-            "warnings",           "counters", "bandwidth_bytes_per_s", "peak_flops_per_s", "peak_bf16_ops_per_s",
-            "peak_int8_ops_per_s"};
+        static const char *const elsewhere[] = {"warnings",
+                                                "counters",
+                                                "bandwidth_bytes_per_s",
+                                                "peak_flops_per_s",
+                                                "peak_bf16_ops_per_s",
+                                                "peak_int8_ops_per_s",
+                                                "unread",
+                                                "cross_check"};
         bool skip = false;
         for (size_t k = 0; k < COUNT(elsewhere); k++) skip = skip || strcmp(entry->string, elsewhere[k]) == 0;
-        if (skip) continue;
-        page_cell(p, TONE_PLAIN, "%s", entry->string);
-        put_value(p, entry);
+        if (!skip) put_member(p, json_find(machine, "unread"), entry, NULL);
     }
     page_table_end(p);
 }

@@ -9,6 +9,7 @@
 #include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
 #include "harness/run_limit.h"
+#include "harness/suite/case_counters.h"
 #include "harness/suite/precision.h"
 #include "harness/variant_json.h"
 #include "harness/version.h"
@@ -272,13 +273,10 @@ static void add_measurements(cJSON *item, const case_key *key)
     if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
     if (timed) add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);
-    if (counters != NULL) {
-        cJSON_AddItemToObject(item, "counters", cJSON_Duplicate(counters, 1));
-        return;
-    }
-    cJSON *none = cJSON_AddObjectToObject(item, "counters");
-    cJSON_AddNullToObject(none, "source");
-    cJSON_AddStringToObject(none, "reason", "the bench was stopped before they were read");
+    const size_t workload = key->record->matrix->cases[key->index].workload;
+    cJSON_AddItemToObject(item, "counters",
+                          case_counters(key->record->cases[key->index].counters, counters, loaded,
+                                        &key->record->suite->workloads[workload]));
 }
 
 /* A case that was not run because of what it needs. */

@@ -54,6 +54,7 @@ void record_free(bench_record *r)
     for (size_t i = 0; r->cases != NULL && i < r->matrix->case_count; i++) {
         cJSON_Delete(r->cases[i].accuracy);
         free(r->cases[i].accuracy_failed);
+        cJSON_Delete(r->cases[i].counters);
     }
     cJSON_Delete(r->run);
     cJSON_Delete(r->machine);
@@ -186,6 +187,16 @@ static ciuic_status apply_accuracy(bench_record *r, const cJSON *entry)
     CIUIC_TRY(get_digest(entry, &digest));
     memcpy(r->cases[index].output, digest, 65);
     return replace(&r->cases[index].accuracy, metrics);
+}
+
+static ciuic_status apply_counted(bench_record *r, const cJSON *entry)
+{
+    size_t index = 0;
+    const cJSON *counters = NULL;
+    if (r->matrix->case_count == 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: there is no case", where);
+    CIUIC_TRY(json_get_size(entry, where, "case", 0, r->matrix->case_count - 1, &index));
+    CIUIC_TRY(json_get_object(entry, where, "counters", &counters));
+    return replace(&r->cases[index].counters, counters);
 }
 
 static ciuic_status apply_plan(bench_record *r, const cJSON *entry)
@@ -329,7 +340,7 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry)
         {"sample", apply_sample},     {"round", apply_round},
         {"stop", apply_stop},         {"failed", apply_failed},
         {"finished", apply_finished}, {"bandwidth", apply_bandwidth},
-        {"done", apply_done},
+        {"counted", apply_counted},   {"done", apply_done},
     };
     const char *kind = NULL;
     CIUIC_TRY(json_get_string(entry, where, "kind", &kind));

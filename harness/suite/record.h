@@ -18,6 +18,7 @@
  *   stop       block, why: no round is added to those planned any more: "precision", "time" or "rounds"
  *   failed     block, slot, reason
  *   finished   block, slot, "answer"
+ *   counted    case, "counters": what cachegrind counted, or why it did not
  *   bandwidth  threads, bytes, bytes_per_s: measured over a buffer of that size
  *   done       block, stolen_s: CPU time that the hypervisor gave to others meanwhile */
 #ifndef CIUIC_RECORD_H
@@ -62,6 +63,7 @@ typedef struct case_record {
     cJSON *accuracy;       /* NULL: not yet, or failed */
     char *accuracy_failed; /* why there is none */
     char output[65];       /* sha256 of the timed workload's last logits, as scored; "" when accuracy is NULL */
+    cJSON *counters;       /* simulated; NULL: not yet, or not asked for */
 } case_record;
 
 typedef struct bench_record {

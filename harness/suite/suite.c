@@ -21,7 +21,13 @@ enum { WHERE_MAX = 512, SUITE_BYTES_MAX = 1 << 20 };
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const char *const phase_names[] = {"prefill", "decode"};
+static const char *const counters_names[SUITE_COUNTERS_COUNT] = {"hardware", "simulated"};
 static const char *const baseline_names[] = {"naive", "tuned", "openblas", "onednn"};
+
+const char *const *suite_counters_names(void)
+{
+    return counters_names;
+}
 
 const char *suite_phase_name(suite_phase phase)
 {
@@ -338,12 +344,23 @@ static ciuic_status read_name(suite *s)
     return CIUIC_OK;
 }
 
+static ciuic_status read_counters(suite *s)
+{
+    const char *name = NULL;
+    size_t index = 0;
+    if (json_find(s->json, "counters") == NULL) return CIUIC_OK;
+    CIUIC_TRY(json_get_string(s->json, s->file, "counters", &name));
+    CIUIC_TRY(suite_one_of(s->file, "counters", name, suite_counters_names(), SUITE_COUNTERS_COUNT, &index));
+    s->counters = (suite_counters)index;
+    return CIUIC_OK;
+}
+
 static ciuic_status read_all(suite *s)
 {
     static const char *const keys[] = {"schema_version", "name",      "description", "seed",     "checkpoints",
                                        "workloads",      "variants",  "baselines",   "threads",  "rounds",
                                        "min_rounds",     "precision", "min_time_s",  "accuracy", "limits",
-                                       "time_budget_s",  "claims",    "cold_start"};
+                                       "time_budget_s",  "claims",    "cold_start",  "counters"};
     if (!cJSON_IsObject(s->json)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", s->file);
     CIUIC_TRY(json_only_keys(s->json, s->file, keys, COUNT(keys)));
     size_t version = 0, seed = 0;
@@ -361,6 +378,7 @@ static ciuic_status read_all(suite *s)
     CIUIC_TRY(read_limits(s));
     if (json_find(s->json, "cold_start") != NULL)
         CIUIC_TRY(json_get_bool(s->json, s->file, "cold_start", &s->cold_start));
+    CIUIC_TRY(read_counters(s));
     const char *claims = NULL;
     CIUIC_TRY(json_get_string(s->json, s->file, "claims", &claims));
     s->claims = beside(s->file, claims);

@@ -14,6 +14,13 @@ enum { SUITE_LIST_MAX = 16, SUITE_EXTRA_MAX = 64, SUITE_NAME_MAX = 63 };
 
 typedef enum suite_phase { PHASE_PREFILL, PHASE_DECODE } suite_phase;
 
+/* Whose counters a case has. */
+typedef enum suite_counters {
+    SUITE_COUNTERS_HARDWARE, /* of the processor, while the workload is timed: likwid's or perf_event's, where they work */
+    SUITE_COUNTERS_SIMULATED, /* of cachegrind, one repetition after all timing */
+    SUITE_COUNTERS_COUNT
+} suite_counters;
+
 /* What may be asked for as a precision: no clock and no machine is as steady as less, and more is no precision. */
 #define SUITE_PRECISION_LEAST 1e-4
 #define SUITE_PRECISION_MOST 0.5
@@ -80,13 +87,15 @@ typedef struct suite {
     size_t total_limit;                       /* bytes that a worker may take, mapped weights included; 0: no limit */
     bool cold_start;                          /* a worker's checkpoint is not in the page cache when it loads it */
     double timeout_s;                         /* for one answer of a worker */
-    char *claims;                             /* path of what is to be judged */
+    suite_counters counters;
+    char *claims; /* path of what is to be judged */
 } suite;
 
 /* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */
 ciuic_status suite_read(const char *path, suite **out);
 void suite_free(suite *s); /* NULL is allowed */
 
+const char *const *suite_counters_names(void);            /* [SUITE_COUNTERS_COUNT]: "hardware", "simulated" */
 const char *suite_phase_name(suite_phase phase);          /* "prefill", "decode" */
 const char *suite_baseline_name(suite_baseline baseline); /* "naive", "tuned", "openblas", "onednn"; NULL for none */
 

@@ -130,10 +130,18 @@ static void a_page_is_whole(void)
     /* The first screen: questions and answers before anything else. */
     const char *question = strstr(w.html, "Is it 3 to 5 times faster?"), *verdicts = strstr(w.html, "id=\"verdicts\"");
     CU_ASSERT_TRUE(question != NULL && verdicts != NULL && question < verdicts);
-    static const char *const promised[] = {
-        "id=\"stages\"",   "id=\"speed\"",   "id=\"memory\"", "id=\"accuracy\"",  "id=\"counters\"",
-        "id=\"failures\"", "id=\"machine\"", "id=\"method\"", "id=\"reproduce\"", "prefers-color-scheme: dark",
-        "@media print"};
+    static const char *const promised[] = {"id=\"stages\"",
+                                           "id=\"speed\"",
+                                           "id=\"memory\"",
+                                           "id=\"accuracy\"",
+                                           "id=\"counters\"",
+                                           "id=\"roofline\"",
+                                           "id=\"failures\"",
+                                           "id=\"machine\"",
+                                           "id=\"method\"",
+                                           "id=\"reproduce\"",
+                                           "prefers-color-scheme: dark",
+                                           "@media print"};
     for (size_t i = 0; i < sizeof promised / sizeof promised[0]; i++)
         CHECK(has(w.html, promised[i]), "the page lacks %s", promised[i]);
     CU_ASSERT_TRUE(has(w.markdown, "### Is it 3 to 5 times faster?") && has(w.markdown, "## Claim by claim"));
@@ -150,10 +158,10 @@ static void a_report_is_the_same_every_time(void)
     CU_ASSERT_EQUAL_FATAL(once.status, CIUIC_OK);
     CU_ASSERT_STRING_EQUAL(once.html, twice.html);
     CU_ASSERT_STRING_EQUAL(once.markdown, twice.markdown);
-    /* index.html, report.md, and 6 kinds of plot for 2 groups, each .dat, .svg and .png; no temporary file left. */
+    /* index.html, report.md, and 7 kinds of plot for 2 groups, each .dat, .svg and .png; no temporary file left. */
     char plots[512];
     snprintf(plots, sizeof plots, "%s/plots", once.folder);
-    CHECK(count_files(plots) == 36 || once.notice != NULL, "%zu files in plots/", count_files(plots));
+    CHECK(count_files(plots) == 42 || once.notice != NULL, "%zu files in plots/", count_files(plots));
     written_free(&once);
     written_free(&twice);
     cJSON_Delete(results);

@@ -82,6 +82,8 @@ static const struct {
     {"\"min_time_s\": 0", "\"min_time_s\": 0, \"precision\": \"1%\"", {"precision", NULL}},
     {"\"rounds\": 3,\n  \"min_rounds\": 3", "\"rounds\": 0, \"precision\": 0.01", {"precision: expected none", NULL}},
     {"\"min_time_s\": 0", "\"min_time_s\": -1", {"min_time_s", NULL}},
+    {"\"min_time_s\": 0", "\"min_time_s\": 0, \"counters\": \"simulate\"", {"counters", "did you mean \"simulated\""}},
+    {"\"min_time_s\": 0", "\"min_time_s\": 0, \"counters\": true", {"counters", NULL}},
     {"\"min_time_s\": 0", "\"min_time_s\": 1e999", {"min_time_s", NULL}},
     {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1, \"tokens\": 4000", {"accuracy", "tokens"}},
     {"\"windows\": 1, \"tokens\": 8", "\"windows\": 1", {"accuracy", "tokens"}},

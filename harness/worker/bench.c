@@ -12,10 +12,12 @@
 #include "harness/judge/claims.h"
 #include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
+#include "harness/measure/likwid_bench.h"
 #include "harness/measure/machine.h"
 #include "harness/report/gbench_json.h"
 #include "harness/suite/assemble.h"
 #include "harness/suite/checkpoint_digest.h"
+#include "harness/suite/suite_lists.h"
 #include "harness/worker/block.h"
 #include "harness/worker/process.h"
 #include "optimizer/atomic_file.h"
@@ -92,6 +94,7 @@ static cJSON *run_entry(const bench *b, const char *program)
     json_add_size(entry, "seed", b->suite->seed);
     json_add_size(entry, "max_rounds", b->options->rounds);
     json_add_double(entry, "precision", b->suite->precision);
+    cJSON_AddStringToObject(entry, "counters", suite_counters_names()[b->suite->counters]);
     cJSON_AddStringToObject(entry, "started", now);
     add_command(entry, b->options);
     return entry;
@@ -109,6 +112,7 @@ static ciuic_status check_same(const cJSON *before, const cJSON *now, const char
         {"seed", "--seed is another"},
         {"max_rounds", "--rounds is another"},
         {"precision", "--precision is another"},
+        {"counters", "--counters is another"},
         {"matrix_sha256", "--only, --isa, --threads, CIUIC_ISA or the machine's cores are other"},
     };
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++)
@@ -121,6 +125,14 @@ static ciuic_status check_same(const cJSON *before, const cJSON *now, const char
     return CIUIC_OK;
 }
 
+/* It takes seconds, which a suite that times nothing, or not for long, has no use for. */
+static ciuic_status cross_check(const bench *b, cJSON *machine)
+{
+    const double least_budget_s = 30;
+    if (b->suite->rounds == 0 || b->suite->time_budget_s < least_budget_s) return CIUIC_OK;
+    return machine_cross_check(machine, machine_threads());
+}
+
 /* At the beginning, and again at the end: the higher figures are the machine's, whatever disturbed the others. */
 static ciuic_status note_machine(bench *b)
 {
@@ -128,7 +140,11 @@ static ciuic_status note_machine(bench *b)
     progress_step(b->progress, "measuring the machine", bench_elapsed_s(b));
     cJSON *entry = bench_entry("machine"), *machine = cJSON_Duplicate(known != NULL ? known : b->machine, 1);
     ciuic_status status = entry != NULL && machine != NULL ? CIUIC_OK : ciuic_fail_memory("the machine record", 0);
-    if (status == CIUIC_OK && b->options->machine == NULL) status = machine_measure(machine, machine_threads());
+    const bool real = b->options->machine == NULL;
+    if (status == CIUIC_OK && real) status = machine_measure(machine, machine_threads());
+    if (status == CIUIC_OK && real && known == NULL) status = cross_check(b, machine);
+    if (status == CIUIC_OK && real && known != NULL && !company_add(machine, &b->company, ""))
+        status = ciuic_fail_memory("the machine record", 0);
     if (status != CIUIC_OK) {
         cJSON_Delete(entry);
         cJSON_Delete(machine);
@@ -173,6 +189,11 @@ static ciuic_status begin(bench *b, const cJSON *entries)
         CIUIC_TRY(status);
     }
     if (b->record->machine == NULL) CIUIC_TRY(note_machine(b));
+    if (b->suite->counters == SUITE_COUNTERS_SIMULATED) {
+        b->support = (counter_support){.reason = "the suite asks for simulated counters"};
+        counters_simulated_probe(&b->simulated);
+        return CIUIC_OK;
+    }
     /* What the workers may count with was probed for the machine record. */
     const cJSON *found = json_find(b->record->machine, "counters");
     const cJSON *source = json_find(found, "source"), *reason = json_find(found, "reason");
@@ -342,6 +363,12 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     if (o->precision > 0 && b->suite->rounds == 0)
         return ciuic_fail(CIUIC_ERROR_USAGE, "bench: --precision: %s times nothing: its rounds are 0", o->suite_path);
     if (o->precision > 0) b->suite->precision = o->precision;
+    if (o->counters != NULL) {
+        size_t index = 0;
+        CIUIC_TRY(
+            suite_one_of("bench", "--counters", o->counters, suite_counters_names(), SUITE_COUNTERS_COUNT, &index));
+        b->suite->counters = (suite_counters)index;
+    }
     CIUIC_TRY(claims_read(o->claims != NULL ? o->claims : b->suite->claims, claims));
     CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
@@ -355,7 +382,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
 
 ciuic_status bench_run(const bench_options *options)
 {
-    bench b = {.options = options, .started_s = now_s()};
+    bench b = {.options = options, .started_s = now_s(), .company = company_now("")};
     signal(SIGXFSZ, SIG_IGN); /* a file that grows beyond a limit is then an error like a full disk, and no end */
     char *default_directory = NULL;
     cJSON *entries = NULL, *claims = NULL;

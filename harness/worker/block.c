@@ -13,6 +13,8 @@
 #include "harness/measure/machine.h"
 #include "harness/suite/precision.h"
 #include "harness/suite/schedule.h"
+#include "harness/variant_json.h"
+#include "harness/worker/counted_cases.h"
 #include "harness/worker/load_order.h"
 #include "harness/worker/process.h"
 #include "kernels/ceiling.h"
@@ -90,7 +92,7 @@ static void step(const block *k, const char *doing, const char *name)
 
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
-static cJSON *load_request(const bench *b, const bench_block *plan, const bench_variant *v)
+cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v)
 {
     const suite *s = b->suite;
     const suite_workload *w = &s->workloads[plan->workload];
@@ -135,7 +137,7 @@ static ciuic_status load_slot(block *k, size_t slot)
     cJSON *answer = NULL;
     step(k, "loading", case_of(k, slot)->variant.name);
     CIUIC_TRY(start_worker(k, slot));
-    CIUIC_TRY(ask(k, slot, load_request(k->bench, k->plan, &case_of(k, slot)->variant), &answer));
+    CIUIC_TRY(ask(k, slot, block_load_request(k->bench, k->plan, &case_of(k, slot)->variant), &answer));
     if (answer == NULL) return CIUIC_OK;
     cJSON *entry = slot_entry(k, "loaded", slot);
     cJSON_AddItemToObject(entry, "answer", answer);
@@ -149,7 +151,7 @@ static ciuic_status write_reference(block *k, char reason[WORKER_REASON_MAX])
 {
     const bench_variant off = {.isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
     worker_process *w = NULL;
-    cJSON *answer = NULL, *load = load_request(k->bench, k->plan, &off), *write = worker_request("reference");
+    cJSON *answer = NULL, *load = block_load_request(k->bench, k->plan, &off), *write = worker_request("reference");
     ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
     if (status == CIUIC_OK) {
         cJSON_AddStringToObject(write, "file", k->reference);
@@ -516,6 +518,7 @@ static ciuic_status run_untimed(block *k)
         if (unverified(k, i)) CIUIC_TRY(verify_slot(k, i));
         CIUIC_TRY(finish_slots(k));
     }
+    CIUIC_TRY(counted_cases(k->bench, k->index));
     cJSON *entry = bench_entry("done");
     json_add_size(entry, "block", k->index);
     json_add_double(entry, "stolen_s", 0);
@@ -533,6 +536,7 @@ static ciuic_status run_all(block *k)
     CIUIC_TRY(verify_slots(k));
     CIUIC_TRY(finish_slots(k));
     CIUIC_TRY(measure_bandwidths(k));
+    CIUIC_TRY(counted_cases(k->bench, k->index));
     cJSON *entry = bench_entry("done");
     json_add_size(entry, "block", k->index);
     json_add_double(entry, "stolen_s", machine_stolen_s() - stolen_before);

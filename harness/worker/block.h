@@ -3,6 +3,8 @@
 #define CIUIC_BLOCK_H
 
 #include "harness/measure/counters.h"
+#include "harness/measure/counters_simulated.h"
+#include "harness/measure/machine_state.h"
 #include "harness/suite/journal.h"
 #include "harness/suite/record.h"
 #include "harness/worker/bench.h"
@@ -17,8 +19,10 @@ typedef struct bench {
     bench_record *record;
     journal *journal;
     counter_support support;
-    cJSON *machine;     /* described, not measured */
-    cJSON *checkpoints; /* digests */
+    simulated_support simulated; /* where the suite wants simulated counters */
+    company company;             /* at the start of this process\'s part of the bench */
+    cJSON *machine;              /* described, not measured */
+    cJSON *checkpoints;          /* digests */
     progress *progress;
     bool disk_full;   /* that ended it: ciuic_last_error() says where */
     double started_s; /* monotonic clock at the start, minus the seconds of work done before a resume */
@@ -30,6 +34,9 @@ double bench_elapsed_s(const bench *b);
 cJSON *bench_entry(const char *kind);
 /* Journals the entry, adds it to the record, and frees it; NULL is out of memory. */
 ciuic_status bench_note(bench *b, cJSON *entry);
+
+/* The request to load a variant into a worker of the block; NULL when out of memory. */
+cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v);
 
 /* Runs block `index` to its end, from wherever the record says that it stands. A worker that fails is noted and costs its
  * slot; only a journal that cannot be written, lack of memory and an interruption end the block early. */

@@ -6,7 +6,6 @@
  * tells how far it is). */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,20 +14,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "harness/commands.h"
-#include "harness/graph_setting.h"
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory_account.h"
 #include "harness/process_limit.h"
 #include "harness/run_limit.h"
-#include "harness/variant_json.h"
+#include "harness/worker/count.h"
 #include "harness/worker/fresh_inputs.h"
+#include "harness/worker/load.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
 #include "harness/worker/process.h"
@@ -58,77 +56,6 @@ typedef struct worker {
 } worker;
 
 /* ---- load ------------------------------------------------------------------------------------------------------- */
-
-/* What "load" asks for, read from the request. */
-typedef struct load_request {
-    workload_spec spec;
-    ciuic_options options;
-    bool openblas, onednn; /* whose matmuls; neither: the kernels' own */
-    size_t memory_limit, total_limit;
-    bool cold_start;
-    counter_support support;
-} load_request;
-
-static const char where[] = "load";
-
-static ciuic_status read_variant(const cJSON *request, load_request *r)
-{
-    const char *quantize = NULL, *memory = NULL, *matmul = NULL;
-    CIUIC_TRY(json_get_string(request, where, "quantize", &quantize));
-    CIUIC_TRY(graph_setting_read(request, where, &r->options));
-    CIUIC_TRY(json_get_string(request, where, "memory", &memory));
-    CIUIC_TRY(json_get_string(request, where, "isa", &r->options.isa));
-    CIUIC_TRY(json_get_string(request, where, "matmul", &matmul));
-    r->openblas = strcmp(matmul, "openblas") == 0;
-    r->onednn = strcmp(matmul, "onednn") == 0;
-    if (!ciuic_quantize_parse(quantize, &r->options.quantize) || !ciuic_memory_parse(memory, &r->options.memory))
-        return ciuic_fail(CIUIC_ERROR_USAGE, "load: unknown setting \"%s\" or \"%s\"", quantize, memory);
-    return variant_json_read(request, where, &r->options);
-}
-
-static ciuic_status read_counters(const cJSON *request, counter_support *support)
-{
-    const char *source = NULL, *reason = NULL;
-    CIUIC_TRY(json_get_string(request, where, "counters", &source));
-    CIUIC_TRY(json_get_string(request, where, "counters_reason", &reason));
-    *support = (counter_support){.source = COUNTERS_NONE};
-    for (counter_source s = COUNTERS_NONE; s <= COUNTERS_LIKWID; s++)
-        if (strcmp(counter_source_name(s), source) == 0) support->source = s;
-    snprintf(support->reason, sizeof support->reason, "%s", reason);
-    return CIUIC_OK;
-}
-
-static ciuic_status read_load(const cJSON *request, load_request *r)
-{
-    const char *phase = NULL;
-    size_t threads = 0, seed = 0;
-    const size_t most = (size_t)1 << 53;
-    *r = (load_request){0};
-    CIUIC_TRY(json_get_string(request, where, "checkpoint", &r->spec.checkpoint));
-    CIUIC_TRY(json_get_string(request, where, "phase", &phase));
-    r->spec.phase = strcmp(phase, "decode") == 0 ? PHASE_DECODE : PHASE_PREFILL;
-    CIUIC_TRY(json_get_size(request, where, "tokens", 1, most, &r->spec.tokens));
-    CIUIC_TRY(json_get_size(request, where, "depth", 0, most, &r->spec.depth));
-    CIUIC_TRY(json_get_size(request, where, "windows", 0, most, &r->spec.windows));
-    CIUIC_TRY(json_get_size(request, where, "window_tokens", 1, most, &r->spec.window_tokens));
-    CIUIC_TRY(json_get_size(request, where, "seed", 0, most, &seed));
-    CIUIC_TRY(json_get_size(request, where, "threads", 1, 1024, &threads));
-    CIUIC_TRY(json_get_size(request, where, "memory_limit", 0, most, &r->memory_limit));
-    CIUIC_TRY(json_get_size(request, where, "total_limit", 0, most, &r->total_limit));
-    CIUIC_TRY(json_get_bool(request, where, "cold_start", &r->cold_start));
-    r->spec.seed = seed;
-    r->spec.threads = (int)threads;
-    CIUIC_TRY(read_counters(request, &r->support));
-    return read_variant(request, r);
-}
-
-/* Private writable memory, which is what a process can run a machine out of; mapped weights do not count. */
-static ciuic_status limit_memory(size_t bytes)
-{
-    if (bytes == 0 || process_limit_set(RLIMIT_DATA, bytes)) return CIUIC_OK;
-    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the memory limit of %zu bytes cannot be set: %s", bytes,
-                      strerror(errno));
-}
 
 static double now_s(clockid_t clock)
 {
@@ -161,62 +88,6 @@ static ciuic_status say_progress(void *context, const char *what, size_t done, s
         snprintf(line, sizeof line, "{\"progress\":\"%.60s\",\"done\":%zu,\"total\":%zu}\n", what, done, total);
     if (length > 0 && length < (int)sizeof line) send_text(line, (size_t)length);
     return CIUIC_OK;
-}
-
-/* What the workload needs on this variant, and whether it may have that. A library's packed copies are not known before. */
-static ciuic_status plan_run(worker *w, const load_request *r, const ciuic_model *plain, const ciuic_options *options)
-{
-    const workload_spec *spec = &r->spec;
-    const bool decode = spec->phase == PHASE_DECODE;
-    ciuic_model_info info;
-    ciuic_model_describe(plain, &info);
-    const ciuic_session_options session = {.context = spec->depth + spec->tokens, .threads = spec->threads};
-    const ciuic_work work = {.prefill = decode ? spec->depth : spec->tokens, .decode = decode};
-    const size_t ids = spec->depth + spec->tokens + spec->windows * spec->window_tokens;
-    const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float);
-    CIUIC_TRY(run_limit_plan(plain, options, &session, &work, caller, r->total_limit, &w->need));
-    CIUIC_TRY(run_limit_check(spec->checkpoint, &w->need, r->total_limit));
-    return run_limit_set(r->total_limit);
-}
-
-/* Advice to the kernel, which keeps pages that somebody else maps or has not written back yet. */
-static void drop_page_cache(const char *folder)
-{
-    DIR *files = opendir(folder);
-    if (files == NULL) return;
-    for (const struct dirent *f = readdir(files); f != NULL; f = readdir(files)) {
-        const int file = openat(dirfd(files), f->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        if (file < 0) continue;
-        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-        close(file);
-    }
-    closedir(files);
-}
-
-static ciuic_status load_model(worker *w, const load_request *r)
-{
-    kernel_table table;
-    ciuic_model *reference = NULL;
-    ciuic_options options = r->options;
-    if (r->openblas || r->onednn) {
-        kernel_isa isa;
-        if (!kernel_isa_parse(options.isa, &isa))
-            return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels \"%s\"", options.isa);
-        kernel_table_fill(&table, isa);
-        if (r->openblas) openblas_install(&table);
-        if (r->onednn) CIUIC_TRY(onednn_install(&table));
-        options.kernels = &table;
-        options.weights_f32 = r->openblas;
-    }
-    double said_s = 0;
-    options.threads = r->spec.threads;
-    options.progress = say_progress;
-    options.progress_context = &said_s;
-    CIUIC_TRY(ciuic_model_load(r->spec.checkpoint, &reference));
-    ciuic_status status = plan_run(w, r, reference, &options);
-    if (status == CIUIC_OK) status = ciuic_optimize(reference, &options, &w->model, NULL);
-    ciuic_model_free(reference);
-    return status;
 }
 
 static ciuic_memory_use memory_use(const worker *w)
@@ -257,20 +128,21 @@ static bool add_sizes(const worker *w, cJSON *answer)
 static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
 {
     load_request r;
-    CIUIC_TRY(read_load(request, &r));
+    double said_s = 0;
+    CIUIC_TRY(load_request_read(request, &r));
     if (w->model != NULL) return ciuic_fail(CIUIC_ERROR_USAGE, "load: already loaded");
     w->checkpoint = strdup(r.spec.checkpoint); /* the request goes, the workload stays */
     if (w->checkpoint == NULL) return ciuic_fail_memory("a path", strlen(r.spec.checkpoint));
     r.spec.checkpoint = w->checkpoint;
     openblas_end_threads(); /* under a limit their buffers would not come; without one they are not this variant's */
-    CIUIC_TRY(limit_memory(r.memory_limit));
+    CIUIC_TRY(load_limit_memory(&r));
     w->counters = counters_open(&r.support);
     if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
     if (r.total_limit > 0) run_limit_begin(r.spec.threads);
-    if (r.cold_start) drop_page_cache(r.spec.checkpoint);
+    if (r.cold_start) load_drop_page_cache(r.spec.checkpoint);
     memory_account_start(&w->memory);
     const double start = now_s(CLOCK_MONOTONIC);
-    CIUIC_TRY(load_model(w, &r));
+    CIUIC_TRY(load_model(&r, say_progress, &said_s, &w->need, &w->model));
     const double loaded = now_s(CLOCK_MONOTONIC);
     process_memory after = {0};
     if (memory_read(&after))
@@ -571,14 +443,18 @@ static ciuic_status read_fault(const char *text, fault *f)
 
 int cmd_worker(int argc, char **argv)
 {
-    static const char help[] = "usage: ciuic worker [--fault KIND@COMMAND[:N]]\n"
-                               "One process of a bench, started by 'ciuic bench' with a socket as standard input.\n";
+    static const char help[] = "usage: ciuic worker [--fault KIND@COMMAND[:N]] | --count\n"
+                               "One process of a bench, started by 'ciuic bench' with a socket as standard input; or\n"
+                               "with a load request there, whose workload is repeated for what counts it.\n";
     const char *fault_text = NULL;
+    bool count = false;
     worker w = {0};
-    const command_option options[] = {{"--fault", NULL, OPTION_TEXT, (void *)&fault_text, 0, 0}};
+    const command_option options[] = {{"--fault", NULL, OPTION_TEXT, (void *)&fault_text, 0, 0},
+                                      {"--count", NULL, OPTION_SWITCH, &count, 0, 0}};
     command_operands operands;
-    ciuic_status status = command_parse(argc, argv, help, options, 1, 0, 0, &operands);
+    ciuic_status status = command_parse(argc, argv, help, options, 2, 0, 0, &operands);
     if (status == CIUIC_OK && operands.help) return CIUIC_OK;
+    if (status == CIUIC_OK && count) return command_exit(count_repetition());
     if (status == CIUIC_OK && fault_text != NULL) status = read_fault(fault_text, &w.fault);
     prctl(PR_SET_NAME, "ciuic worker"); /* it was started as /proc/self/exe, which says little in ps and top */
     return status == CIUIC_OK ? serve(&w) : command_exit(status);

@@ -1,0 +1,22 @@
+/* likwid_bench.h - the bandwidth that this program measures, held against likwid-bench's, which others wrote. */
+#ifndef CIUIC_LIKWID_BENCH_H
+#define CIUIC_LIKWID_BENCH_H
+
+#include <cjson/cJSON.h>
+
+#include "optimizer/ciuic.h"
+
+/* How far apart the two may be, relative to likwid-bench's, before it is said. */
+#define LIKWID_BENCH_APART 0.1
+
+/* The "MByte/s:" of what likwid-bench prints, in bytes per second (its megabyte is 10^6 bytes); NaN where there is no such
+ * line, or no sound number in it. */
+double likwid_bench_parse(const char *output);
+
+/* Adds "cross_check" to the machine record, which has been measured: {"tool", "test", "buffer_bytes", "bandwidth": {"1":
+ * {"own", "likwid_bench"}, ...}}, bytes per second; or {"reason"} where it cannot be had, by name. Both are measured by
+ * turns, three times at most, until they are near, and the best of each counts: what disturbs one only makes it slower. Where
+ * they stay apart, a warning says so. A few seconds; at most half a minute, should likwid-bench hang. */
+ciuic_status machine_cross_check(cJSON *machine, int threads);
+
+#endif

@@ -1,0 +1,33 @@
+/* machine_state.h - what decides how fast a machine is today: clocks, threads of a core, memory's nodes, limits of the group it
+ * runs in, heat, and who else is at work. All of it is read from /proc and /sys below `root` ("" is the machine itself; tests
+ * have a folder). */
+#ifndef CIUIC_MACHINE_STATE_H
+#define CIUIC_MACHINE_STATE_H
+
+#include <cjson/cJSON.h>
+#include <stdbool.h>
+
+/* Adds microcode, governor, frequency {driver, min_hz, max_hz, preference, turbo}, smt {active, threads_per_core}, numa_nodes,
+ * hugepages, cgroup {version, cores, memory_max_bytes, throttled_periods, throttled_s}, throttled {core, package} (how often a
+ * core was slowed for heat, since boot) and "unread": {"member": "why it is null"} for each that could not be had. False: out
+ * of memory. */
+bool machine_state_add(cJSON *machine, const char *root);
+
+/* Adds to the array what of it steals speed or steadiness, a sentence each: "fact: advice". `threads`: that this process may
+ * use; `load`: the load average of a minute, NaN when not known. */
+bool machine_state_warn(const cJSON *machine, int threads, double load, cJSON *warnings);
+
+/* The CPU time of everybody and of this program, to tell the others' part of it. */
+typedef struct company {
+    double busy_s;   /* of all cores, since boot; NaN: not known */
+    double stolen_s; /* by the hypervisor */
+    double own_s;    /* of this process and its children that have ended */
+    double clock_s;
+} company;
+
+company company_now(const char *root);
+/* Adds "company": {"others_cores", "stolen_cores", "seconds"}, the mean over the time since `start`, and load_average_end; and
+ * warns of more than a tenth of a core. Call it when this program's children have ended. False: out of memory. */
+bool company_add(cJSON *machine, const company *start, const char *root);
+
+#endif

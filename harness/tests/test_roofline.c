@@ -1,0 +1,186 @@
+/* test_roofline.c - the roofs of a made-up machine and the cases under them, worked by hand; and the page's parts about counters
+ * and ceilings, with values that no sound program would have written. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness/report/page.h"
+#include "harness/report/plot_data.h"
+#include "harness/report/sections.h"
+#include "harness/tests/judged_fixture.h"
+#include "optimizer/json.h"
+#include "optimizer/tests/runner.h"
+
+/* ---- the plot --------------------------------------------------------------------------------------------------- */
+
+static char *roofline_of(cJSON *results, const char *phase, size_t *rows)
+{
+    result_set r;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    CHECK(results_index(results, &r) == CIUIC_OK, "%s", ciuic_last_error());
+    *rows = 0;
+    for (size_t g = 0; g < r.group_count; g++)
+        if (strcmp(r.groups[g].phase, phase) == 0) *rows = plot_data_roofline(&r, g, out);
+    fclose(out);
+    results_free(&r);
+    return text;
+}
+
+static size_t rows_of(const char *text, char mark)
+{
+    size_t n = 0;
+    for (const char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n'), line += line != NULL)
+        n += line[0] == mark && line[1] == '\t';
+    return n;
+}
+
+/* The fixture: 7.6 million weights of 16 bits, 1.5e7 operations a token: 1.5e7 / 1.52e7 = 0.98684 operations a byte. Two
+ * threads read 46 GB/s; FP32 peaks are 28 and 220 GFLOP/s: the ridges are at 28 / 46 = 0.6087 and 220 / 46 = 4.7826. */
+static void roofs_and_points_are_where_they_belong(void)
+{
+    cJSON *results = judged_results(&fixture_usual);
+    size_t rows = 0, lines = 0;
+    char *text = roofline_of(results, "decode", &rows);
+    for (const char *c = text; *c != '\0'; c++) lines += *c == '\n';
+    CHECK(rows == lines && rows > 20, "%zu rows, %zu lines", rows, lines);
+    bool tuned = false, ridge = false, name = false, slope = false;
+    double left = NAN, right = NAN;
+    for (const char *line = text; *line != '\0'; line = strchr(line, '\n') + 1) {
+        int mark = -1;
+        char label[64];
+        double x = NAN, y = NAN, dx = NAN, dy = NAN;
+        sscanf(line, "%d\t%63[^\t]\t%lf\t%lf\t%lf\t%lf", &mark, label, &x, &y, &dx, &dy);
+        CHECK(x > 0 && y > 0, "no place on a logarithmic axis: %.80s", line);
+        if (mark == 2 && strcmp(label, "fp16+graph+memory+avx512") == 0) tuned = fabs(x - 1.5e7 / 1.52e7) < 1e-6;
+        if (mark == 3 && fabs(y + dy - 28) < 1e-6 && fabs(x + dx - 28.0 / 46) < 1e-6) ridge = true;
+        if (mark == 5 && strcmp(label, "avx512 FP32") == 0) name = fabs(y - 220) < 1e-6, right = x;
+        if (mark == 6 && strcmp(label, "memory, 46 GB/s") == 0) slope = fabs(y - 46 * x) < 1e-6, left = x;
+    }
+    CHECK(tuned && ridge && name && slope, "tuned %d, ridge %d, name %d, slope %d in:\n%s", tuned, ridge, name, slope,
+          text);
+    CHECK(left < 1.5e7 / 1.52e7 && right > 2 * 220.0 / 46 - 1e-6, "from %g to %g", left, right);
+    /* 24 variants and openblas: two baselines of the program's own, openblas, and two with all stages on. */
+    CHECK(rows_of(text, '1') == 2 && rows_of(text, '2') == 3 && rows_of(text, '0') == 20,
+          "%zu on, %zu baselines, %zu others", rows_of(text, '1'), rows_of(text, '2'), rows_of(text, '0'));
+    CHECK(rows_of(text, '4') == 4, "%zu lines of one thread", rows_of(text, '4'));
+    free(text);
+    cJSON_Delete(results);
+}
+
+/* Figures that are missing, or none: fewer lines, and nothing that a plot could not show. */
+static void a_machine_without_figures_has_no_roofs(void)
+{
+    static const struct {
+        const char *key, *value;
+    } rows[] = {
+        {"bandwidth_bytes_per_s", "{}"},
+        {"bandwidth_bytes_per_s", "{\"2\": 0}"},
+        {"bandwidth_bytes_per_s", "{\"2\": -1e10}"},
+        {"bandwidth_bytes_per_s", "null"},
+        {"peak_flops_per_s", "{}"},
+        {"peak_flops_per_s", "{\"'; system 'touch pwned\": {\"2\": 1e10}}"},
+        {"peak_flops_per_s", "{\"c\": {\"2\": null}}"},
+        {"peak_int8_ops_per_s", "[1, 2]"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = judged_results(&fixture_usual), *machine = cJSON_GetObjectItem(results, "machine");
+        size_t count = 0;
+        cJSON_DeleteItemFromObject(machine, rows[i].key);
+        cJSON_AddItemToObject(machine, rows[i].key, cJSON_Parse(rows[i].value));
+        char *text = roofline_of(results, "decode", &count);
+        CHECK(count > 0 && strpbrk(text, "'\"`") == NULL && strstr(text, "nan") == NULL && strstr(text, "inf") == NULL,
+              "row %zu:\n%s", i, text);
+        free(text);
+        cJSON_Delete(results);
+    }
+}
+
+/* ---- the page --------------------------------------------------------------------------------------------------- */
+
+static char *section_text(cJSON *results, section_fn *section)
+{
+    result_set r;
+    char *text = NULL;
+    size_t bytes = 0;
+    const plot_set none = {0};
+    FILE *out = open_memstream(&text, &bytes);
+    CHECK(results_index(results, &r) == CIUIC_OK, "%s", ciuic_last_error());
+    const report_view v = {.r = &r, .plots = &none};
+    page p = page_begin(out, PAGE_MARKDOWN);
+    section(&p, &v);
+    page_end(&p);
+    fclose(out);
+    results_free(&r);
+    return text;
+}
+
+static void set_counters(cJSON *results, const char *ending, const char *value)
+{
+    cJSON *c = fixture_case(results, ending);
+    cJSON_DeleteItemFromObject(c, "counters");
+    cJSON_AddItemToObject(c, "counters", cJSON_Parse(value));
+}
+
+#define INT4 "decode64@256/b1/t2/int4+graph+memory+avx512"
+#define SIMULATED                                                                                                      \
+    "{\"source\": \"simulated\", \"tool\": \"valgrind-3.19.0\", \"instructions\": 200, \"bytes_per_weight_byte\": "    \
+    "1.02"
+
+static void counters_are_told_with_their_source(void)
+{
+    static const struct {
+        const char *counters, *says, *says_not;
+    } rows[] = {
+        {"null", "made-up data has no counters", "Simulated"},
+        {SIMULATED ", \"by_class\": {\"matmul\": {\"instructions\": 150}}}", "bring in 1.02 bytes from beyond", "NaN"},
+        {SIMULATED ", \"by_class\": {\"matmul\": {\"instructions\": 150}}}", "| matmul | 150 | 75.0% |", NULL},
+        {SIMULATED ", \"by_class\": {\"<script>\": {\"instructions\": \"many\"}}}", "&lt;script", "<script"},
+        {SIMULATED ", \"by_class\": 7}", "Other cases: ", NULL},
+        {SIMULATED "}", "Simulated by valgrind-3.19.0", "perf"},
+        {"{\"source\": \"perf_event\", \"cycles\": 5}", "perf\\_event", "Simulated"},
+        {"{\"source\": null, \"reason\": \"not here\", \"energy\": {\"source\": \"powercap\", \"joules\": 3, "
+         "\"joules_per_token\": 0.5}}",
+         "| 3 | 0.5 |", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = judged_results(&fixture_usual);
+        set_counters(results, INT4, rows[i].counters);
+        char *text = section_text(results, section_counters);
+        CHECK(strstr(text, rows[i].says) != NULL, "row %zu: '%s' is not in:\n%s", i, rows[i].says, text);
+        CHECK(rows[i].says_not == NULL || strstr(text, rows[i].says_not) == NULL, "row %zu: '%s' is in:\n%s", i,
+              rows[i].says_not, text);
+        free(text);
+        cJSON_Delete(results);
+    }
+}
+
+static void the_best_there_is_stands_in_the_page(void)
+{
+    cJSON *results = judged_results(&fixture_usual), *machine = cJSON_GetObjectItem(results, "machine");
+    cJSON_AddItemToObject(machine, "cross_check",
+                          cJSON_Parse("{\"bandwidth\": {\"1\": {\"own\": 2e10, \"likwid_bench\": 1.9e10},"
+                                      " \"2\": {\"own\": 4e10, \"likwid_bench\": 2e10}}}"));
+    char *text = section_text(results, section_roofline);
+    CHECK(strstr(text, "| 1 | 20.00 | 19.00 | +5% |") != NULL, "%s", text);
+    CHECK(strstr(text, "+100%") != NULL && strstr(text, "Best there is") != NULL, "%s", text);
+    CHECK(strstr(text, "1.88x |") != NULL, "the best of 8.5 bits for 16 is not there:\n%s", text); /* 16 / 8.5 */
+    free(text);
+    cJSON_ReplaceItemInObject(machine, "cross_check", cJSON_Parse("{\"reason\": \"likwid-bench is not installed\"}"));
+    text = section_text(results, section_roofline);
+    CHECK(strstr(text, "not cross\\-checked: likwid\\-bench is not") != NULL ||
+              strstr(text, "not cross-checked: likwid-bench is not") != NULL,
+          "%s", text);
+    free(text);
+    cJSON_Delete(results);
+}
+
+static const test_case cases[] = {
+    {"roofs_and_points_are_where_they_belong", roofs_and_points_are_where_they_belong},
+    {"a_machine_without_figures_has_no_roofs", a_machine_without_figures_has_no_roofs},
+    {"counters_are_told_with_their_source", counters_are_told_with_their_source},
+    {"the_best_there_is_stands_in_the_page", the_best_there_is_stands_in_the_page},
+};
+TEST_SUITE(roofline, cases);
