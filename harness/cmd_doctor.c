@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/commands.h"
+#include "harness/measure/cgroup_memory.h"
 #include "harness/measure/machine.h"
 #include "harness/version.h"
 #include "kernels/kernels.h"
@@ -106,6 +107,18 @@ static bool find_missing_tools(cJSON *findings, const cJSON *machine)
     return ok;
 }
 
+/* Not missed by any report: a suite says which limit it asks for. */
+static bool add_limits(cJSON *object)
+{
+    cgroup_memory group;
+    cgroup_memory_find_own(&group);
+    cJSON *limits = cJSON_AddObjectToObject(object, "memory_limits");
+    return limits != NULL &&
+           cJSON_AddStringToObject(limits, "how", group.available ? "rlimit, cgroup" : "rlimit") != NULL &&
+           (group.available ? cJSON_AddNullToObject(limits, "reason")
+                            : cJSON_AddStringToObject(limits, "reason", group.reason)) != NULL;
+}
+
 static bool find_tight_places(cJSON *findings, const cJSON *machine)
 {
     const double memory = number_of(machine, "memory_bytes");
@@ -144,9 +157,9 @@ static bool diagnose(cJSON *object)
 {
     cJSON *machine = cJSON_GetObjectItemCaseSensitive(object, "machine");
     cJSON *findings = cJSON_AddArrayToObject(object, "findings");
-    return machine != NULL && findings != NULL && add_gnuplot(machine) && find_missing_isas(findings) &&
-           find_missing_tools(findings, machine) && find_tight_places(findings, machine) &&
-           find_warnings(findings, machine);
+    return machine != NULL && findings != NULL && add_limits(object) && add_gnuplot(machine) &&
+           find_missing_isas(findings) && find_missing_tools(findings, machine) &&
+           find_tight_places(findings, machine) && find_warnings(findings, machine);
 }
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
@@ -220,6 +233,11 @@ static void print_text(const cJSON *object)
     print_by_isa("INT8 peak, ", json_find(machine, "peak_int8_ops_per_s"), "(GOP/s)");
     printf("  %-20s %s\n", "hardware counters", text_of(counters, "source", "none"));
     printf("  %-20s %s\n", "plots", text_of(machine, "gnuplot", "none"));
+    const char *no_group = text_of(json_find(object, "memory_limits"), "reason", NULL);
+    char held[384];
+    snprintf(held, sizeof held, "of addresses (RLIMIT_AS)%s%.256s",
+             no_group != NULL ? "; no cgroup: " : ", of pages (cgroup)", no_group != NULL ? no_group : "");
+    command_print_wrapped("  limits of memory     ", held);
     command_print_wrapped("  OpenBLAS             ", text_of(machine, "openblas", "none"));
     printf("  %-20s %s\n", "oneDNN", text_of(machine, "onednn", "none"));
     print_findings(json_find(object, "findings"));

@@ -302,6 +302,8 @@ static cJSON *case_item(const case_key *key)
         cJSON_AddNullToObject(item, "outputs_match");
     else
         cJSON_AddBoolToObject(item, "outputs_match", same == OUTPUTS_MATCH);
+    const cJSON *search = r->cases[key->index].search;
+    if (search != NULL && !key->again) cJSON_AddItemToObject(item, "limits", cJSON_Duplicate(search, 1));
     if (reason != NULL) return item;
     add_measurements(item, key);
     add_accuracy(item, &r->cases[key->index]);

@@ -54,6 +54,7 @@ void record_free(bench_record *r)
     for (size_t i = 0; r->cases != NULL && i < r->matrix->case_count; i++) {
         cJSON_Delete(r->cases[i].accuracy);
         free(r->cases[i].accuracy_failed);
+        cJSON_Delete(r->cases[i].search);
     }
     cJSON_Delete(r->run);
     cJSON_Delete(r->machine);
@@ -306,6 +307,15 @@ static ciuic_status apply_bandwidth(bench_record *r, const cJSON *entry)
     return append(r->bandwidths, entry);
 }
 
+static ciuic_status apply_search(bench_record *r, const cJSON *entry)
+{
+    size_t index = 0;
+    const cJSON *found = NULL;
+    CIUIC_TRY(json_get_size(entry, where, "case", 0, r->matrix->case_count - 1, &index));
+    CIUIC_TRY(json_get_object(entry, where, "found", &found));
+    return replace(&r->cases[index].search, found);
+}
+
 static ciuic_status apply_done(bench_record *r, const cJSON *entry)
 {
     block_record *block = NULL;
@@ -329,7 +339,7 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry)
         {"sample", apply_sample},     {"round", apply_round},
         {"stop", apply_stop},         {"failed", apply_failed},
         {"finished", apply_finished}, {"bandwidth", apply_bandwidth},
-        {"done", apply_done},
+        {"search", apply_search},     {"done", apply_done},
     };
     const char *kind = NULL;
     CIUIC_TRY(json_get_string(entry, where, "kind", &kind));

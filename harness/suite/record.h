@@ -19,6 +19,7 @@
  *   failed     block, slot, reason
  *   finished   block, slot, "answer"
  *   bandwidth  threads, bytes, bytes_per_s: measured over a buffer of that size
+ *   search     case, found: what limit_search.h found
  *   done       block, stolen_s: CPU time that the hypervisor gave to others meanwhile */
 #ifndef CIUIC_RECORD_H
 #define CIUIC_RECORD_H
@@ -61,6 +62,7 @@ typedef struct block_record {
 typedef struct case_record {
     cJSON *accuracy;       /* NULL: not yet, or failed */
     char *accuracy_failed; /* why there is none */
+    cJSON *search;         /* the longest context and the smallest limit; NULL: not searched for, or not yet */
     char output[65];       /* sha256 of the timed workload's last logits, as scored; "" when accuracy is NULL */
 } case_record;
 

@@ -30,6 +30,10 @@ typedef enum suite_baseline {
     BASELINE_NONE = BASELINE_COUNT
 } suite_baseline;
 
+/* The search for the longest context under total_limit and the smallest limit of each case: not made; every position is
+ * computed; or the first prompt and the end of the context, positions between them taking their memory and no time. */
+typedef enum suite_search { SEARCH_NONE, SEARCH_WHOLE, SEARCH_ENDS } suite_search;
+
 typedef struct suite_checkpoint {
     char name[SUITE_NAME_MAX + 1]; /* last part of the path; how workloads and results call it */
     char *path;                    /* relative to the working folder, or absolute */
@@ -77,9 +81,11 @@ typedef struct suite {
     size_t worker_limit;                      /* processes alive at a time */
     size_t memory_limit;                      /* bytes of private memory of one worker; 0: no limit */
     size_t total_limit;                       /* bytes that a worker may take, mapped weights included; 0: no limit */
-    bool cold_start;                          /* a worker's checkpoint is not in the page cache when it loads it */
-    double timeout_s;                         /* for one answer of a worker */
-    char *claims;                             /* path of what is to be judged */
+    suite_search search;                      /* whether limits are searched for, and how */
+    bool limit_by_cgroup; /* the search's limits are a cgroup's where that can be had, else RLIMIT_AS */
+    bool cold_start;      /* a worker's checkpoint is not in the page cache when it loads it */
+    double timeout_s;     /* for one answer of a worker */
+    char *claims;         /* path of what is to be judged */
 } suite;
 
 /* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */

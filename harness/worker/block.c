@@ -98,7 +98,7 @@ static void step(const block *k, const char *doing, const char *name)
 
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
-static cJSON *load_request(const bench *b, const bench_block *plan, const bench_variant *v)
+cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v)
 {
     const suite *s = b->suite;
     const suite_workload *w = &s->workloads[plan->workload];
@@ -153,7 +153,7 @@ static ciuic_status load_slot(block *k, size_t slot)
     cJSON *answer = NULL;
     step(k, "loading", case_of(k, slot)->variant.name);
     CIUIC_TRY(start_worker(k, slot));
-    CIUIC_TRY(ask(k, slot, load_request(k->bench, k->plan, &case_of(k, slot)->variant), &answer));
+    CIUIC_TRY(ask(k, slot, block_load_request(k->bench, k->plan, &case_of(k, slot)->variant), &answer));
     if (answer == NULL) return CIUIC_OK;
     cJSON *entry = slot_entry(k, "loaded", slot);
     cJSON_AddItemToObject(entry, "answer", answer);
@@ -167,7 +167,7 @@ static ciuic_status write_reference(block *k, char reason[WORKER_REASON_MAX])
 {
     const bench_variant off = {.isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
     worker_process *w = NULL;
-    cJSON *answer = NULL, *load = load_request(k->bench, k->plan, &off), *write = request_to("reference");
+    cJSON *answer = NULL, *load = block_load_request(k->bench, k->plan, &off), *write = request_to("reference");
     ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
     if (status == CIUIC_OK) {
         cJSON_AddStringToObject(write, "file", k->reference);

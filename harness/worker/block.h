@@ -31,6 +31,9 @@ cJSON *bench_entry(const char *kind);
 /* Journals the entry, adds it to the record, and frees it; NULL is out of memory. */
 ciuic_status bench_note(bench *b, cJSON *entry);
 
+/* What a worker is asked to load for a variant in such a block; NULL: out of memory. */
+cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v);
+
 /* Runs block `index` to its end, from wherever the record says that it stands. A worker that fails is noted and costs its
  * slot; only a journal that cannot be written, lack of memory and an interruption end the block early. */
 ciuic_status block_run(bench *b, size_t index);

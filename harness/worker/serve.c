@@ -28,6 +28,7 @@
 #include "harness/process_limit.h"
 #include "harness/run_limit.h"
 #include "harness/variant_json.h"
+#include "harness/worker/fit.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
 #include "harness/worker/process.h"
@@ -66,6 +67,7 @@ typedef struct load_request {
     size_t memory_limit, total_limit;
     bool cold_start;
     counter_support support;
+    fit_request fit;
 } load_request;
 
 static const char where[] = "load";
@@ -118,6 +120,7 @@ static ciuic_status read_load(const cJSON *request, load_request *r)
     r->spec.seed = seed;
     r->spec.threads = (int)threads;
     CIUIC_TRY(read_counters(request, &r->support));
+    CIUIC_TRY(fit_read(request, &r->fit));
     return read_variant(request, r);
 }
 
@@ -169,11 +172,17 @@ static ciuic_status plan_run(worker *w, const load_request *r, const ciuic_model
     const bool decode = spec->phase == PHASE_DECODE;
     ciuic_model_info info;
     ciuic_model_describe(plain, &info);
-    const ciuic_session_options session = {.context = spec->depth + spec->tokens, .threads = spec->threads};
-    const ciuic_work work = {.prefill = decode ? spec->depth : spec->tokens, .decode = decode};
-    const size_t ids = spec->depth + spec->tokens + spec->windows * spec->window_tokens;
+    const fit_request *fit = &r->fit;
+    const ciuic_session_options session = {.context = fit->asked ? fit->context : spec->depth + spec->tokens,
+                                           .threads = spec->threads};
+    const ciuic_work work = {.prefill = fit->asked ? fit->prompt
+                                        : decode   ? spec->depth
+                                                   : spec->tokens,
+                             .decode = decode};
+    const size_t ids = fit->asked ? fit->prompt : spec->depth + spec->tokens + spec->windows * spec->window_tokens;
     const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float);
     CIUIC_TRY(run_limit_plan(plain, options, &session, &work, caller, r->total_limit, &w->need));
+    if (fit->asked) return run_limit_set(fit->limit); /* what the plan says is what is being tried */
     CIUIC_TRY(run_limit_check(spec->checkpoint, &w->need, r->total_limit));
     return run_limit_set(r->total_limit);
 }
@@ -213,7 +222,7 @@ static ciuic_status load_model(worker *w, const load_request *r)
     options.progress_context = &said_s;
     CIUIC_TRY(ciuic_model_load(r->spec.checkpoint, &reference));
     ciuic_status status = plan_run(w, r, reference, &options);
-    if (status == CIUIC_OK) status = ciuic_optimize(reference, &options, &w->model, NULL);
+    if (status == CIUIC_OK && !r->fit.plan_only) status = ciuic_optimize(reference, &options, &w->model, NULL);
     ciuic_model_free(reference);
     return status;
 }
@@ -252,6 +261,16 @@ static bool add_sizes(const worker *w, cJSON *answer)
            cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
 }
 
+/* A trial of a search for limits: what is planned, and then whether it runs. */
+static ciuic_status do_fit(worker *w, const load_request *r, cJSON *answer)
+{
+    run_limit_begin(r->spec.threads);
+    CIUIC_TRY(load_model(w, r));
+    if (!r->fit.plan_only) CIUIC_TRY(fit_run(w->model, &r->spec, &r->fit));
+    CIUIC_TRY(onednn_status());
+    return run_need_json(answer, &w->need) ? CIUIC_OK : ciuic_fail_memory("an answer", 0);
+}
+
 /* Loads, and runs the workload once: from then on everything that a repetition needs has been resident. */
 static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
 {
@@ -262,6 +281,7 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     if (w->checkpoint == NULL) return ciuic_fail_memory("a path", strlen(r.spec.checkpoint));
     r.spec.checkpoint = w->checkpoint;
     openblas_end_threads(); /* under a limit their buffers would not come; without one they are not this variant's */
+    if (r.fit.asked) return do_fit(w, &r, answer);
     CIUIC_TRY(limit_memory(r.memory_limit));
     w->counters = counters_open(&r.support);
     if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
@@ -317,6 +337,7 @@ static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
     sha256_hex scored;
     CIUIC_TRY(json_get_string(request, "accuracy", "file", &path));
     CIUIC_TRY(read_memory(w));
+    run_limit_lift(); /* it was for the workload */
     CIUIC_TRY(workload_accuracy(w->work, path, &result, &scored));
     cJSON *metrics = accuracy_json(&result);
     if (metrics == NULL || !cJSON_AddItemToObject(answer, "accuracy", metrics) ||

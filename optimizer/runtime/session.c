@@ -5,6 +5,7 @@
 #include "optimizer/error.h"
 #include "optimizer/memory/prefix_cache.h"
 #include "optimizer/runtime/buffers.h"
+#include "optimizer/runtime/session_reach.h"
 #include "optimizer/runtime/session_shape.h"
 
 struct ciuic_prefix_cache {
@@ -248,6 +249,21 @@ ciuic_status ciuic_session_truncate(ciuic_session *session, size_t length)
     if (length > session->length)
         return ciuic_fail(CIUIC_ERROR_USAGE, "cannot truncate to %zu positions: the session has %zu", length,
                           session->length);
+    session->length = length;
+    return CIUIC_OK;
+}
+
+/* Written, since pages that nobody wrote take no memory. */
+ciuic_status session_reach(ciuic_session *session, size_t length)
+{
+    kv_cache *c = &session->cache;
+    const size_t from = session->length;
+    if (length < from || length > session->shape.context)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "a session of %zu positions, %zu of them used, cannot reach %zu",
+                          session->shape.context, from, length);
+    CIUIC_TRY(kv_cache_grow(c, length));
+    for (size_t layer = 0; layer < c->shape.layers && length > from; layer++)
+        memset(kv_cache_at(c, layer, from, 0), 0, (length - from) * c->row_bytes);
     session->length = length;
     return CIUIC_OK;
 }
