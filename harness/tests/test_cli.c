@@ -214,7 +214,7 @@ static void help_is_true_and_fits(void)
 static void manual_promises_nothing_else(void)
 {
     char *manual = plain_manual();
-    static const char *const commands[] = {"--help", "doctor", "inspect", "eval",    "optimize",
+    static const char *const commands[] = {"--help", "doctor", "inspect", "eval",    "generate", "optimize",
                                            "bench",  "report", "gate",    "compare", "synth"};
     char *text = NULL;
     size_t size = 0;
