@@ -19,8 +19,8 @@
 
 static section_fn *const sections[] = {
     section_answer,   section_verdicts, section_variants, section_stages,   section_attribution, section_speed,
-    section_rounds,   section_memory,   section_limits,   section_accuracy, section_bits,        section_tradeoff,
-    section_counters, section_failures, section_machine,  section_method,   section_reproduce,
+    section_rounds,   section_memory,   section_limits,   section_prefixes, section_accuracy,    section_bits,
+    section_tradeoff, section_counters, section_failures, section_machine,  section_method,      section_reproduce,
 };
 
 static void write_sections(FILE *stream, page_form form, const report_view *v)

@@ -178,7 +178,7 @@ static ciuic_status find_checkpoint(const suite *s, const char *where, const cha
 
 static ciuic_status read_workload(suite *s, size_t index, const cJSON *item)
 {
-    static const char *const keys[] = {"checkpoint", "phase", "tokens", "depth", "batch"};
+    static const char *const keys[] = {"checkpoint", "phase", "tokens", "depth", "batch", "prefix"};
     char where[WHERE_MAX];
     snprintf(where, sizeof where, "%s: workloads[%zu]", s->file, index);
     if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", where);
@@ -201,6 +201,10 @@ static ciuic_status read_workload(suite *s, size_t index, const cJSON *item)
         return ciuic_fail(CIUIC_ERROR_INPUT,
                           "%s: depth + tokens: found %zu + %zu, expected at most the %zu positions that %s has", where,
                           w->depth, w->tokens, context, s->checkpoints[w->checkpoint].name);
+    if (json_find(item, "prefix") != NULL && w->phase != PHASE_PREFILL)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: prefix: expected none: it is what prompts of a prefill share", where);
+    if (json_find(item, "prefix") != NULL)
+        CIUIC_TRY(json_get_size(item, where, "prefix", 1, w->tokens - 1, &w->prefix));
     if (json_find(item, "batch") != NULL) CIUIC_TRY(json_get_size(item, where, "batch", 1, 1, &batch));
     for (size_t i = 0; i < index; i++) {
         const suite_workload *o = &s->workloads[i];

@@ -108,6 +108,10 @@ cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_v
     cJSON_AddStringToObject(r, "phase", suite_phase_name(w->phase));
     json_add_size(r, "tokens", w->tokens);
     json_add_size(r, "depth", w->depth);
+    if (v->prefix_cache > 0) { /* without a cache what prompts share is computed like the rest */
+        json_add_size(r, "prefix", w->prefix);
+        json_add_size(r, "prefix_cache", v->prefix_cache);
+    }
     json_add_size(r, "windows", s->accuracy_windows);
     json_add_size(r, "window_tokens", s->accuracy_tokens);
     json_add_size(r, "seed", s->seed);

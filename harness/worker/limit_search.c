@@ -169,6 +169,8 @@ static void check_case(search *s)
         cannot_search(s,
                       "what a library takes is its own affair: it is not planned, and OpenBLAS waits for ever where it "
                       "cannot have its buffers");
+    else if (v->prefix_cache > 0)
+        cannot_search(s, "its cache of prefixes is a bound of its own");
     else if (ciuic_options_calibrate(&v->options))
         cannot_search(s, "it is calibrated when it is loaded: found would be what calibrating needs; quantise it with "
                          "'ciuic optimize' first");

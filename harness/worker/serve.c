@@ -6,7 +6,6 @@
  * tells how far it is). */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
@@ -25,12 +24,14 @@
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory_account.h"
+#include "harness/prefix_json.h"
 #include "harness/process_limit.h"
 #include "harness/run_limit.h"
 #include "harness/variant_json.h"
 #include "harness/worker/fit.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
+#include "harness/worker/page_cache.h"
 #include "harness/worker/process.h"
 #include "harness/worker/workload.h"
 #include "optimizer/error.h"
@@ -110,6 +111,10 @@ static ciuic_status read_load(const cJSON *request, load_request *r)
     r->spec.phase = strcmp(phase, "decode") == 0 ? PHASE_DECODE : PHASE_PREFILL;
     CIUIC_TRY(json_get_size(request, where, "tokens", 1, most, &r->spec.tokens));
     CIUIC_TRY(json_get_size(request, where, "depth", 0, most, &r->spec.depth));
+    if (json_find(request, "prefix_cache") != NULL) {
+        CIUIC_TRY(json_get_size(request, where, "prefix", 0, r->spec.tokens - 1, &r->spec.prefix));
+        CIUIC_TRY(json_get_size(request, where, "prefix_cache", 1, most, &r->spec.prefix_cache));
+    }
     CIUIC_TRY(json_get_size(request, where, "windows", 0, most, &r->spec.windows));
     CIUIC_TRY(json_get_size(request, where, "window_tokens", 1, most, &r->spec.window_tokens));
     CIUIC_TRY(json_get_size(request, where, "seed", 0, most, &seed));
@@ -180,25 +185,11 @@ static ciuic_status plan_run(worker *w, const load_request *r, const ciuic_model
                                                    : spec->tokens,
                              .decode = decode};
     const size_t ids = fit->asked ? fit->prompt : spec->depth + spec->tokens + spec->windows * spec->window_tokens;
-    const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float);
+    const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float) + spec->prefix_cache;
     CIUIC_TRY(run_limit_plan(plain, options, &session, &work, caller, r->total_limit, &w->need));
     if (fit->asked) return run_limit_set(fit->limit); /* what the plan says is what is being tried */
     CIUIC_TRY(run_limit_check(spec->checkpoint, &w->need, r->total_limit));
     return run_limit_set(r->total_limit);
-}
-
-/* Advice to the kernel, which keeps pages that somebody else maps or has not written back yet. */
-static void drop_page_cache(const char *folder)
-{
-    DIR *files = opendir(folder);
-    if (files == NULL) return;
-    for (const struct dirent *f = readdir(files); f != NULL; f = readdir(files)) {
-        const int file = openat(dirfd(files), f->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        if (file < 0) continue;
-        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-        close(file);
-    }
-    closedir(files);
 }
 
 static ciuic_status load_model(worker *w, const load_request *r)
@@ -286,7 +277,7 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     w->counters = counters_open(&r.support);
     if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
     if (r.total_limit > 0) run_limit_begin(r.spec.threads);
-    if (r.cold_start) drop_page_cache(r.spec.checkpoint);
+    if (r.cold_start) page_cache_drop(r.spec.checkpoint);
     memory_account_start(&w->memory);
     const double start = now_s(CLOCK_MONOTONIC);
     CIUIC_TRY(load_model(w, &r));
@@ -399,6 +390,10 @@ static ciuic_status do_finish(worker *w, const cJSON *request, cJSON *answer)
     if (memory == NULL || !memory_use_json(memory, &w->memory.use) || !add_need(memory, w) ||
         !memory_account_json(memory, &w->memory))
         return ciuic_fail_memory("an answer", 0);
+    ciuic_prefix_use prefixes;
+    size_t computed = 0;
+    const bool cached = workload_prefixes(w->work, &prefixes, &computed);
+    if (!prefix_json_add(answer, cached ? &prefixes : NULL, computed)) return ciuic_fail_memory("an answer", 0);
     cJSON *counted = counters_json(w->counters, w->repetitions);
     if (counted == NULL || !cJSON_AddItemToObject(answer, "counters", counted))
         return ciuic_fail_memory("an answer", 0);
