@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "harness/commands.h"
+#include "harness/measure/cgroup_memory.h"
 #include "harness/measure/counters_simulated.h"
 #include "harness/measure/likwid_bench.h"
 #include "harness/measure/machine.h"
@@ -130,6 +131,18 @@ static bool find_missing_tools(cJSON *findings, const cJSON *machine)
     return ok;
 }
 
+/* Not missed by any report: a suite says which limit it asks for. */
+static bool add_limits(cJSON *object)
+{
+    cgroup_memory group;
+    cgroup_memory_find_own(&group);
+    cJSON *limits = cJSON_AddObjectToObject(object, "memory_limits");
+    return limits != NULL &&
+           cJSON_AddStringToObject(limits, "how", group.available ? "rlimit, cgroup" : "rlimit") != NULL &&
+           (group.available ? cJSON_AddNullToObject(limits, "reason")
+                            : cJSON_AddStringToObject(limits, "reason", group.reason)) != NULL;
+}
+
 static bool find_tight_places(cJSON *findings, const cJSON *machine)
 {
     const double memory = number_of(machine, "memory_bytes");
@@ -168,7 +181,7 @@ static bool diagnose(cJSON *object)
 {
     cJSON *machine = cJSON_GetObjectItemCaseSensitive(object, "machine");
     cJSON *findings = cJSON_AddArrayToObject(object, "findings");
-    return machine != NULL && findings != NULL && add_gnuplot(machine) && add_valgrind(machine) &&
+    return machine != NULL && findings != NULL && add_limits(object) && add_gnuplot(machine) && add_valgrind(machine) &&
            find_missing_isas(findings) && find_missing_tools(findings, machine) &&
            find_tight_places(findings, machine) && find_warnings(findings, machine);
 }
@@ -261,6 +274,11 @@ static void print_text(const cJSON *object)
     printf("  %-20s %s\n", "energy", text_of(json_find(machine, "energy"), "source", "none"));
     printf("  %-20s %s\n", "simulated counters", text_of(machine, "valgrind", "none"));
     printf("  %-20s %s\n", "plots", text_of(machine, "gnuplot", "none"));
+    const char *no_group = text_of(json_find(object, "memory_limits"), "reason", NULL);
+    char held[384];
+    snprintf(held, sizeof held, "of addresses (RLIMIT_AS)%s%.256s",
+             no_group != NULL ? "; no cgroup: " : ", of pages (cgroup)", no_group != NULL ? no_group : "");
+    command_print_wrapped("  limits of memory     ", held);
     command_print_wrapped("  OpenBLAS             ", text_of(machine, "openblas", "none"));
     printf("  %-20s %s\n", "oneDNN", text_of(machine, "onednn", "none"));
     print_findings(json_find(object, "findings"));

@@ -7,6 +7,7 @@
 
 #include "harness/commands.h"
 #include "harness/layer_table.h"
+#include "harness/prefix_json.h"
 #include "kernels/kernels.h"
 #include "optimizer/json.h"
 
@@ -72,7 +73,7 @@ static bool fill(cJSON *object, const eval_report *r)
            (r->run_limit == 0 || json_add_size(object, "run_limit_bytes", r->run_limit)) &&
            (r->run_limit == 0 || json_add_size(object, "needed_bytes", r->need.total)) &&
            json_add_size(object, "threads", (size_t)r->run.threads) && add_memory(object, r) &&
-           add_text(object, "prefix_cache", NULL) && json_add_double(object, "seconds", r->run.seconds) &&
+           prefix_json_add(object, NULL, 0) && json_add_double(object, "seconds", r->run.seconds) &&
            json_add_double(object, "tokens_per_s", (double)count_ids(r->windows) / r->run.seconds) &&
            (r->layers == NULL || layer_table_json(object, r->layers, r->info.layers));
 }

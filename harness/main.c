@@ -18,6 +18,7 @@ static const subcommand subcommands[] = {
     {"doctor", cmd_doctor, "what this machine has, what will be missing, and what that costs"},
     {"inspect", cmd_inspect, "a checkpoint's architecture, tensors, bytes and bits per weight"},
     {"eval", cmd_eval, "accuracy of one variant against the FP16 reference"},
+    {"generate", cmd_generate, "prompts continued by one variant: token ids in and out"},
     {"optimize", cmd_optimize, "a quantised checkpoint, verified before it is written"},
     {"bench", cmd_bench, "measure every variant of a suite, interleaved, and judge the claims"},
     {"report", cmd_report, "results as an HTML page, Markdown and plots"},
@@ -29,9 +30,6 @@ static const subcommand subcommands[] = {
 };
 
 static const subcommand *const subcommands_end = subcommands + sizeof subcommands / sizeof subcommands[0];
-
-/* Part of the design and not built yet; typing one deserves a better answer than "unknown". */
-static const char *const planned_commands[] = {"generate"};
 
 static void print_help(FILE *stream)
 {
@@ -68,10 +66,6 @@ static void print_version(void)
 
 static ciuic_status unknown_command(const char *typed)
 {
-    for (size_t i = 0; i < sizeof planned_commands / sizeof planned_commands[0]; i++)
-        if (strcmp(typed, planned_commands[i]) == 0)
-            return ciuic_fail(CIUIC_ERROR_USAGE, "'%s' is planned but not built yet; 'ciuic --help' lists what is",
-                              typed);
     const char *names[sizeof subcommands / sizeof subcommands[0]];
     size_t n = 0;
     for (const subcommand *c = subcommands; c < subcommands_end; c++)

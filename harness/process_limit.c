@@ -17,6 +17,22 @@ enum { LIMITS_WORK = 1 };
 
 bool process_limit_set(int resource, size_t bytes)
 {
-    const struct rlimit limit = {.rlim_cur = bytes, .rlim_max = bytes};
-    return !LIMITS_WORK || setrlimit((__rlimit_resource_t)resource, &limit) == 0;
+    struct rlimit limit;
+    if (!LIMITS_WORK) return true;
+    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0) return false;
+    limit.rlim_cur = bytes;
+    return setrlimit((__rlimit_resource_t)resource, &limit) == 0;
+}
+
+bool process_limit_lift(int resource)
+{
+    struct rlimit limit;
+    if (getrlimit((__rlimit_resource_t)resource, &limit) != 0) return false;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit((__rlimit_resource_t)resource, &limit) == 0;
+}
+
+bool process_limit_holds(void)
+{
+    return LIMITS_WORK != 0;
 }

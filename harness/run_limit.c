@@ -17,6 +17,16 @@
 
 static size_t addresses_before;
 
+/* The first thread's stack is mapped as it grows, all others' at once: 2 MiB, which is what kernels.h asks for. Under a limit a
+ * kernel that makes it grow would be ended by a signal. */
+__attribute__((noinline)) static void grow_stack(void)
+{
+    enum { BYTES = 2 << 20, STEP = 4096 };
+    volatile char stack[BYTES];
+    for (size_t i = BYTES; i >= STEP; i -= STEP) stack[i - 1] = 0;
+    (void)stack[0];
+}
+
 void run_limit_begin(int threads)
 {
     process_memory now;
@@ -26,6 +36,7 @@ void run_limit_begin(int threads)
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 128 * 1024);
     openblas_end_threads();
+    grow_stack();
 #pragma omp parallel num_threads(team)
     {
         (void)omp_get_thread_num(); /* the team is made, and its stacks with it */
@@ -89,6 +100,11 @@ ciuic_status run_limit_set(size_t limit)
     if (addresses_before > 0 && process_limit_set(RLIMIT_AS, addresses_before + limit)) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "the limit of %zu bytes cannot be set: %s", limit,
                       addresses_before > 0 ? strerror(errno) : "/proc/self/status does not give VmSize");
+}
+
+void run_limit_lift(void)
+{
+    (void)process_limit_lift(RLIMIT_AS);
 }
 
 bool run_need_json(cJSON *object, const run_need *need)

@@ -19,7 +19,7 @@ typedef struct run_need {
     size_t longest_context; /* that keeps within the limit, or without one within the machine's memory */
 } run_need;
 
-/* Starts the threads, and notes what the process has: call it before a checkpoint is opened. */
+/* Starts the threads, gives the first one the stack that kernels may use, and notes what the process has: call it before a checkpoint is opened. */
 void run_limit_begin(int threads);
 
 /* limit 0: none. `plain`: the checkpoint, as ciuic_model_load gave it. */
@@ -32,6 +32,8 @@ ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit
 bool run_limit_refused(const char *words, double *needed, double *limit);
 /* Holds the process to the limit from now on. CIUIC_ERROR_UNSUPPORTED: the kernel does not do it. */
 ciuic_status run_limit_set(size_t limit);
+/* The run is over: what comes now is not the variant's. */
+void run_limit_lift(void);
 
 /* {weights, ..., total, caller, allowance, needed, longest_context}; false: out of memory. */
 bool run_need_json(cJSON *object, const run_need *need);

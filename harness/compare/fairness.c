@@ -94,6 +94,24 @@ static void read_compiler(const result_set *r, char text[TEXT])
                  text_or(program, "flags", "no flags"));
 }
 
+static void read_prefixes(const result_set *r, char text[TEXT])
+{
+    size_t cached = 0;
+    double spared = 0, largest = 0;
+    for (size_t i = 0; i < r->case_count; i++) {
+        const result_case *c = &r->cases[i];
+        if (!(c->prefix_cache > 0)) continue;
+        cached++;
+        largest = fmax(largest, c->prefix_cache);
+        spared = fmax(spared, c->prefix_tokens);
+    }
+    if (cached == 0)
+        plain_append(text, TEXT, "none");
+    else
+        plain_append(text, TEXT, "%zu cases, up to %.0f bytes, sparing up to %.0f tokens of a prompt", cached, largest,
+                     spared);
+}
+
 static void read_finished(const result_set *r, char text[TEXT])
 {
     size_t failed = 0;
@@ -141,6 +159,8 @@ static const aspect aspects[] = {
     {"compiler", read_compiler, 0, "Portable C is as fast as its compiler makes it; naive above all."},
     {"run", read_finished, 0,
      "What was not measured, or failed, is missing from one side; what is left may be the easier part."},
+    {"prefix cache", read_prefixes, 0,
+     "A prompt whose beginning was kept computes fewer tokens: such a case is set beside such cases only."},
     {"timing", read_timed, FIGURE_SPEED, "One side has no times."},
 };
 

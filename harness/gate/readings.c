@@ -46,6 +46,11 @@ static ciuic_status read_speed(const gate_limit *limit, const result_set *r, con
                  base == NULL ? "was not part of the run" : "was not measured: ", base == NULL ? "" : base->reason);
         return CIUIC_OK;
     }
+    if (!same_prefix_cache(base, c)) {
+        snprintf(out->problem, sizeof out->problem,
+                 "the case keeps the beginnings of prompts in a cache and the baseline %s does not", limit->baseline);
+        return CIUIC_OK;
+    }
     CIUIC_TRY(paired_speedup(r, base, c, &speed, &out->noise_floor));
     out->value = speed.median;
     out->low = speed.low / (1.0 + out->noise_floor);

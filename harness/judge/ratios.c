@@ -92,7 +92,7 @@ static ciuic_status add_ratio(const result_set *r, const result_case *base, cons
                               ratio_family *family)
 {
     paired_logs pairs;
-    if (!case_ok(base) || !case_ok(c) || base == c) return CIUIC_OK;
+    if (!case_ok(base) || !case_ok(c) || base == c || !same_prefix_cache(base, c)) return CIUIC_OK;
     ciuic_status status = find_pairs(r, base->id, c->id, &pairs);
     if (status == CIUIC_OK && pairs.n > 0) {
         cJSON *ratios = cJSON_GetObjectItemCaseSensitive(c->json, "ratios");

@@ -56,6 +56,21 @@ static ciuic_status find_group(result_set *r, const result_case *c, const char *
     return CIUIC_OK;
 }
 
+/* By what the variant was, and by what its worker told. */
+static double prefix_cache_of(const cJSON *json, const cJSON *variant)
+{
+    const cJSON *asked = json_find(variant, "prefix_cache_bytes"),
+                *told = json_find(json_find(json, "prefix_cache"), "capacity");
+    if (json_is_number(asked)) return asked->valuedouble;
+    return json_is_number(told) ? told->valuedouble : json_find(json, "prefix_cache") != NULL ? INFINITY : 0;
+}
+
+static double prefix_tokens_of(const cJSON *json)
+{
+    const cJSON *prefix = json_find(json_find(json, "workload"), "prefix");
+    return json_is_number(prefix) ? prefix->valuedouble : 0;
+}
+
 static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
 {
     char where[64];
@@ -75,6 +90,8 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     CIUIC_TRY(json_get_string(variant, where, "memory", &c.memory));
     CIUIC_TRY(json_get_string(variant, where, "kernels", &c.kernels));
     if (strcmp(c.quantize, "fp16") == 0) c.quantize = "none";
+    c.prefix_cache = prefix_cache_of(json, variant);
+    if (c.prefix_cache > 0) c.prefix_tokens = prefix_tokens_of(json);
     c.twin = is_twin(c.id);
     c.weights = case_variant_name(&c);
     c.weights_length = strcspn(c.weights, "+");
@@ -204,6 +221,11 @@ bool same_weights(const result_case *a, const result_case *b)
            strncmp(a->weights, b->weights, a->weights_length) == 0;
 }
 
+bool same_prefix_cache(const result_case *a, const result_case *b)
+{
+    return a->prefix_cache == b->prefix_cache && a->prefix_tokens == b->prefix_tokens;
+}
+
 bool results_timed(const cJSON *root)
 {
     return !cJSON_IsFalse(json_find(root, "timed"));
@@ -214,7 +236,7 @@ const result_case *find_variant(const result_set *r, const result_case *like, bo
 {
     const result_group *of = &r->groups[like->group];
     for (const result_case *c = of->cases; c != NULL; c = c->next) {
-        if (c->twin || c->graph != graph || c->passes != NULL) continue;
+        if (c->twin || c->graph != graph || c->passes != NULL || !same_prefix_cache(c, like)) continue;
         if (c == of->openblas || c == of->onednn) continue; /* a library's matmuls: not a point of the lattice */
         if (quantize ? !same_weights(c, like) : strcmp(c->quantize, "none") != 0) continue;
         if (strcmp(c->memory, memory) == 0 && strcmp(c->kernels, kernels) == 0) return c;
@@ -225,8 +247,9 @@ const result_case *find_variant(const result_set *r, const result_case *like, bo
 bool is_all_on(const result_set *r, const result_case *c)
 {
     const result_case *tuned = r->groups[c->group].tuned;
-    return tuned != NULL && c->baseline == NULL && !c->twin && strcmp(c->quantize, "none") != 0 && c->graph &&
-           c->passes == NULL && strcmp(c->memory, "off") != 0 && strcmp(c->kernels, tuned->kernels) == 0;
+    return tuned != NULL && c->baseline == NULL && !c->twin && same_prefix_cache(c, tuned) &&
+           strcmp(c->quantize, "none") != 0 && c->graph && c->passes == NULL && strcmp(c->memory, "off") != 0 &&
+           strcmp(c->kernels, tuned->kernels) == 0;
 }
 
 /* ---- pairs ------------------------------------------------------------------------------------------------------ */

@@ -22,9 +22,11 @@ typedef struct result_case {
     size_t weights_length;                   /* `weights` is that many characters of the id */
     const char *baseline;                    /* "naive", "tuned", "openblas", "onednn" or NULL */
     bool graph;
-    const char *passes; /* those of the graph stage that ran, "fuse-qkv,absorb-mla"; NULL: all, or the stage is off */
-    bool twin;          /* the A/A twin of `tuned`: nothing but a measure of noise */
-    size_t group;       /* index into results.groups */
+    const char *passes;   /* those of the graph stage that ran, "fuse-qkv,absorb-mla"; NULL: all, or the stage is off */
+    double prefix_cache;  /* bytes of a cache of prompts' beginnings, which spares tokens; 0: none */
+    double prefix_tokens; /* that it spares of the workload's prompt */
+    bool twin;            /* the A/A twin of `tuned`: nothing but a measure of noise */
+    size_t group;         /* index into results.groups */
     const struct result_case *next; /* of the same group, in the order of the results; NULL after the last */
 } result_case;
 
@@ -76,6 +78,9 @@ const result_case *find_variant(const result_set *r, const result_case *like, bo
                                 const char *memory, const char *kernels);
 /* Whether the weights are quantised in the same way: quantize alone does not tell int4-g64-gptq from int4. */
 bool same_weights(const result_case *a, const result_case *b);
+/* Whether both compute all tokens of their prompts, or both keep beginnings in caches of one size: otherwise their speeds and bytes
+ * are of different work, and are not compared. */
+bool same_prefix_cache(const result_case *a, const result_case *b);
 /* Whether times were asked for; false: the suite is about errors and bytes. */
 bool results_timed(const cJSON *root);
 /* All four stages on, the graph's with all passes, kernels being the rung that `tuned` uses. */

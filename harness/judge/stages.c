@@ -42,7 +42,7 @@ static ciuic_status measure(const result_set *r, const result_case *with, const 
     *e = (effect){.with = with, .without = without, .verdict = EFFECT_UNKNOWN, .noise_floor = NAN, .paired = true};
     e->p = e->p_holm = NAN;
     e->speed = median_interval(NULL, 0, CONFIDENCE);
-    if (!case_ok(with) || !case_ok(without)) return CIUIC_OK;
+    if (!case_ok(with) || !case_ok(without) || !same_prefix_cache(with, without)) return CIUIC_OK;
     CIUIC_TRY(paired_speedup(r, without, with, &e->speed, &e->noise_floor));
     if (e->speed.n == 0) {
         e->paired = false;

@@ -274,6 +274,12 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
         complain(e, what, base);
         return CIUIC_OK;
     }
+    if (!same_prefix_cache(base, c)) {
+        snprintf(e->problem, sizeof e->problem,
+                 "the case keeps the beginnings of prompts in a cache and the baseline does not, so that they compute "
+                 "different tokens");
+        return CIUIC_OK;
+    }
     if (about->metric->kind == METRIC_SPEED) return speed_evidence(r, about, base, c, e);
     memory_evidence(r, base, c, about->metric->field, e);
     return CIUIC_OK;

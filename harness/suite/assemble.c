@@ -46,6 +46,7 @@ static void add_workload(cJSON *object, const suite *s, size_t index)
     json_add_size(workload, "tokens", w->tokens);
     json_add_size(workload, "depth", w->depth);
     json_add_size(workload, "batch", 1);
+    if (w->prefix > 0) json_add_size(workload, "prefix", w->prefix);
 }
 
 /* ---- cases ------------------------------------------------------------------------------------------------------ */
@@ -89,6 +90,7 @@ static void add_variant(cJSON *item, const bench_variant *v)
     else
         cJSON_AddNullToObject(variant, "baseline");
     variant_json_add(variant, &v->options);
+    if (v->prefix_cache > 0) json_add_size(variant, "prefix_cache_bytes", v->prefix_cache);
 }
 
 /* One index, or a baseline's several. */
@@ -167,6 +169,19 @@ static void add_samples(cJSON *item, const case_key *key)
     }
 }
 
+/* null: every repetition computed all of its tokens. */
+static void add_prefixes(cJSON *item, const case_key *key)
+{
+    const cJSON *said = NULL;
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL && said == NULL; s = next_slot(&at))
+        said = json_find(s->finished, "prefix_cache");
+    if (said != NULL)
+        cJSON_AddItemToObject(item, "prefix_cache", cJSON_Duplicate(said, 1));
+    else
+        cJSON_AddNullToObject(item, "prefix_cache");
+}
+
 /* What a worker said at its end, after all its work; before that, of its loading. */
 static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
 {
@@ -181,7 +196,7 @@ static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
     cJSON *memory = cJSON_AddObjectToObject(item, "memory_bytes");
     json_add_double(memory, "peak_rss", peak);
     cJSON_ArrayForEach(member, said) cJSON_AddItemToObject(memory, member->string, cJSON_Duplicate(member, 1));
-    cJSON_AddNullToObject(item, "prefix_cache"); /* no worker keeps one: every repetition computes all of its tokens */
+    add_prefixes(item, key);
 }
 
 /* What the timed workload ended with, whether or not it was scored. */
@@ -272,11 +287,13 @@ static void add_measurements(cJSON *item, const case_key *key)
         json_add_double(item, "first_token_s", number(loaded, "first_token_s"));
     if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
-    if (timed) add_ceiling(item, key->record, &key->record->matrix->cases[key->index], loaded);
-    const size_t workload = key->record->matrix->cases[key->index].workload;
+    /* The ceiling is of computing all tokens: what a cache has spared knows no such bound. */
+    const bench_case *c = &key->record->matrix->cases[key->index];
+    const bool spared = c->variant.prefix_cache > 0 && key->record->suite->workloads[c->workload].prefix > 0;
+    if (timed && !spared) add_ceiling(item, key->record, c, loaded);
     cJSON_AddItemToObject(item, "counters",
                           case_counters(key->record->cases[key->index].counters, counters, loaded,
-                                        &key->record->suite->workloads[workload]));
+                                        &key->record->suite->workloads[c->workload]));
 }
 
 /* A case that was not run because of what it needs. */
@@ -311,6 +328,8 @@ static cJSON *case_item(const case_key *key)
         cJSON_AddNullToObject(item, "outputs_match");
     else
         cJSON_AddBoolToObject(item, "outputs_match", same == OUTPUTS_MATCH);
+    const cJSON *search = r->cases[key->index].search;
+    if (search != NULL && !key->again) cJSON_AddItemToObject(item, "limits", cJSON_Duplicate(search, 1));
     if (reason != NULL) {
         add_refusal(item, reason);
         return item;

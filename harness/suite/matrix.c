@@ -34,6 +34,8 @@ static void name_variant(bench_variant *v)
         return;
     }
     variant_name(&v->options, v->name);
+    const size_t used = strlen(v->name);
+    if (v->prefix_cache > 0) snprintf(v->name + used, sizeof v->name - used, "+prefixes%zuB", v->prefix_cache);
 }
 
 static bool same_settings(const bench_variant *a, const bench_variant *b)
@@ -44,7 +46,7 @@ static bool same_settings(const bench_variant *a, const bench_variant *b)
     return x->quantize == y->quantize && x->quantizer == y->quantizer && group_x == group_y &&
            x->asymmetric == y->asymmetric && x->layers_only == y->layers_only && x->activations == y->activations &&
            x->bits == y->bits && x->weight_bytes == y->weight_bytes && x->graph == y->graph && x->passes == y->passes &&
-           x->memory == y->memory && a->isa == b->isa;
+           x->memory == y->memory && a->isa == b->isa && a->prefix_cache == b->prefix_cache;
 }
 
 static bench_variant baseline_variant(suite_baseline baseline)
@@ -66,9 +68,10 @@ typedef struct variant_list {
 } variant_list;
 
 /* Adds settings unless they are there already: under another name ("best"), or as a baseline. */
-static ciuic_status add_variant(variant_list *list, const ciuic_options *options, const char *kernels)
+static ciuic_status add_variant(variant_list *list, const ciuic_options *options, const char *kernels,
+                                size_t prefix_cache)
 {
-    bench_variant v = {.options = *options, .baseline = BASELINE_NONE};
+    bench_variant v = {.options = *options, .prefix_cache = prefix_cache, .baseline = BASELINE_NONE};
     if (!kernel_isa_parse(kernels, &v.isa))
         return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels are called \"%s\"; 'ciuic doctor' lists what there is",
                           kernels);
@@ -95,8 +98,11 @@ static ciuic_status list_variants(const suite *s, const matrix_filter *filter, v
     for (int b = 0; b < BASELINE_COUNT; b++)
         if (s->baselines[b]) list->items[list->count++] = baseline_variant((suite_baseline)b);
     for (size_t i = 0; i < s->product_count; i++)
-        for (size_t k = 0; k < kernels_count; k++) CIUIC_TRY(add_variant(list, &s->product[i], kernels[k]));
-    for (size_t i = 0; i < s->extra_count; i++) CIUIC_TRY(add_variant(list, &s->extra[i].options, s->extra[i].kernels));
+        for (size_t k = 0; k < kernels_count; k++) CIUIC_TRY(add_variant(list, &s->product[i], kernels[k], 0));
+    for (size_t i = 0; i < s->extra_count; i++) {
+        const suite_variant *v = &s->extra[i];
+        CIUIC_TRY(add_variant(list, &v->options, v->kernels, v->prefix_cache));
+    }
     return CIUIC_OK;
 }
 

@@ -16,6 +16,7 @@ typedef struct bench_variant {
     char name[VARIANT_NAME_SIZE]; /* as variant_name spells it; "openblas", "onednn" */
     ciuic_options options;        /* options.isa is the name of `isa` */
     kernel_isa isa;
+    size_t prefix_cache;     /* bytes of a cache of prompts' beginnings; 0: none */
     suite_baseline baseline; /* which baseline these settings are; BASELINE_NONE */
 } bench_variant;
 

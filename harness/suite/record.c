@@ -55,6 +55,7 @@ void record_free(bench_record *r)
         cJSON_Delete(r->cases[i].accuracy);
         free(r->cases[i].accuracy_failed);
         cJSON_Delete(r->cases[i].counters);
+        cJSON_Delete(r->cases[i].search);
     }
     cJSON_Delete(r->run);
     cJSON_Delete(r->machine);
@@ -317,6 +318,15 @@ static ciuic_status apply_bandwidth(bench_record *r, const cJSON *entry)
     return append(r->bandwidths, entry);
 }
 
+static ciuic_status apply_search(bench_record *r, const cJSON *entry)
+{
+    size_t index = 0;
+    const cJSON *found = NULL;
+    CIUIC_TRY(json_get_size(entry, where, "case", 0, r->matrix->case_count - 1, &index));
+    CIUIC_TRY(json_get_object(entry, where, "found", &found));
+    return replace(&r->cases[index].search, found);
+}
+
 static ciuic_status apply_done(bench_record *r, const cJSON *entry)
 {
     block_record *block = NULL;
@@ -340,7 +350,8 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry)
         {"sample", apply_sample},     {"round", apply_round},
         {"stop", apply_stop},         {"failed", apply_failed},
         {"finished", apply_finished}, {"bandwidth", apply_bandwidth},
-        {"counted", apply_counted},   {"done", apply_done},
+        {"counted", apply_counted},   {"search", apply_search},
+        {"done", apply_done},
     };
     const char *kind = NULL;
     CIUIC_TRY(json_get_string(entry, where, "kind", &kind));

@@ -20,6 +20,7 @@
  *   finished   block, slot, "answer"
  *   counted    case, "counters": what cachegrind counted, or why it did not
  *   bandwidth  threads, bytes, bytes_per_s: measured over a buffer of that size
+ *   search     case, found: what limit_search.h found
  *   done       block, stolen_s: CPU time that the hypervisor gave to others meanwhile */
 #ifndef CIUIC_RECORD_H
 #define CIUIC_RECORD_H
@@ -62,6 +63,7 @@ typedef struct block_record {
 typedef struct case_record {
     cJSON *accuracy;       /* NULL: not yet, or failed */
     char *accuracy_failed; /* why there is none */
+    cJSON *search;         /* the longest context and the smallest limit; NULL: not searched for, or not yet */
     char output[65];       /* sha256 of the timed workload's last logits, as scored; "" when accuracy is NULL */
     cJSON *counters;       /* simulated; NULL: not yet, or not asked for */
 } case_record;

@@ -184,7 +184,7 @@ static ciuic_status find_checkpoint(const suite *s, const char *where, const cha
 
 static ciuic_status read_workload(suite *s, size_t index, const cJSON *item)
 {
-    static const char *const keys[] = {"checkpoint", "phase", "tokens", "depth", "batch"};
+    static const char *const keys[] = {"checkpoint", "phase", "tokens", "depth", "batch", "prefix"};
     char where[WHERE_MAX];
     snprintf(where, sizeof where, "%s: workloads[%zu]", s->file, index);
     if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expected an object", where);
@@ -207,6 +207,10 @@ static ciuic_status read_workload(suite *s, size_t index, const cJSON *item)
         return ciuic_fail(CIUIC_ERROR_INPUT,
                           "%s: depth + tokens: found %zu + %zu, expected at most the %zu positions that %s has", where,
                           w->depth, w->tokens, context, s->checkpoints[w->checkpoint].name);
+    if (json_find(item, "prefix") != NULL && w->phase != PHASE_PREFILL)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: prefix: expected none: it is what prompts of a prefill share", where);
+    if (json_find(item, "prefix") != NULL)
+        CIUIC_TRY(json_get_size(item, where, "prefix", 1, w->tokens - 1, &w->prefix));
     if (json_find(item, "batch") != NULL) CIUIC_TRY(json_get_size(item, where, "batch", 1, 1, &batch));
     for (size_t i = 0; i < index; i++) {
         const suite_workload *o = &s->workloads[i];
@@ -264,9 +268,33 @@ static ciuic_status read_threads(suite *s)
     return CIUIC_OK;
 }
 
+/* Whether limits are searched for under total_bytes, and what holds the workers of the search to theirs. */
+static ciuic_status read_search(suite *s, const cJSON *limits, const char *where)
+{
+    static const char *const searches[] = {"whole", "ends"}, *const hows[] = {"rlimit", "cgroup"};
+    const char *text = NULL;
+    size_t chosen = 0;
+    if (json_find(limits, "search") != NULL) {
+        CIUIC_TRY(json_get_string(limits, where, "search", &text));
+        CIUIC_TRY(suite_one_of(where, "search", text, searches, COUNT(searches), &chosen));
+        s->search = chosen == 0 ? SEARCH_WHOLE : SEARCH_ENDS;
+        if (s->total_limit == 0)
+            return ciuic_fail(CIUIC_ERROR_INPUT,
+                              "%s: search: expected \"total_bytes\" beside it, the limit that a context is to fit",
+                              where);
+    }
+    if (json_find(limits, "how") == NULL) return CIUIC_OK;
+    CIUIC_TRY(json_get_string(limits, where, "how", &text));
+    CIUIC_TRY(suite_one_of(where, "how", text, hows, COUNT(hows), &chosen));
+    s->limit_by_cgroup = chosen == 1;
+    if (s->search == SEARCH_NONE)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: how: expected \"search\" beside it: it is about its limits", where);
+    return CIUIC_OK;
+}
+
 static ciuic_status read_limits(suite *s)
 {
-    static const char *const keys[] = {"workers", "timeout_s", "memory_bytes", "total_bytes"};
+    static const char *const keys[] = {"workers", "timeout_s", "memory_bytes", "total_bytes", "search", "how"};
     s->worker_limit = 12;
     s->timeout_s = 60;
     const cJSON *limits = NULL;
@@ -286,7 +314,7 @@ static ciuic_status read_limits(suite *s)
         CIUIC_TRY(json_get_size(limits, where, "memory_bytes", (size_t)1 << 24, (size_t)1 << 46, &s->memory_limit));
     if (json_find(limits, "total_bytes") != NULL)
         CIUIC_TRY(json_get_size(limits, where, "total_bytes", (size_t)1 << 20, (size_t)1 << 46, &s->total_limit));
-    return CIUIC_OK;
+    return read_search(s, limits, where);
 }
 
 static ciuic_status read_accuracy(suite *s)

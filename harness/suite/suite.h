@@ -37,6 +37,10 @@ typedef enum suite_baseline {
     BASELINE_NONE = BASELINE_COUNT
 } suite_baseline;
 
+/* The search for the longest context under total_limit and the smallest limit of each case: not made; every position is
+ * computed; or the first prompt and the end of the context, positions between them taking their memory and no time. */
+typedef enum suite_search { SEARCH_NONE, SEARCH_WHOLE, SEARCH_ENDS } suite_search;
+
 typedef struct suite_checkpoint {
     char name[SUITE_NAME_MAX + 1]; /* last part of the path; how workloads and results call it */
     char *path;                    /* relative to the working folder, or absolute */
@@ -48,12 +52,15 @@ typedef struct suite_workload {
     suite_phase phase;
     size_t tokens; /* prefilled in one call, or decoded one by one */
     size_t depth;  /* decode: positions already there */
+    size_t
+        prefix; /* prefill: tokens that an earlier prompt began with, too; what has no cache computes them again. 0: none */
 } suite_workload;
 
 /* A setting of the four stages as written; `kernels` is a rung's name or "best", and options.isa is not set yet. */
 typedef struct suite_variant {
     ciuic_options options;
     const char *kernels;
+    size_t prefix_cache; /* bytes of a cache of prompts' beginnings; 0: none */
 } suite_variant;
 
 typedef struct suite {
@@ -85,10 +92,12 @@ typedef struct suite {
     size_t worker_limit;                      /* processes alive at a time */
     size_t memory_limit;                      /* bytes of private memory of one worker; 0: no limit */
     size_t total_limit;                       /* bytes that a worker may take, mapped weights included; 0: no limit */
-    bool cold_start;                          /* a worker's checkpoint is not in the page cache when it loads it */
-    double timeout_s;                         /* for one answer of a worker */
+    suite_search search;                      /* whether limits are searched for, and how */
+    bool limit_by_cgroup; /* the search's limits are a cgroup's where that can be had, else RLIMIT_AS */
+    bool cold_start;      /* a worker's checkpoint is not in the page cache when it loads it */
+    double timeout_s;     /* for one answer of a worker */
     suite_counters counters;
-    char *claims; /* path of what is to be judged */
+    char *claims;         /* path of what is to be judged */
 } suite;
 
 /* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */

@@ -162,7 +162,7 @@ static ciuic_status read_choice(const cJSON *item, const char *where, const char
 
 static ciuic_status read_extra(suite *s, size_t index, const cJSON *item)
 {
-    static const char *const stages[] = {"quantize", "graph", "memory", "kernels"};
+    static const char *const stages[] = {"quantize", "graph", "memory", "kernels", "prefix_cache_bytes"};
     const char *keys[COUNT(stages) + VARIANT_JSON_KEYS];
     char where[WHERE_MAX];
     snprintf(where, sizeof where, "%s: variants.extra[%zu]", s->file, index);
@@ -182,6 +182,8 @@ static ciuic_status read_extra(suite *s, size_t index, const cJSON *item)
     CIUIC_TRY(read_choice(item, where, "kernels", suite_kernel_names(), SUITE_KERNEL_NAMES, &chosen));
     v->kernels = suite_kernel_names()[chosen];
     CIUIC_TRY(variant_json_read(item, where, &v->options));
+    if (json_find(item, "prefix_cache_bytes") != NULL)
+        CIUIC_TRY(json_get_size(item, where, "prefix_cache_bytes", 1, (size_t)1 << 46, &v->prefix_cache));
     s->extra_count = index + 1;
     return CIUIC_OK;
 }

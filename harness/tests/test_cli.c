@@ -214,8 +214,8 @@ static void help_is_true_and_fits(void)
 static void manual_promises_nothing_else(void)
 {
     char *manual = plain_manual();
-    static const char *const commands[] = {"--help", "doctor", "inspect", "eval",  "optimize", "bench",
-                                           "report", "gate",   "compare", "audit", "synth"};
+    static const char *const commands[] = {"--help", "doctor", "inspect", "eval",    "generate", "optimize",
+                                           "bench",  "report", "gate",    "compare", "audit",    "synth"};
     char *text = NULL;
     size_t size = 0;
     FILE *all = open_memstream(&text, &size);

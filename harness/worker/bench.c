@@ -19,6 +19,7 @@
 #include "harness/suite/checkpoint_digest.h"
 #include "harness/suite/suite_lists.h"
 #include "harness/worker/block.h"
+#include "harness/worker/limit_search.h"
 #include "harness/worker/process.h"
 #include "optimizer/atomic_file.h"
 #include "optimizer/error.h"
@@ -335,11 +336,20 @@ static ciuic_status explain_interruption(const bench *b)
         done, b->matrix->block_count, b->directory);
 }
 
+/* When all that is timed is: nothing else runs beside a search, and it disturbs nobody. */
+static ciuic_status run_searches(bench *b)
+{
+    for (size_t i = 0; i < b->matrix->case_count && b->suite->search != SEARCH_NONE; i++)
+        if (b->record->cases[i].search == NULL) CIUIC_TRY(limit_search_run(b, i));
+    return CIUIC_OK;
+}
+
 static ciuic_status run_blocks(bench *b, const cJSON *claims)
 {
     ciuic_status status = CIUIC_OK;
     for (size_t i = 0; i < b->matrix->block_count && status == CIUIC_OK; i++)
         if (!b->record->blocks[i].done) status = command_interrupted() ? CIUIC_ERROR_INTERRUPTED : block_run(b, i);
+    if (status == CIUIC_OK) status = run_searches(b);
     if (status == CIUIC_OK && b->record->machines < 2) status = note_machine(b); /* not again of a finished bench */
     progress_free(b->progress);
     b->progress = NULL;

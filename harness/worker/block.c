@@ -100,6 +100,7 @@ cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_v
                               .phase = w->phase,
                               .tokens = w->tokens,
                               .depth = w->depth,
+                              .prefix = w->prefix,
                               .windows = s->accuracy_windows,
                               .window_tokens = s->accuracy_tokens,
                               .seed = s->seed,

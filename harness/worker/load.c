@@ -1,13 +1,10 @@
 /* load.c - see load.h. */
 #include "harness/worker/load.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "harness/graph_setting.h"
 #include "harness/process_limit.h"
@@ -57,6 +54,10 @@ ciuic_status load_request_read(const cJSON *request, load_request *r)
     r->spec.phase = strcmp(phase, "decode") == 0 ? PHASE_DECODE : PHASE_PREFILL;
     CIUIC_TRY(json_get_size(request, where, "tokens", 1, most, &r->spec.tokens));
     CIUIC_TRY(json_get_size(request, where, "depth", 0, most, &r->spec.depth));
+    if (json_find(request, "prefix_cache") != NULL) {
+        CIUIC_TRY(json_get_size(request, where, "prefix", 0, r->spec.tokens - 1, &r->spec.prefix));
+        CIUIC_TRY(json_get_size(request, where, "prefix_cache", 1, most, &r->spec.prefix_cache));
+    }
     CIUIC_TRY(json_get_size(request, where, "windows", 0, most, &r->spec.windows));
     CIUIC_TRY(json_get_size(request, where, "window_tokens", 1, most, &r->spec.window_tokens));
     CIUIC_TRY(json_get_size(request, where, "seed", 0, most, &seed));
@@ -67,6 +68,7 @@ ciuic_status load_request_read(const cJSON *request, load_request *r)
     r->spec.seed = seed;
     r->spec.threads = (int)threads;
     CIUIC_TRY(read_counters(request, &r->support));
+    CIUIC_TRY(fit_read(request, &r->fit));
     return read_variant(request, r);
 }
 
@@ -87,27 +89,19 @@ static ciuic_status plan_run(const load_request *r, const ciuic_model *plain, co
     const bool decode = spec->phase == PHASE_DECODE;
     ciuic_model_info info;
     ciuic_model_describe(plain, &info);
-    const ciuic_session_options session = {.context = spec->depth + spec->tokens, .threads = spec->threads};
-    const ciuic_work work = {.prefill = decode ? spec->depth : spec->tokens, .decode = decode};
-    const size_t ids = spec->depth + spec->tokens + spec->windows * spec->window_tokens;
-    const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float);
+    const fit_request *fit = &r->fit;
+    const ciuic_session_options session = {.context = fit->asked ? fit->context : spec->depth + spec->tokens,
+                                           .threads = spec->threads};
+    const ciuic_work work = {.prefill = fit->asked ? fit->prompt
+                                        : decode   ? spec->depth
+                                                   : spec->tokens,
+                             .decode = decode};
+    const size_t ids = fit->asked ? fit->prompt : spec->depth + spec->tokens + spec->windows * spec->window_tokens;
+    const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float) + spec->prefix_cache;
     CIUIC_TRY(run_limit_plan(plain, options, &session, &work, caller, r->total_limit, need));
+    if (fit->asked) return run_limit_set(fit->limit); /* what the plan says is what is being tried */
     CIUIC_TRY(run_limit_check(spec->checkpoint, need, r->total_limit));
     return run_limit_set(r->total_limit);
-}
-
-/* Advice to the kernel, which keeps pages that somebody else maps or has not written back yet. */
-void load_drop_page_cache(const char *folder)
-{
-    DIR *files = opendir(folder);
-    if (files == NULL) return;
-    for (const struct dirent *f = readdir(files); f != NULL; f = readdir(files)) {
-        const int file = openat(dirfd(files), f->d_name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-        if (file < 0) continue;
-        (void)posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED);
-        close(file);
-    }
-    closedir(files);
 }
 
 ciuic_status load_model(const load_request *r, ciuic_progress_fn *progress, void *context, run_need *need,
@@ -131,7 +125,7 @@ ciuic_status load_model(const load_request *r, ciuic_progress_fn *progress, void
     options.progress_context = context;
     CIUIC_TRY(ciuic_model_load(r->spec.checkpoint, &reference));
     ciuic_status status = plan_run(r, reference, &options, need);
-    if (status == CIUIC_OK) status = ciuic_optimize(reference, &options, model, NULL);
+    if (status == CIUIC_OK && !r->fit.plan_only) status = ciuic_optimize(reference, &options, model, NULL);
     ciuic_model_free(reference);
     return status;
 }

@@ -6,6 +6,7 @@
 
 #include "harness/measure/counters.h"
 #include "harness/run_limit.h"
+#include "harness/worker/fit.h"
 #include "harness/worker/workload.h"
 
 /* Strings are borrowed from the request. */
@@ -16,14 +17,14 @@ typedef struct load_request {
     size_t memory_limit, total_limit;
     bool cold_start;
     counter_support support;
+    fit_request fit;
 } load_request;
 
 ciuic_status load_request_read(const cJSON *request, load_request *r);
 /* Holds this process to the request's limit of private memory. */
 ciuic_status load_limit_memory(const load_request *r);
-/* Drops the checkpoint from the page cache, as far as the kernel takes the advice. */
-void load_drop_page_cache(const char *folder);
-/* The variant's model, after what it needs was planned and allowed. `progress` may be NULL. */
+/* The variant's model, after what it needs was planned and allowed; NULL where only the plan is asked for. `progress` may be
+ * NULL. */
 ciuic_status load_model(const load_request *r, ciuic_progress_fn *progress, void *context, run_need *need,
                         ciuic_model **model);
 

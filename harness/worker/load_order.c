@@ -43,6 +43,10 @@ cJSON *load_order_request(const load_order *order, const bench_variant *v)
     if (r == NULL) return NULL;
     add_workload(r, order);
     add_variant(r, v);
+    if (v->prefix_cache > 0) { /* without a cache what prompts share is computed like the rest */
+        json_add_size(r, "prefix", order->prefix);
+        json_add_size(r, "prefix_cache", v->prefix_cache);
+    }
     json_add_size(r, "memory_limit", order->memory_limit);
     json_add_size(r, "total_limit", order->total_limit);
     cJSON_AddBoolToObject(r, "cold_start", order->cold_start);

@@ -9,6 +9,7 @@ typedef struct load_order {
     const char *checkpoint; /* folder */
     suite_phase phase;
     size_t tokens, depth, windows, window_tokens;
+    size_t prefix; /* tokens that prompts share: of variants that keep beginnings in a cache */
     uint64_t seed;
     int threads;
     size_t memory_limit, total_limit; /* bytes; 0: none */

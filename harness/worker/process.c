@@ -27,6 +27,7 @@ struct worker_process {
     int messages; /* memory file that is its stdout and stderr: what a dying library says last */
     char *line;   /* bytes received, not yet a whole line */
     size_t received;
+    bool given_up;
     worker_progress_fn *progress; /* NULL: nobody listens */
     void *progress_context;
 };
@@ -219,6 +220,7 @@ static bool send_line(const worker_process *w, const cJSON *request)
 static worker_outcome fail_with(worker_process *w, char reason[WORKER_REASON_MAX], const char *during, const char *what)
 {
     snprintf(reason, WORKER_REASON_MAX, "%s during %s; killed", what, during);
+    w->given_up = true;
     kill_and_reap(w);
     return WORKER_FAILED;
 }
@@ -339,6 +341,11 @@ void worker_on_progress(worker_process *w, worker_progress_fn *progress, void *c
 {
     w->progress = progress;
     w->progress_context = context;
+}
+
+bool worker_given_up(const worker_process *w)
+{
+    return w->given_up;
 }
 
 bool worker_alive(const worker_process *w)

@@ -5,7 +5,7 @@
  *
  *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize and what variant_json.h adds,
  *    graph, memory, isa, matmul, threads, memory_limit, total_limit,
- *    cold_start, counters}
+ *    cold_start, counters; prefix, prefix_cache where there is one; "fit" for a trial of a search for limits, see fit.h: the answer is then what it needs}
  *                                            -> sizes, load_s, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored
@@ -52,6 +52,8 @@ worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeou
 /* What is called with every line of progress while worker_ask waits; none at first. */
 typedef void worker_progress_fn(void *context, const char *what, size_t done, size_t total);
 void worker_on_progress(worker_process *w, worker_progress_fn *progress, void *context);
+/* Whether it was killed by the parent, which waited too long or heard what is no answer: not an end of its own. */
+bool worker_given_up(const worker_process *w);
 bool worker_alive(const worker_process *w);
 pid_t worker_pid(const worker_process *w);
 /* Kills the process if it still lives, and frees. NULL is allowed. */

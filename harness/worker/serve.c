@@ -22,13 +22,16 @@
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory_account.h"
+#include "harness/prefix_json.h"
 #include "harness/process_limit.h"
 #include "harness/run_limit.h"
 #include "harness/worker/count.h"
+#include "harness/worker/fit.h"
 #include "harness/worker/fresh_inputs.h"
 #include "harness/worker/load.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
+#include "harness/worker/page_cache.h"
 #include "harness/worker/process.h"
 #include "harness/worker/workload.h"
 #include "optimizer/error.h"
@@ -124,6 +127,17 @@ static bool add_sizes(const worker *w, cJSON *answer)
            cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
 }
 
+/* A trial of a search for limits: what is planned, and then whether it runs. */
+static ciuic_status do_fit(worker *w, const load_request *r, cJSON *answer)
+{
+    double said_s = 0;
+    run_limit_begin(r->spec.threads);
+    CIUIC_TRY(load_model(r, say_progress, &said_s, &w->need, &w->model));
+    if (!r->fit.plan_only) CIUIC_TRY(fit_run(w->model, &r->spec, &r->fit));
+    CIUIC_TRY(onednn_status());
+    return run_need_json(answer, &w->need) ? CIUIC_OK : ciuic_fail_memory("an answer", 0);
+}
+
 /* Loads, and runs the workload once: from then on everything that a repetition needs has been resident. */
 static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
 {
@@ -135,11 +149,12 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     if (w->checkpoint == NULL) return ciuic_fail_memory("a path", strlen(r.spec.checkpoint));
     r.spec.checkpoint = w->checkpoint;
     openblas_end_threads(); /* under a limit their buffers would not come; without one they are not this variant's */
+    if (r.fit.asked) return do_fit(w, &r, answer);
     CIUIC_TRY(load_limit_memory(&r));
     w->counters = counters_open(&r.support);
     if (w->counters == NULL) return ciuic_fail_memory("the counters", 0);
     if (r.total_limit > 0) run_limit_begin(r.spec.threads);
-    if (r.cold_start) load_drop_page_cache(r.spec.checkpoint);
+    if (r.cold_start) page_cache_drop(r.spec.checkpoint);
     memory_account_start(&w->memory);
     const double start = now_s(CLOCK_MONOTONIC);
     CIUIC_TRY(load_model(&r, say_progress, &said_s, &w->need, &w->model));
@@ -191,6 +206,7 @@ static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
     sha256_hex scored;
     CIUIC_TRY(json_get_string(request, "accuracy", "file", &path));
     CIUIC_TRY(read_memory(w));
+    run_limit_lift(); /* it was for the workload */
     CIUIC_TRY(workload_accuracy(w->work, path, &result, &scored));
     CIUIC_TRY(ciuic_check_weights(w->model, &weights)); /* errors do not show a weight that these ids hardly meet */
     cJSON *metrics = accuracy_json(&result);
@@ -258,6 +274,10 @@ static ciuic_status do_finish(worker *w, const cJSON *request, cJSON *answer)
     if (memory == NULL || !memory_use_json(memory, &w->memory.use) || !add_need(memory, w) ||
         !memory_account_json(memory, &w->memory))
         return ciuic_fail_memory("an answer", 0);
+    ciuic_prefix_use prefixes;
+    size_t computed = 0;
+    const bool cached = workload_prefixes(w->work, &prefixes, &computed);
+    if (!prefix_json_add(answer, cached ? &prefixes : NULL, computed)) return ciuic_fail_memory("an answer", 0);
     cJSON *counted = counters_json(w->counters, w->repetitions);
     if (counted == NULL || !cJSON_AddItemToObject(answer, "counters", counted))
         return ciuic_fail_memory("an answer", 0);

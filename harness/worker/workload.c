@@ -18,6 +18,8 @@ struct workload {
     workload_spec spec;
     ciuic_model *model;
     ciuic_session *session;
+    ciuic_prefix_cache *prefixes; /* NULL: none */
+    size_t prompted;              /* tokens of all prompts that it was asked for */
     size_t vocabulary;
     int32_t *ids;    /* [depth + tokens], then [windows][window_tokens] */
     float *logits;   /* [vocabulary], of the last token of the last repetition */
@@ -106,10 +108,29 @@ static ciuic_status read_ids(workload *w)
 
 /* ---- the repetition --------------------------------------------------------------------------------------------- */
 
+/* An earlier prompt, which was what prompts share and no more: the timed ones find just that. */
+static ciuic_status fill_prefixes(workload *w)
+{
+    const workload_spec *spec = &w->spec;
+    ciuic_session *earlier = NULL;
+    if (spec->prefix_cache == 0) return CIUIC_OK;
+    CIUIC_TRY(ciuic_prefix_cache_create(w->model, spec->prefix_cache, &w->prefixes));
+    if (spec->prefix == 0) return CIUIC_OK;
+    const ciuic_session_options options = {.context = spec->prefix, .threads = spec->threads, .prefixes = w->prefixes};
+    CIUIC_TRY(ciuic_session_create(w->model, &options, &earlier));
+    const ciuic_status status = ciuic_prefill(earlier, w->ids, spec->prefix, false, NULL);
+    ciuic_session_free(earlier);
+    w->prompted += spec->prefix;
+    return status;
+}
+
 static ciuic_status prepare(workload *w)
 {
-    const ciuic_session_options options = {.context = context_of(&w->spec), .threads = w->spec.threads};
+    CIUIC_TRY(fill_prefixes(w));
+    const ciuic_session_options options = {
+        .context = context_of(&w->spec), .threads = w->spec.threads, .prefixes = w->prefixes, .prefixes_kept = true};
     CIUIC_TRY(ciuic_session_create(w->model, &options, &w->session));
+    w->prompted += w->spec.depth;
     return w->spec.depth > 0 ? ciuic_prefill(w->session, w->ids, w->spec.depth, false, NULL) : CIUIC_OK;
 }
 
@@ -138,6 +159,7 @@ void workload_free(workload *w)
 {
     if (w == NULL) return;
     ciuic_session_free(w->session);
+    ciuic_prefix_cache_free(w->prefixes);
     free(w->ids);
     free(w->inputs);
     free(w->logits);
@@ -183,6 +205,7 @@ ciuic_status workload_run(workload *w)
 {
     const int32_t *ids = next_ids(w);
     CIUIC_TRY(ciuic_session_truncate(w->session, w->spec.depth));
+    if (w->spec.phase == PHASE_PREFILL) w->prompted += w->spec.tokens;
     if (w->spec.phase == PHASE_PREFILL) return ciuic_prefill(w->session, ids, w->spec.tokens, false, w->logits);
     for (size_t i = 0; i < w->spec.tokens; i++) CIUIC_TRY(ciuic_decode(w->session, ids[i], w->logits));
     return CIUIC_OK;
@@ -201,6 +224,17 @@ void workload_spoil_output(workload *w)
 void workload_memory(const workload *w, ciuic_memory_use *use)
 {
     ciuic_session_memory(w->session, use);
+    ciuic_prefix_use prefixes = {0};
+    if (w->prefixes != NULL) ciuic_prefix_cache_describe(w->prefixes, &prefixes);
+    use->other += prefixes.bytes;
+}
+
+bool workload_prefixes(const workload *w, ciuic_prefix_use *use, size_t *computed)
+{
+    if (w->prefixes == NULL) return false;
+    ciuic_prefix_cache_describe(w->prefixes, use);
+    *computed = w->prompted - use->tokens;
+    return true;
 }
 
 size_t workload_buffer_bytes(const workload *w)

@@ -13,6 +13,8 @@ typedef struct workload_spec {
     size_t windows, window_tokens; /* compared with the reference besides the timed positions */
     uint64_t seed;                 /* of the ids, where the checkpoint brings none */
     int threads;
+    size_t prefix,
+        prefix_cache; /* tokens that an earlier prompt began with; bytes of the cache that keeps them. 0: none */
 } workload_spec;
 
 typedef struct workload workload;
@@ -38,6 +40,8 @@ sha256_hex workload_output(const workload *w);
 /* Tests: makes these logits wrong, as a kernel would that another process disturbs. */
 void workload_spoil_output(workload *w);
 void workload_memory(const workload *w, ciuic_memory_use *use);
+/* What the cache of prefixes did, in the repetitions and for the earlier prompt; false: there is none. */
+bool workload_prefixes(const workload *w, ciuic_prefix_use *use, size_t *computed);
 /* Bytes of its own buffers: token ids and logits. */
 size_t workload_buffer_bytes(const workload *w);
 

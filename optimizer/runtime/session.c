@@ -5,6 +5,7 @@
 #include "optimizer/error.h"
 #include "optimizer/memory/prefix_cache.h"
 #include "optimizer/runtime/buffers.h"
+#include "optimizer/runtime/session_reach.h"
 #include "optimizer/runtime/session_shape.h"
 
 struct ciuic_prefix_cache {
@@ -15,6 +16,7 @@ struct ciuic_prefix_cache {
 struct ciuic_session {
     ciuic_model *model;
     prefix_cache *prefixes; /* NULL: none */
+    bool prefixes_kept;     /* as they are */
     session_shape shape;
     size_t length;
     kv_cache cache;
@@ -54,6 +56,7 @@ ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_option
     if (s == NULL) return ciuic_fail_memory("a session", sizeof *s);
     s->model = model_retain(model);
     s->prefixes = prefixes != NULL ? prefixes->rows : NULL;
+    s->prefixes_kept = prefixes != NULL && options->prefixes_kept;
     s->shape = shape;
     const ciuic_status status = create_parts(s);
     if (status != CIUIC_OK) {
@@ -155,6 +158,7 @@ static ciuic_status check_ids(const ciuic_session *s, const int32_t *ids, size_t
                           "%zu tokens do not fit: %zu of the session's %zu positions are used; ask for a "
                           "longer context or truncate",
                           n, s->length, s->shape.context);
+    CIUIC_TRY(session_check_cache(&s->shape, s->length + n));
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= vocabulary)
             return ciuic_fail(CIUIC_ERROR_INPUT, "token %zu has id %d; the vocabulary of %s has ids 0 to %zu", i,
@@ -200,7 +204,7 @@ ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n,
     const ciuic_status status = prefill(session, ids + known, n - known, all_logits, logits);
     if (status != CIUIC_OK)
         session->length = before;
-    else if (reuse)
+    else if (reuse && !session->prefixes_kept)
         prefix_cache_put(session->prefixes, ids, n, &session->cache);
     return status;
 }
@@ -248,6 +252,22 @@ ciuic_status ciuic_session_truncate(ciuic_session *session, size_t length)
     if (length > session->length)
         return ciuic_fail(CIUIC_ERROR_USAGE, "cannot truncate to %zu positions: the session has %zu", length,
                           session->length);
+    session->length = length;
+    return CIUIC_OK;
+}
+
+/* Written, since pages that nobody wrote take no memory. */
+ciuic_status session_reach(ciuic_session *session, size_t length)
+{
+    kv_cache *c = &session->cache;
+    const size_t from = session->length;
+    if (length < from || length > session->shape.context)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "a session of %zu positions, %zu of them used, cannot reach %zu",
+                          session->shape.context, from, length);
+    CIUIC_TRY(session_check_cache(&session->shape, length));
+    CIUIC_TRY(kv_cache_grow(c, length));
+    for (size_t layer = 0; layer < c->shape.layers && length > from; layer++)
+        memset(kv_cache_at(c, layer, from, 0), 0, (length - from) * c->row_bytes);
     session->length = length;
     return CIUIC_OK;
 }

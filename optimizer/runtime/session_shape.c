@@ -56,8 +56,19 @@ ciuic_status session_shape_of(const ciuic_model *model, const ciuic_session_opti
                                        .joined = g->cache == GRAPH_CACHE_LATENT},
                              .rotated = model_type_has_mla(c->type) ? c->qk_rope_head_dim : c->head_dim,
                              .arena = memory != CIUIC_MEMORY_OFF,
-                             .in_place = memory == CIUIC_MEMORY_AGGRESSIVE};
-    return CIUIC_OK;
+                             .in_place = memory == CIUIC_MEMORY_AGGRESSIVE,
+                             .cache_limit = options->cache_limit};
+    return shape->arena ? CIUIC_OK : session_check_cache(shape, context); /* written whole, whatever is used of it */
+}
+
+ciuic_status session_check_cache(const session_shape *shape, size_t positions)
+{
+    const size_t row = shape->cache.layers * kv_cache_row_bytes(&shape->cache);
+    if (shape->cache_limit == 0 || positions <= shape->cache_limit / row) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_USAGE,
+                      "keys and values of %zu positions would take %zu bytes, and the session's bound is %zu: %zu "
+                      "positions fit; raise cache_limit, truncate, or choose a shorter context",
+                      positions, positions * row, shape->cache_limit, shape->cache_limit / row);
 }
 
 size_t session_scratch(const session_shape *shape, const graph *g, size_t tokens)

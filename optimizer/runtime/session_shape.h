@@ -11,6 +11,7 @@ typedef struct session_shape {
     kv_cache_shape cache;
     size_t rotated; /* dimensions of a rotary table */
     bool arena, in_place;
+    size_t cache_limit; /* bytes of keys and values; 0: no bound */
 } session_shape;
 
 /* What is wrong with the options can be said before weights are loaded. */
@@ -18,6 +19,9 @@ ciuic_status session_check_options(const ciuic_model *model, const ciuic_session
 /* The shape under these options (NULL: all defaults); the model has its graphs. CIUIC_ERROR_USAGE: a context longer than the
  * model's, a number of threads that cannot be. */
 ciuic_status session_shape_of(const ciuic_model *model, const ciuic_session_options *options, session_shape *shape);
+
+/* CIUIC_ERROR_USAGE where the rows of so many positions are above the shape's cache_limit. */
+ciuic_status session_check_cache(const session_shape *shape, size_t positions);
 
 /* Floats of each thread's workspace for passes of `tokens` tokens of that graph. */
 size_t session_scratch(const session_shape *shape, const graph *g, size_t tokens);

@@ -318,7 +318,48 @@ static void test_largest_sizes(void)
     }
 }
 
+/* Tokens whose rows are beyond the bound are refused by name, and the session goes on as it was; with memory off, where the whole
+ * cache is written at once, when the session is made. A row of r1-distill-qwen is 2 halves of 32 values in 3 layers. */
+static void test_cache_limit(void)
+{
+    enum { MOST = 10 };
+    static const size_t element[CIUIC_MEMORY_COUNT] = {4, 2, 1};
+    const int32_t ids[MOST + 1] = {0};
+    for (int memory = 0; memory < CIUIC_MEMORY_COUNT; memory++) {
+        /* INT8: a scale of 2 bytes for each of the two halves. */
+        const size_t row = 3 * (64 * element[memory] + (memory == CIUIC_MEMORY_AGGRESSIVE ? 4 : 0));
+        const ciuic_options options = {.memory = (ciuic_memory)memory};
+        ciuic_session_options how = {.context = MOST + 6, .threads = 1, .cache_limit = MOST * row};
+        ciuic_model *plain = NULL, *model = NULL;
+        ciuic_session *session = NULL;
+        CU_ASSERT_EQUAL_FATAL(ciuic_model_load("datasets/golden/r1-distill-qwen", &plain), CIUIC_OK);
+        CU_ASSERT_EQUAL_FATAL(ciuic_optimize(plain, &options, &model, NULL), CIUIC_OK);
+        if (memory == CIUIC_MEMORY_OFF) {
+            CHECK(ciuic_session_create(model, &how, &session) == CIUIC_ERROR_USAGE &&
+                      strstr(ciuic_last_error(), "10 positions fit") != NULL,
+                  "%s", ciuic_last_error());
+            how.context = MOST;
+        }
+        CHECK(ciuic_session_create(model, &how, &session) == CIUIC_OK, "memory %d: %s", memory, ciuic_last_error());
+        if (session != NULL && memory != CIUIC_MEMORY_OFF) {
+            CHECK(ciuic_prefill(session, ids, MOST + 1, false, NULL) == CIUIC_ERROR_USAGE &&
+                      strstr(ciuic_last_error(), "10 positions fit") != NULL && ciuic_session_length(session) == 0,
+                  "memory %d: %s", memory, ciuic_last_error());
+            CHECK(ciuic_prefill(session, ids, MOST, false, NULL) == CIUIC_OK, "memory %d: %s", memory,
+                  ciuic_last_error());
+            CHECK(ciuic_decode(session, 1, NULL) == CIUIC_ERROR_USAGE && ciuic_session_length(session) == MOST,
+                  "memory %d: the cache grew past its bound", memory);
+            CU_ASSERT_EQUAL(ciuic_session_truncate(session, MOST - 1), CIUIC_OK);
+            CU_ASSERT_EQUAL(ciuic_decode(session, 1, NULL), CIUIC_OK);
+        }
+        ciuic_session_free(session);
+        ciuic_model_free(model);
+        ciuic_model_free(plain);
+    }
+}
+
 static const test_case cases[] = {
+    {"a cache keeps its bound", test_cache_limit},
     {"largest sizes", test_largest_sizes},
     {"failed growth", test_failed_growth},
     {"arena: random lifetimes", test_arena_property},

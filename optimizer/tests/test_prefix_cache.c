@@ -162,7 +162,34 @@ static void test_refusals(void)
     close_fixture(&f);
 }
 
+/* A session that keeps the cache as it is finds the same again and again; what it computed itself is not there. */
+static void test_kept(void)
+{
+    enum { N = 20, SHARED = 12 };
+    int32_t ids[N];
+    float logits[VOCABULARY];
+    fixture f;
+    ciuic_session *kept = NULL;
+    ciuic_prefix_use use;
+    const ciuic_options options = {.graph = true, .memory = CIUIC_MEMORY_ON};
+    if (!open_fixture("datasets/golden/r1-distill-qwen", &options, 1 << 20, &f)) return;
+    const ciuic_session_options how = {.context = N, .threads = 1, .prefixes = f.cache, .prefixes_kept = true};
+    for (int i = 0; i < N; i++) ids[i] = 3 * i;
+    CU_ASSERT_EQUAL(ciuic_prefill(f.with, ids, SHARED, false, logits), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(ciuic_session_create(f.model, &how, &kept), CIUIC_OK);
+    for (int round = 1; round <= 3; round++) {
+        CU_ASSERT_EQUAL(ciuic_session_truncate(kept, 0), CIUIC_OK);
+        CU_ASSERT_EQUAL(ciuic_prefill(kept, ids, N, false, logits), CIUIC_OK);
+        ciuic_prefix_cache_describe(f.cache, &use);
+        CHECK(use.entries == 1 && use.tokens == (size_t)round * SHARED, "round %d: %zu entries, %zu tokens", round,
+              use.entries, use.tokens);
+    }
+    ciuic_session_free(kept);
+    close_fixture(&f);
+}
+
 static const test_case cases[] = {
+    {"a cache that is kept as it is", test_kept},
     {"random prompts", test_random_prompts},
     {"the least recently used goes", test_least_recently_used},
     {"refusals", test_refusals},
