@@ -110,7 +110,8 @@ static void limits_are_found(void)
           "searched again after --resume");
     const char *notice = NULL;
     char *report = bench_path(folder, "report"), *markdown = bench_path(report, "report.md");
-    CHECK(report_write(results, "results", report, &notice) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(report_write(results, "results", &(report_request){.directory = report}, &notice) == CIUIC_OK, "%s",
+          ciuic_last_error());
     char *text = read_text(markdown);
     CHECK(text && strstr(text, "Smallest limit") && strstr(text, "RLIMIT"), "the report does not tell");
     cJSON_Delete(results);

@@ -106,7 +106,8 @@ static void a_kept_beginning_is_declared_and_not_compared(void)
     }
     CHECK(refused > 0, "no verdict says why");
     const char *notice = NULL;
-    CHECK(report_write(results, "results", report, &notice) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(report_write(results, "results", &(report_request){.directory = report}, &notice) == CIUIC_OK, "%s",
+          ciuic_last_error());
     char *markdown = bench_path(report, "report.md"), *text = read_text(markdown);
     CHECK(text != NULL && strstr(text, "Prompts whose beginnings were kept") != NULL, "the report does not tell");
     free(text);
