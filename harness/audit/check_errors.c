@@ -120,24 +120,29 @@ ciuic_status check_errors(audit_subject *s, const audited_case *c, audit_finding
 
 /* ---- errors on other ids ---------------------------------------------------------------------------------------- */
 
-/* Standard errors take positions for independent, which those of one text are not: an error's true deviation is perhaps
- * twice as large, and three of those are seldom exceeded by chance. */
-static const double deviations = 6;
+/* Texts differ by more than the standard error over positions says, since positions of one text are alike: how much by is
+ * measured, on so many other sets of ids as large as the one published. */
+enum { OTHER_SETS = 5 };
+/* Where one more set lies with 99.9%, if the sets are normal: mean +- t sd sqrt(1 + 1/n), t of Student's distribution with
+ * n - 1 = 4 degrees of freedom. Few sets can be alike by chance: sd is not taken for less than the standard error over
+ * positions, which is too small rather than too large. */
+static const double student_t = 8.610;
 
-/* The metrics that say how much a variant loses, which is much the same on any text; nll itself is the text's. */
-static const char *other_metric(const cJSON *recorded, const cJSON *now)
+/* What is compared: the loss of the next token, and what the variant adds to it, which is positive and skewed: by its
+ * logarithm. */
+static const struct {
+    const char *name;
+    bool logarithm;
+} losses[] = {{"nll", false}, {"kl", true}};
+enum { LOSSES = sizeof losses / sizeof losses[0] };
+
+static double loss_of(const cJSON *accuracy, size_t which)
 {
-    static const char *const losses[] = {"kl", "mean_abs_error", "relative_l2", "top1_agreement", "nll"};
-    for (size_t i = 0; i < sizeof losses / sizeof losses[0]; i++) {
-        const double then = subject_number(recorded, losses[i]), again = subject_number(now, losses[i]);
-        const double deviation = hypot(error_of(now, losses[i]), error_of(recorded, losses[i]));
-        /* A deviation estimated from a few positions can itself be far too small: a tenth of the value is added. */
-        const double most = deviations * deviation + 0.1 * fmax(fabs(then), fabs(again)) + 1e-6;
-        if (!isnan(deviation) && !(fabs(then - again) <= most)) return losses[i];
-    }
-    return NULL;
+    const double value = subject_number(accuracy, losses[which].name);
+    return losses[which].logarithm ? log(value) : value;
 }
 
+/* Scores the variant on ids that are moved on by a drawn number of rows, or drawn by another seed. */
 static ciuic_status score_elsewhere(audit_subject *s, const audited_case *c, cJSON **answer,
                                     char why[WORKER_REASON_MAX])
 {
@@ -157,29 +162,76 @@ static ciuic_status score_elsewhere(audit_subject *s, const audited_case *c, cJS
     return status;
 }
 
+/* Its standard error; of a logarithm, the relative one. */
+static double deviation_of(const cJSON *accuracy, size_t which)
+{
+    const double deviation = error_of(accuracy, losses[which].name);
+    return losses[which].logarithm ? deviation / subject_number(accuracy, losses[which].name) : deviation;
+}
+
+typedef struct loss_sets {
+    double values[OTHER_SETS], deviations[OTHER_SETS];
+} loss_sets;
+
+static ciuic_status score_sets(audit_subject *s, const audited_case *c, loss_sets found[LOSSES],
+                               char why[WORKER_REASON_MAX])
+{
+    for (size_t set = 0; set < OTHER_SETS && why[0] == '\0'; set++) {
+        cJSON *answer = NULL;
+        CIUIC_TRY(score_elsewhere(s, c, &answer, why));
+        for (size_t i = 0; i < LOSSES; i++) {
+            found[i].values[set] = loss_of(json_find(answer, "accuracy"), i);
+            found[i].deviations[set] = deviation_of(json_find(answer, "accuracy"), i);
+        }
+        cJSON_Delete(answer);
+    }
+    return CIUIC_OK;
+}
+
+/* Where one more set would lie. NaN where a value is none, as the logarithm of a loss of 0. */
+static void predict(const loss_sets *found, double *low, double *high)
+{
+    double mean = 0, squares = 0, deviation = 0;
+    for (size_t i = 0; i < OTHER_SETS; i++) mean += found->values[i] / OTHER_SETS;
+    for (size_t i = 0; i < OTHER_SETS; i++) squares += (found->values[i] - mean) * (found->values[i] - mean);
+    for (size_t i = 0; i < OTHER_SETS; i++) deviation += found->deviations[i] / OTHER_SETS;
+    const double sd = fmax(sqrt(squares / (OTHER_SETS - 1)), deviation);
+    *low = mean - student_t * sd * sqrt(1 + 1.0 / OTHER_SETS);
+    *high = mean + student_t * sd * sqrt(1 + 1.0 / OTHER_SETS);
+}
+
+static ciuic_status judge_loss(const audited_case *c, size_t which, const cJSON *recorded, const loss_sets *found,
+                               audit_findings *f)
+{
+    double low = NAN, high = NAN;
+    const double then = loss_of(recorded, which);
+    const bool logarithm = losses[which].logarithm;
+    predict(found, &low, &high);
+    if (isnan(low) || isinf(low) || isnan(then) || isinf(then)) return CIUIC_OK; /* a variant that loses nothing */
+    const double published = logarithm ? exp(then) : then;
+    if (logarithm) low = exp(low), high = exp(high);
+    cJSON *numbers = cJSON_CreateObject();
+    json_add_double(numbers, "published", published);
+    json_add_double(numbers, "low", low);
+    json_add_double(numbers, "high", high);
+    const bool within = published >= low && published <= high;
+    return audit_find(f, AUDIT_OTHER_DATA, c->result->id, within ? AUDIT_PASSED : AUDIT_FAILED, numbers,
+                      "%s: published %.4g; %d sets of other ids give %.4g to %.4g for one more", losses[which].name,
+                      published, OTHER_SETS, low, high);
+}
+
 ciuic_status check_other_data(audit_subject *s, const audited_case *c, audit_findings *f)
 {
     char why[WORKER_REASON_MAX] = "";
-    cJSON *answer = NULL;
+    loss_sets found[LOSSES];
     const cJSON *recorded = json_find(c->result->json, "accuracy");
-    if (recorded == NULL) return CIUIC_OK; /* said already */
-    CIUIC_TRY(score_elsewhere(s, c, &answer, why));
-    if (answer == NULL) return audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_IMPOSSIBLE, NULL, "%s", why);
-    const cJSON *now = json_find(answer, "accuracy");
-    const char *worst = other_metric(recorded, now);
-    ciuic_status status = CIUIC_OK;
-    if (worst != NULL)
-        status = audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_FAILED, pair_of(recorded, now),
-                            "%s is %.4g on ids that were not published and %.4g on those that were: more than %g "
-                            "standard errors apart",
-                            worst, subject_number(now, worst), subject_number(recorded, worst), deviations);
-    else
-        status = audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_PASSED, pair_of(recorded, now),
-                            "on %g positions of other ids: nll %.4g (published %.4g), kl %.3g (%.3g)",
-                            subject_number(now, "positions"), subject_number(now, "nll"),
-                            subject_number(recorded, "nll"), subject_number(now, "kl"), subject_number(recorded, "kl"));
-    cJSON_Delete(answer);
-    return status;
+    if (recorded == NULL)
+        return audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_IMPOSSIBLE, NULL,
+                          "the results have no errors of it");
+    CIUIC_TRY(score_sets(s, c, found, why));
+    if (why[0] != '\0') return audit_find(f, AUDIT_OTHER_DATA, c->result->id, AUDIT_IMPOSSIBLE, NULL, "%s", why);
+    for (size_t i = 0; i < LOSSES; i++) CIUIC_TRY(judge_loss(c, i, recorded, &found[i], f));
+    return CIUIC_OK;
 }
 
 /* ---- bytes ------------------------------------------------------------------------------------------------------ */

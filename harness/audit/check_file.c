@@ -120,8 +120,9 @@ static ciuic_status check_suite(audit_subject *s, audit_findings *f)
     if (s->suite == NULL) return audit_find(f, AUDIT_HASHES, NULL, AUDIT_IMPOSSIBLE, NULL, "suite: %s", s->no_suite);
     const bool same = recorded != NULL && strcmp(recorded, s->suite->sha256.text) == 0;
     return audit_find(f, AUDIT_HASHES, NULL, same ? AUDIT_PASSED : AUDIT_FAILED, NULL,
-                      "suite: %.200s has sha256 %.12s..., the results name %.12s...", s->suite->file,
-                      s->suite->sha256.text, recorded != NULL ? recorded : "none");
+                      "suite: %.200s has sha256 %.12s..., the results name %.12s...%s", s->suite->file,
+                      s->suite->sha256.text, recorded != NULL ? recorded : "none",
+                      same ? "" : "; give the suite as it was with --suite");
 }
 
 ciuic_status check_hashes(audit_subject *s, audit_findings *f)
