@@ -100,7 +100,7 @@ static void a_machine_without_figures_has_no_roofs(void)
 
 /* ---- the page --------------------------------------------------------------------------------------------------- */
 
-static char *section_text(cJSON *results, section_fn *section)
+static char *section_text(cJSON *results, section_fn *section, page_form form)
 {
     result_set r;
     char *text = NULL;
@@ -109,7 +109,7 @@ static char *section_text(cJSON *results, section_fn *section)
     FILE *out = open_memstream(&text, &bytes);
     CHECK(results_index(results, &r) == CIUIC_OK, "%s", ciuic_last_error());
     const report_view v = {.r = &r, .plots = &none};
-    page p = page_begin(out, PAGE_MARKDOWN);
+    page p = page_begin(out, form);
     section(&p, &v);
     page_end(&p);
     fclose(out);
@@ -136,19 +136,19 @@ static void counters_are_told_with_their_source(void)
     } rows[] = {
         {"null", "made-up data has no counters", "Simulated"},
         {SIMULATED ", \"by_class\": {\"matmul\": {\"instructions\": 150}}}", "bring in 1.02 bytes from beyond", "NaN"},
-        {SIMULATED ", \"by_class\": {\"matmul\": {\"instructions\": 150}}}", "| matmul | 150 | 75.0% |", NULL},
+        {SIMULATED ", \"by_class\": {\"matmul\": {\"instructions\": 150}}}", "75.0%", NULL},
         {SIMULATED ", \"by_class\": {\"<script>\": {\"instructions\": \"many\"}}}", "&lt;script", "<script"},
         {SIMULATED ", \"by_class\": 7}", "Other cases: ", NULL},
         {SIMULATED "}", "Simulated by valgrind-3.19.0", "perf"},
-        {"{\"source\": \"perf_event\", \"cycles\": 5}", "perf\\_event", "Simulated"},
+        {"{\"source\": \"perf_event\", \"cycles\": 5}", "perf_event", "Simulated"},
         {"{\"source\": null, \"reason\": \"not here\", \"energy\": {\"source\": \"powercap\", \"joules\": 3, "
          "\"joules_per_token\": 0.5}}",
-         "| 3 | 0.5 |", NULL},
+         "0.5</td>", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         cJSON *results = judged_results(&fixture_usual);
         set_counters(results, INT4, rows[i].counters);
-        char *text = section_text(results, section_counters);
+        char *text = section_text(results, section_counters, PAGE_HTML);
         CHECK(strstr(text, rows[i].says) != NULL, "row %zu: '%s' is not in:\n%s", i, rows[i].says, text);
         CHECK(rows[i].says_not == NULL || strstr(text, rows[i].says_not) == NULL, "row %zu: '%s' is in:\n%s", i,
               rows[i].says_not, text);
@@ -163,13 +163,13 @@ static void the_best_there_is_stands_in_the_page(void)
     cJSON_AddItemToObject(machine, "cross_check",
                           cJSON_Parse("{\"bandwidth\": {\"1\": {\"own\": 2e10, \"likwid_bench\": 1.9e10},"
                                       " \"2\": {\"own\": 4e10, \"likwid_bench\": 2e10}}}"));
-    char *text = section_text(results, section_roofline);
+    char *text = section_text(results, section_roofline, PAGE_MARKDOWN);
     CHECK(strstr(text, "| 1 | 20.00 | 19.00 | +5% |") != NULL, "%s", text);
     CHECK(strstr(text, "+100%") != NULL && strstr(text, "Best there is") != NULL, "%s", text);
     CHECK(strstr(text, "1.88x |") != NULL, "the best of 8.5 bits for 16 is not there:\n%s", text); /* 16 / 8.5 */
     free(text);
     cJSON_ReplaceItemInObject(machine, "cross_check", cJSON_Parse("{\"reason\": \"likwid-bench is not installed\"}"));
-    text = section_text(results, section_roofline);
+    text = section_text(results, section_roofline, PAGE_MARKDOWN);
     CHECK(strstr(text, "not cross\\-checked: likwid\\-bench is not") != NULL ||
               strstr(text, "not cross-checked: likwid-bench is not") != NULL,
           "%s", text);
