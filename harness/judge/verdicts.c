@@ -258,7 +258,7 @@ static ciuic_status gather(const result_set *r, const claim *about, const result
                     .p_holm = NAN,
                     .ceiling = NAN,
                     .both_at_ceiling = NAN,
-                     .bits = NAN};
+                    .bits = NAN};
     if (about->metric->kind == METRIC_LIMIT) {
         share_of_limit(r, about, base, baseline, c, e);
         return CIUIC_OK;

@@ -87,7 +87,7 @@ typedef struct suite {
     double precision;  /* rounds are added until every ratio is known so well, relatively; 0: off */
     double min_time_s; /* a repetition repeats its workload until it lasts about this long */
     size_t accuracy_windows, accuracy_tokens; /* compared with the reference besides the timed workload itself */
-    bool no_reference; /* errors are not measured: the reference would not end here */
+    bool no_reference;                        /* errors are not measured: the reference would not end here */
     double time_budget_s;                     /* for the whole suite; it sets the number of rounds */
     size_t worker_limit;                      /* processes alive at a time */
     size_t memory_limit;                      /* bytes of private memory of one worker; 0: no limit */
@@ -97,7 +97,7 @@ typedef struct suite {
     bool cold_start;      /* a worker's checkpoint is not in the page cache when it loads it */
     double timeout_s;     /* for one answer of a worker */
     suite_counters counters;
-    char *claims;         /* path of what is to be judged */
+    char *claims; /* path of what is to be judged */
 } suite;
 
 /* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */

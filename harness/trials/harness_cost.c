@@ -202,7 +202,7 @@ static ciuic_status cost_of_report(const trial_setting *s, double *seconds, size
     ciuic_status status = write_results(s, "results-1000.json", 1000, &path);
     const double began_s = trial_now_s();
     if (status == CIUIC_OK) status = json_read_file(path, (size_t)256 << 20, &root);
-    if (status == CIUIC_OK) status = report_write(root, path, folder, &notice);
+    if (status == CIUIC_OK) status = report_write(root, path, &(report_request){.directory = folder}, &notice);
     *seconds = trial_now_s() - began_s;
     *cases = (size_t)cJSON_GetArraySize(json_find(root, "cases"));
     cJSON_Delete(root);
