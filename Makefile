@@ -224,7 +224,7 @@ gate: all
 test: all $(TESTS) $(CROSS_CHECK)
 	@ci/test.sh $(BUILD) $(CROSS_CHECK)
 
-trial: all $(TRIALS)
+trial: all $(TRIALS) $(BUILD)/planted-cheats
 	@TRIAL_BUILD=$(BUILD) ci/trial.sh
 
 lint:
