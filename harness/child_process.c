@@ -14,16 +14,10 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/monotonic_clock.h"
 #include "optimizer/error.h"
 
 enum { NOT_RUN = 127 };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Between fork and exec: async-signal-safe calls only, execvpe among them in glibc. */
 static _Noreturn void become(const child_program *p, pid_t parent, int input, int output)
@@ -55,14 +49,14 @@ static ciuic_status open_files(const child_program *p, int *input, int *output)
 /* Waits for its end, kills it when it is time. */
 static void wait_for(pid_t pid, double timeout_s, child_result *r)
 {
-    const double deadline = now_s() + timeout_s;
+    const double deadline = monotonic_s() + timeout_s;
     struct timespec pause = {.tv_nsec = 1000000};
     int status = 0;
     r->end = CHILD_EXITED;
     for (;;) {
         const pid_t ended = waitpid(pid, &status, WNOHANG);
         if (ended == pid) break;
-        const bool late = now_s() > deadline, stop = command_interrupted();
+        const bool late = monotonic_s() > deadline, stop = command_interrupted();
         if (late || stop) {
             r->end = stop ? CHILD_INTERRUPTED : CHILD_TIMED_OUT;
             kill(-pid, SIGKILL);

@@ -4,6 +4,7 @@
 #include "harness/audit/audit.h"
 #include "harness/audit/findings.h"
 #include "harness/commands.h"
+#include "harness/plain_text.h"
 
 static const char help[] = "usage: ciuic audit DIR|results.json [options]\n"
                            "\n"
@@ -31,6 +32,18 @@ static const char help[] = "usage: ciuic audit DIR|results.json [options]\n"
 enum { CASES = 3, CASES_MAX = 1000 };
 
 /* What nobody can foresee is what an audit wants; it is printed, so that the audit can be run again. */
+static ciuic_status unknown_test(const char *name)
+{
+    char names[256] = "";
+    for (audit_test t = 0; t < AUDIT_TESTS; t++)
+        plain_append(names, sizeof names, "%s%s",
+                     t == 0                 ? ""
+                     : t == AUDIT_TESTS - 1 ? " or "
+                                            : ", ",
+                     audit_test_name(t));
+    return ciuic_fail(CIUIC_ERROR_USAGE, "audit: --only '%s': expected %s", name, names);
+}
+
 static uint64_t clock_seed(void)
 {
     struct timespec now;
@@ -57,11 +70,7 @@ int cmd_audit(int argc, char **argv)
     ciuic_status status = command_parse(argc, argv, help, options, sizeof options / sizeof options[0], 1, 1, &operands);
     if (status != CIUIC_OK || operands.help) return command_exit(status);
     audit_test test;
-    if (o.only != NULL && !audit_test_parse(o.only, &test))
-        return command_exit(ciuic_fail(CIUIC_ERROR_USAGE,
-                                       "audit: --only '%s': expected content, hashes, ceiling, outputs, errors, "
-                                       "other-data, memory, weights, cache, length or speed",
-                                       o.only));
+    if (o.only != NULL && !audit_test_parse(o.only, &test)) return command_exit(unknown_test(o.only));
     o.results = operands.names[0];
     o.seed = seed != (size_t)-1 ? seed : clock_seed();
     command_catch_interrupts();

@@ -85,15 +85,6 @@ static ciuic_status read_threads(char *text, matrix_filter *filter)
     return CIUIC_OK;
 }
 
-static ciuic_status check_counters(const char *name)
-{
-    size_t index = 0;
-    if (name == NULL) return CIUIC_OK;
-    return suite_one_of("bench", "--counters", name, suite_counters_names(), SUITE_COUNTERS_COUNT, &index) == CIUIC_OK
-               ? CIUIC_OK
-               : CIUIC_ERROR_USAGE;
-}
-
 /* "1%" is 0.01. */
 static ciuic_status read_precision(const char *text, double *precision)
 {
@@ -145,7 +136,6 @@ int cmd_bench(int argc, char **argv)
     if ((isa_text != NULL && isas == NULL) || (thread_text != NULL && threads == NULL))
         status = ciuic_fail_memory("the command line", 0);
     if (status == CIUIC_OK && precision_text != NULL) status = read_precision(precision_text, &o.precision);
-    if (status == CIUIC_OK) status = check_counters(o.counters);
     if (status == CIUIC_OK && isas != NULL) status = read_isas(isas, &o.filter);
     if (status == CIUIC_OK && threads != NULL) status = read_threads(threads, &o.filter);
     if (status == CIUIC_OK) {

@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/monotonic_clock.h"
 #include "harness/optimize/explain.h"
 #include "harness/optimize/tune.h"
 #include "harness/progress_line.h"
@@ -81,13 +81,6 @@ typedef struct optimizing {
 } optimizing;
 
 /* ---- telling ---------------------------------------------------------------------------------------------------- */
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* ---- setting up ------------------------------------------------------------------------------------------------- */
 
@@ -304,7 +297,7 @@ static bool fill_json(cJSON *object, const optimizing *o)
         good = step != NULL && cJSON_AddItemToArray(steps, step) && json_add_double(step, "bits", o->steps[i].bits) &&
                json_add_double(step, "error", o->steps[i].error);
     }
-    return good && json_add_double(object, "seconds", now_s() - o->began_s);
+    return good && json_add_double(object, "seconds", monotonic_s() - o->began_s);
 }
 
 static void print_tuning(const optimizing *o)
@@ -333,7 +326,7 @@ static void print_result(const optimizing *o)
 {
     const accuracy_result *r = &o->made.accuracy;
     printf("%s: %.3f bits a weight, %.2f MB, in %.0f s\n", o->a->output, o->made.bits_per_weight,
-           (double)o->written.bytes * 1e-6, now_s() - o->began_s);
+           (double)o->written.bytes * 1e-6, monotonic_s() - o->began_s);
     printf("verified on %zu positions that calibration has not seen: KL %.4g (+- %.2g) nats, NLL %+.4f (+- %.4f),\n"
            "same top token %.2f%%, mean error of a logit %.3g\n",
            r->positions, r->kl, r->kl_error, r->nll_rise, r->nll_rise_error, 100 * r->top1_agreement,
@@ -479,7 +472,7 @@ int cmd_optimize(int argc, char **argv)
     if (status != CIUIC_OK) return command_exit(status);
 
     progress_line progress = {.command = argv[0]};
-    optimizing o = {.a = &a, .progress = &progress, .began_s = now_s()};
+    optimizing o = {.a = &a, .progress = &progress, .began_s = monotonic_s()};
     command_catch_interrupts();
     status = optimize(&o);
     progress_line_end(&progress);

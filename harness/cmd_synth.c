@@ -1,10 +1,10 @@
 /* cmd_synth.c - `ciuic synth`: a random checkpoint of a real model's shape, for speed and memory where no trained one is
  * at hand. */
 #include <stdio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/monotonic_clock.h"
 #include "harness/synth/write.h"
 #include "optimizer/json.h"
 
@@ -24,13 +24,6 @@ static const char help[] = "usage: ciuic synth --like SHAPE.json [--layers N] [-
                            "  ciuic synth --like datasets/shapes/deepseek-v2-lite.json --layers 4 \\\n"
                            "      -o build/models/deepseek-v2-lite-4-layers\n";
 
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 typedef struct synth_progress {
     const char *output;
     double began_s, shown_s;
@@ -43,7 +36,7 @@ static ciuic_status show_progress(void *context, size_t done_bytes, size_t total
     synth_progress *p = context;
     if (command_interrupted())
         return ciuic_fail(CIUIC_ERROR_INTERRUPTED, "synth: interrupted; nothing was left at %s", p->output);
-    const double now = now_s(), elapsed_s = now - p->began_s;
+    const double now = monotonic_s(), elapsed_s = now - p->began_s;
     if (!p->terminal || now - p->shown_s < 0.25 || done_bytes == 0) return CIUIC_OK;
     p->shown_s = now;
     const double share = (double)done_bytes / (double)total_bytes;
@@ -87,12 +80,13 @@ int cmd_synth(int argc, char **argv)
                                        request.like == NULL ? "--like" : "-o"));
 
     command_catch_interrupts();
-    synth_progress progress = {.output = request.output, .began_s = now_s(), .terminal = isatty(STDERR_FILENO) == 1};
+    synth_progress progress = {
+        .output = request.output, .began_s = monotonic_s(), .terminal = isatty(STDERR_FILENO) == 1};
     status = synth_write(&request, show_progress, &progress, &result);
     if (progress.shown_s > 0) fputs("\r\033[K", stderr);
     if (status != CIUIC_OK) return command_exit(status);
 
-    const double seconds = now_s() - progress.began_s;
+    const double seconds = monotonic_s() - progress.began_s;
     if (json) return command_exit(print_json(&request, &result, seconds));
     printf("%s: %zu layers, %zu parameters, %zu bytes in %zu file%s, seed %zu, in %.1f s\n", request.output,
            result.layers, result.parameters, result.bytes, result.shards, result.shards == 1 ? "" : "s", request.seed,

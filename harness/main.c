@@ -110,8 +110,8 @@ static int run_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    signal(SIGXFSZ,
-           SIG_IGN); /* a limit on file sizes is a full disk, which write() tells and whoever writes cleans up after */
+    /* A limit on file sizes is a full disk, which write() tells and whoever writes cleans up after. */
+    signal(SIGXFSZ, SIG_IGN);
     const int status = run_command(argc, argv);
     /* A full disk or a closed pipe behind stdout: what was printed did not arrive. */
     if (fflush(stdout) != 0 || ferror(stdout)) {

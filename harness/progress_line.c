@@ -3,17 +3,10 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "harness/commands.h"
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
+#include "harness/monotonic_clock.h"
 
 ciuic_status progress_line_tell(void *context, const char *what, size_t done, size_t total)
 {
@@ -21,7 +14,7 @@ ciuic_status progress_line_tell(void *context, const char *what, size_t done, si
     if (command_interrupted())
         return ciuic_fail(CIUIC_ERROR_INTERRUPTED, "%s: interrupted while %s; nothing was written", line->command,
                           what);
-    const double now = now_s();
+    const double now = monotonic_s();
     if (strcmp(line->what, what) != 0) {
         snprintf(line->what, sizeof line->what, "%s", what);
         line->began_s = now;

@@ -265,11 +265,11 @@ typedef struct ciuic_session_options {
     int threads;    /* 0: all cores this process may use; each needs a stack of 2 MiB at least (OMP_STACKSIZE) */
     size_t chunk;   /* most tokens run at once in a prefill; 0: all of them, of an AGGRESSIVE model CIUIC_CHUNK */
     ciuic_prefix_cache *prefixes; /* of the same model; NULL: every prompt is computed whole */
-    bool
-        prefixes_kept; /* what the cache holds is used, and nothing is added: the next prompt finds it as this one did */
-    size_t
-        cache_limit; /* most bytes of keys and values; 0: no bound. Tokens whose rows would be more are refused by name
-                            before anything is computed; with memory off the whole context, when the session is made */
+    /* What the cache holds is used, and nothing is added: the next prompt finds it as this one did. */
+    bool prefixes_kept;
+    /* Most bytes of keys and values; 0: no bound. Tokens whose rows would be more are refused by name before anything is
+     * computed; with memory off the whole context, when the session is made. */
+    size_t cache_limit;
 } ciuic_session_options;
 
 /* Bytes by what they are for. */

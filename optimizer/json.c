@@ -162,6 +162,18 @@ bool json_is_number(const cJSON *item)
     return cJSON_IsNumber(item) || cJSON_IsRaw(item); /* raw: made by json_double or json_size */
 }
 
+double json_number(const cJSON *object, const char *key)
+{
+    const cJSON *item = json_find(object, key);
+    return json_is_number(item) ? item->valuedouble : NAN;
+}
+
+const char *json_text(const cJSON *object, const char *key)
+{
+    const char *text = cJSON_GetStringValue(json_find(object, key));
+    return text != NULL ? text : "";
+}
+
 /* A value as a person would recognise it, cut short. */
 static const char *describe(const cJSON *item, char *text, size_t size)
 {

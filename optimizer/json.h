@@ -23,6 +23,10 @@ const cJSON *json_find(const cJSON *object, const char *key);
  * items in memory, with valuedouble set. */
 bool json_is_number(const cJSON *item);
 
+/* Members of results, where what is absent, or of another type, is not known: NaN, and "". */
+double json_number(const cJSON *object, const char *key);
+const char *json_text(const cJSON *object, const char *key); /* borrowed */
+
 /* Required members. CIUIC_ERROR_INPUT when absent, of another type or out of range. Sizes and integers must be
  * whole. */
 ciuic_status json_get_size(const cJSON *object, const char *where, const char *key, size_t min, size_t max,

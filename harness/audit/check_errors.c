@@ -19,19 +19,18 @@ static double error_of(const cJSON *accuracy, const char *metric)
 {
     char key[48];
     snprintf(key, sizeof key, "%s_error", metric);
-    return subject_number(accuracy, key);
+    return json_number(accuracy, key);
 }
 
 /* Loads this program's reference and variant for `order`, and scores the variant; *answer is NULL when `why` says why not. */
 static ciuic_status score(const audit_subject *s, const load_order *order, const bench_variant *v, cJSON **answer,
                           char why[WORKER_REASON_MAX])
 {
-    const bench_variant off = {.options = {.isa = "c"}, .isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
     char path[AUDIT_PATH];
     probe reference = {0}, variant = {0};
     *answer = NULL;
     subject_path(s, "reference.f32", path);
-    ciuic_status status = probe_load(s, PROBE_OWN, order, &off, &reference);
+    ciuic_status status = probe_load(s, PROBE_OWN, order, &audit_reference, &reference);
     if (status == CIUIC_OK) status = probe_reference(&reference, path);
     snprintf(why, WORKER_REASON_MAX, "%s", reference.failed);
     probe_stop(&reference);
@@ -50,8 +49,8 @@ static ciuic_status score(const audit_subject *s, const load_order *order, const
  * or picks single positions by some of them. */
 static double allowed(const char *metric, bool same_logits, const cJSON *now)
 {
-    const double value = subject_number(now, metric), deviation = error_of(now, metric);
-    const double positions = subject_number(now, "positions");
+    const double value = json_number(now, metric), deviation = error_of(now, metric);
+    const double positions = json_number(now, "positions");
     if (same_logits) return 1e-6 * fabs(value) + 1e-12;
     if (strcmp(metric, "top1_agreement") == 0) return 4 / positions;
     const bool tail = strcmp(metric, "kl_p99") == 0 || strcmp(metric, "max_abs_error") == 0;
@@ -64,7 +63,7 @@ static const char *worst_metric(const cJSON *recorded, const cJSON *now, bool sa
     const char *worst = NULL;
     double most = 1;
     for (size_t i = 0; i < METRICS; i++) {
-        const double then = subject_number(recorded, metrics[i]), again = subject_number(now, metrics[i]);
+        const double then = json_number(recorded, metrics[i]), again = json_number(now, metrics[i]);
         if (isnan(then) && isnan(again)) continue;
         const double beyond = fabs(then - again) / allowed(metrics[i], same_logits, now);
         if (isnan(beyond)) return metrics[i];
@@ -78,8 +77,8 @@ static cJSON *pair_of(const cJSON *recorded, const cJSON *now)
     cJSON *numbers = cJSON_CreateObject();
     for (size_t i = 0; i < METRICS; i++) {
         cJSON *item = cJSON_AddObjectToObject(numbers, metrics[i]);
-        json_add_double(item, "recorded", subject_number(recorded, metrics[i]));
-        json_add_double(item, "now", subject_number(now, metrics[i]));
+        json_add_double(item, "recorded", json_number(recorded, metrics[i]));
+        json_add_double(item, "now", json_number(now, metrics[i]));
         json_add_double(item, "standard_error", error_of(now, metrics[i]));
     }
     return numbers;
@@ -98,22 +97,22 @@ ciuic_status check_errors(audit_subject *s, const audited_case *c, audit_finding
     const cJSON *now = json_find(answer, "accuracy");
     const char *output = cJSON_GetStringValue(json_find(answer, "output_sha256"));
     const bool same = s->same_cpu && then != NULL && output != NULL && strcmp(then, output) == 0;
-    const double positions = subject_number(recorded, "positions");
+    const double positions = json_number(recorded, "positions");
     const char *worst = worst_metric(recorded, now, same);
     ciuic_status status = CIUIC_OK;
-    if (positions != subject_number(now, "positions"))
+    if (positions != json_number(now, "positions"))
         status = audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_FAILED, NULL,
                             "recorded over %g positions; the evaluation ids give %g", positions,
-                            subject_number(now, "positions"));
+                            json_number(now, "positions"));
     else if (worst != NULL)
         status = audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_FAILED, pair_of(recorded, now),
-                            "%s is %.6g on the evaluation ids, recorded %.6g", worst, subject_number(now, worst),
-                            subject_number(recorded, worst));
+                            "%s is %.6g on the evaluation ids, recorded %.6g", worst, json_number(now, worst),
+                            json_number(recorded, worst));
     else
         status = audit_find(f, AUDIT_ERRORS, c->result->id, AUDIT_PASSED, pair_of(recorded, now),
                             "%d metrics over %g positions reproduce%s: nll %.6g, kl %.3g", METRICS, positions,
-                            same ? " with the same logits" : " within rounding", subject_number(now, "nll"),
-                            subject_number(now, "kl"));
+                            same ? " with the same logits" : " within rounding", json_number(now, "nll"),
+                            json_number(now, "kl"));
     cJSON_Delete(answer);
     return status;
 }
@@ -138,7 +137,7 @@ enum { LOSSES = sizeof losses / sizeof losses[0] };
 
 static double loss_of(const cJSON *accuracy, size_t which)
 {
-    const double value = subject_number(accuracy, losses[which].name);
+    const double value = json_number(accuracy, losses[which].name);
     return losses[which].logarithm ? log(value) : value;
 }
 
@@ -166,7 +165,7 @@ static ciuic_status score_elsewhere(audit_subject *s, const audited_case *c, cJS
 static double deviation_of(const cJSON *accuracy, size_t which)
 {
     const double deviation = error_of(accuracy, losses[which].name);
-    return losses[which].logarithm ? deviation / subject_number(accuracy, losses[which].name) : deviation;
+    return losses[which].logarithm ? deviation / json_number(accuracy, losses[which].name) : deviation;
 }
 
 typedef struct loss_sets {
@@ -243,7 +242,7 @@ static const char *const bytes[] = {"weights", "kv_cache", "activations", "works
 static const char *other_bytes(const cJSON *recorded, const cJSON *now)
 {
     for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
-        const double then = subject_number(recorded, bytes[i]), again = subject_number(now, bytes[i]);
+        const double then = json_number(recorded, bytes[i]), again = json_number(now, bytes[i]);
         if (!isnan(then) && !(then == again)) return bytes[i];
     }
     return NULL;
@@ -254,17 +253,17 @@ static ciuic_status judge_memory(const audited_case *c, const cJSON *loaded, con
 {
     const cJSON *recorded = json_find(c->result->json, "memory_bytes"), *now = json_find(finished, "memory");
     const char *other = other_bytes(recorded, now);
-    const double then = case_number(c->result, "weight_bytes", NULL), again = subject_number(loaded, "weight_bytes");
+    const double then = case_number(c->result, "weight_bytes", NULL), again = json_number(loaded, "weight_bytes");
     if (other != NULL)
         return audit_find(f, AUDIT_MEMORY, c->result->id, AUDIT_FAILED, NULL, "%s: %s takes %.0f bytes, recorded %.0f",
-                          who, other, subject_number(now, other), subject_number(recorded, other));
+                          who, other, json_number(now, other), json_number(recorded, other));
     if (!isnan(then) && then != again)
         return audit_find(f, AUDIT_MEMORY, c->result->id, AUDIT_FAILED, NULL,
                           "%s: the weights are %.0f bytes, recorded %.0f", who, again, then);
     cJSON *numbers = cJSON_CreateObject();
-    json_add_double(numbers, "total", subject_number(now, "total"));
+    json_add_double(numbers, "total", json_number(now, "total"));
     return audit_find(f, AUDIT_MEMORY, c->result->id, AUDIT_PASSED, numbers, "%s: exactly %.0f bytes, as recorded", who,
-                      subject_number(now, "total"));
+                      json_number(now, "total"));
 }
 
 /* The ceiling again, from the bytes and operations that this program finds, and the machine as the results describe it. One

@@ -176,12 +176,11 @@ static ciuic_status judge_recorded(const comparison *k, audit_findings *f)
 
 static ciuic_status load_three(comparison *k)
 {
-    const bench_variant off = {.options = {.isa = "c"}, .isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
     const audited_case *c = k->c;
     CIUIC_TRY(inputs_open(c, &k->inputs));
     CIUIC_TRY(probe_load(k->subject, PROBE_AUDITED, &c->order, &c->variant, &k->audited));
     CIUIC_TRY(probe_load(k->subject, PROBE_OWN, &c->order, &c->variant, &k->own));
-    CIUIC_TRY(probe_load(k->subject, PROBE_OWN, &c->order, &off, &k->reference));
+    CIUIC_TRY(probe_load(k->subject, PROBE_OWN, &c->order, &audit_reference, &k->reference));
     probe_sample sample;
     CIUIC_TRY(probe_measure(&k->audited, 1, NULL, 0, NULL, &sample));
     snprintf(k->outputs[0], sizeof k->outputs[0], "%s", sample.output);

@@ -6,6 +6,7 @@
 
 #include "harness/commands.h"
 #include "harness/judge/results.h"
+#include "harness/plain_text.h"
 #include "optimizer/json.h"
 
 static const struct {
@@ -83,19 +84,6 @@ ciuic_status audit_find(audit_findings *f, audit_test test, const char *id, audi
     return CIUIC_OK;
 }
 
-static const char *text_of(const cJSON *item, const char *key)
-{
-    const char *text = cJSON_GetStringValue(json_find(item, key));
-    return text != NULL ? text : "";
-}
-
-/* Control characters of a hostile name must not reach a terminal. */
-static void make_plain(char *text)
-{
-    for (char *c = text; *c != '\0'; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
-}
-
 void audit_findings_print(const audit_findings *f)
 {
     for (int t = 0; t < AUDIT_TESTS; t++) {
@@ -104,13 +92,13 @@ void audit_findings_print(const audit_findings *f)
         cJSON_ArrayForEach(item, f->tests)
         {
             char line[SENTENCE + 512 + 4], title[32];
-            if (strcmp(text_of(item, "test"), tests[t].name) != 0) continue;
+            if (strcmp(json_text(item, "test"), tests[t].name) != 0) continue;
             if (!asked) printf("%s\n", tests[t].question);
             asked = true;
-            snprintf(title, sizeof title, "  %-12s  ", text_of(item, "outcome"));
-            const char *of = text_of(item, "case");
-            snprintf(line, sizeof line, "%.500s%s%s", of, of[0] != '\0' ? ": " : "", text_of(item, "evidence"));
-            make_plain(line);
+            snprintf(title, sizeof title, "  %-12s  ", json_text(item, "outcome"));
+            const char *of = json_text(item, "case");
+            snprintf(line, sizeof line, "%.500s%s%s", of, of[0] != '\0' ? ": " : "", json_text(item, "evidence"));
+            plain_text(line);
             command_print_wrapped(title, line);
         }
     }

@@ -69,7 +69,7 @@ ciuic_status probe_measure(probe *p, size_t iterations, const int32_t *ids, size
         return ciuic_fail_memory("a request", 0);
     }
     CIUIC_TRY(ask(p, request, &answer));
-    const double seconds = subject_number(answer, "seconds");
+    const double seconds = json_number(answer, "seconds");
     const char *output = cJSON_GetStringValue(json_find(answer, "output_sha256"));
     if (seconds > 0 && output != NULL) {
         sample->seconds = seconds;

@@ -11,36 +11,23 @@
 #include "harness/audit/temporary.h"
 #include "harness/graph_setting.h"
 #include "harness/measure/machine.h"
+#include "harness/split_mix.h"
 #include "harness/suite/checkpoint_digest.h"
 #include "harness/variant_json.h"
 #include "harness/worker/onednn.h"
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/json.h"
 
-double subject_number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : NAN;
-}
+const bench_variant audit_reference = {.options = {.isa = "c"}, .isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
 
-/* SplitMix64; the remainder's bias is below n / 2^64. */
 size_t subject_draw(audit_subject *s, size_t n)
 {
-    uint64_t z = (s->random += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return (size_t)((z ^ (z >> 31)) % n);
+    return (size_t)(split_mix_next(&s->random) % n);
 }
 
 void subject_path(const audit_subject *s, const char *name, char path[AUDIT_PATH])
 {
     snprintf(path, AUDIT_PATH, "%s/%s", s->folder, name);
-}
-
-static const char *text_of(const cJSON *object, const char *key)
-{
-    const char *text = cJSON_GetStringValue(json_find(object, key));
-    return text != NULL ? text : "";
 }
 
 /* ---- suite and checkpoints -------------------------------------------------------------------------------------- */
@@ -49,7 +36,7 @@ static const char *text_of(const cJSON *object, const char *key)
  * all. */
 static void find_suite(audit_subject *s)
 {
-    const char *named = text_of(s->results.root, "suite_file");
+    const char *named = json_text(s->results.root, "suite_file");
     const char *path = s->options->suite != NULL ? s->options->suite : named;
     if (path[0] == '\0') {
         snprintf(s->no_suite, sizeof s->no_suite, "the results name no suite file; give it with --suite");
@@ -65,9 +52,9 @@ static void find_evaluation(audit_subject *s)
 {
     const cJSON *said = json_find(s->results.root, "evaluation");
     if (said != NULL) {
-        s->windows = (size_t)fmin(fmax(subject_number(said, "windows"), 0), 1e6);
-        s->window_tokens = (size_t)fmin(fmax(subject_number(said, "window_tokens"), 0), 1e6);
-    } else if (s->suite != NULL && strcmp(s->suite->sha256.text, text_of(s->results.root, "suite_sha256")) == 0) {
+        s->windows = (size_t)fmin(fmax(json_number(said, "windows"), 0), 1e6);
+        s->window_tokens = (size_t)fmin(fmax(json_number(said, "window_tokens"), 0), 1e6);
+    } else if (s->suite != NULL && strcmp(s->suite->sha256.text, json_text(s->results.root, "suite_sha256")) == 0) {
         s->windows = s->suite->accuracy_windows;
         s->window_tokens = s->suite->accuracy_tokens;
     }
@@ -107,8 +94,8 @@ static ciuic_status find_checkpoints(audit_subject *s)
     cJSON_ArrayForEach(item, recorded)
     {
         audited_checkpoint *c = &s->checkpoints[s->checkpoint_count++];
-        const char *digest = text_of(item, "sha256");
-        c->name = text_of(item, "name");
+        const char *digest = json_text(item, "sha256");
+        c->name = json_text(item, "name");
         try_place(c, s->options->checkpoint, digest);
         for (size_t i = 0; s->suite != NULL && i < s->suite->checkpoint_count; i++)
             if (strcmp(s->suite->checkpoints[i].name, c->name) == 0)
@@ -135,7 +122,7 @@ ciuic_status subject_variant(const audit_subject *s, const result_case *c, bench
     v->options.isa = kernel_isa_name(v->isa);
     for (suite_baseline b = BASELINE_NAIVE; b < BASELINE_COUNT; b++)
         if (c->baseline != NULL && strcmp(c->baseline, suite_baseline_name(b)) == 0) v->baseline = b;
-    const bool library = v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
+    const bool library = variant_is_library(v);
     variant_name(&v->options, name);
     snprintf(v->name, sizeof v->name, "%s", library ? suite_baseline_name(v->baseline) : name);
     snprintf(id, sizeof id, "%s/%s%zu@%zu/b%zu/t%zu/%s", g->checkpoint, g->phase, g->tokens, g->depth, g->batch,
@@ -173,7 +160,7 @@ static void fill_case(const audit_subject *s, const result_case *c, audited_case
     *a = (audited_case){.result = c, .group = &s->results.set.groups[c->group]};
     for (size_t i = 0; i < s->checkpoint_count; i++)
         if (strcmp(s->checkpoints[i].name, a->group->checkpoint) == 0) a->checkpoint = &s->checkpoints[i];
-    const double seed = subject_number(s->results.root, "seed");
+    const double seed = json_number(s->results.root, "seed");
     a->order = (load_order){.checkpoint = a->checkpoint != NULL ? a->checkpoint->path : "",
                             .phase = strcmp(a->group->phase, "decode") == 0 ? PHASE_DECODE : PHASE_PREFILL,
                             .tokens = a->group->tokens,
@@ -224,9 +211,9 @@ static ciuic_status identify(audit_subject *s)
     if (stat(program, &status) != 0 || !S_ISREG(status.st_mode))
         return ciuic_fail(CIUIC_ERROR_USAGE, "audit: --binary '%s': expected a program", program);
     CIUIC_TRY(sha256_file(program, &s->program));
-    s->same_program = strcmp(s->program.text, text_of(json_find(s->results.root, "program"), "sha256")) == 0;
+    s->same_program = strcmp(s->program.text, json_text(json_find(s->results.root, "program"), "sha256")) == 0;
     cJSON *machine = machine_describe();
-    const char *here = text_of(machine, "cpu"), *there = text_of(json_find(s->results.root, "machine"), "cpu");
+    const char *here = json_text(machine, "cpu"), *there = json_text(json_find(s->results.root, "machine"), "cpu");
     s->same_cpu = here[0] != '\0' && strcmp(here, there) == 0;
     cJSON_Delete(machine);
     return CIUIC_OK;

@@ -51,13 +51,14 @@ ciuic_status subject_read(const audit_options *options, audit_subject *s);
 /* Removes the temporary folder. */
 void subject_free(audit_subject *s);
 
+/* What errors are measured against: every stage off, kernels in portable C. */
+extern const bench_variant audit_reference;
+
 /* The next of the seeded draws, below n. */
 size_t subject_draw(audit_subject *s, size_t n);
 /* The settings of a case as bench_variant; CIUIC_ERROR_INPUT when they are none, or are not those that its id says. */
 ciuic_status subject_variant(const audit_subject *s, const result_case *c, bench_variant *v);
 /* folder/name into `path`. */
 void subject_path(const audit_subject *s, const char *name, char path[AUDIT_PATH]);
-/* Number of a member, NaN where there is none. */
-double subject_number(const cJSON *object, const char *key);
 
 #endif

@@ -2,9 +2,9 @@
 #include "harness/generate/generate.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "harness/commands.h"
+#include "harness/monotonic_clock.h"
 #include "optimizer/error.h"
 
 const char *generation_end_name(generation_end end)
@@ -18,13 +18,6 @@ size_t generate_context(const token_windows *prompts, size_t tokens, size_t max_
     /* The last token that is generated takes no position. */
     const size_t wanted = prompts->row_length + (tokens > 0 ? tokens - 1 : 0);
     return wanted < max_context && wanted >= prompts->row_length ? wanted : max_context;
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 typedef struct run {
@@ -62,9 +55,9 @@ static ciuic_status continue_text(const run *r, size_t row, generation *g)
     bool on = true;
     g->prompt = q->prompts->row_length;
     CIUIC_TRY(ciuic_session_truncate(r->session, 0));
-    const double start = now_s();
+    const double start = monotonic_s();
     CIUIC_TRY(ciuic_prefill(r->session, ids, g->prompt, false, r->logits));
-    const double first = now_s();
+    const double first = monotonic_s();
     g->prefill_s = first - start;
     g->reused = reused_tokens(r) - before;
     sampler_restart(r->sampler, row);
@@ -75,7 +68,7 @@ static ciuic_status continue_text(const run *r, size_t row, generation *g)
         g->count++;
         g->end = look(r, g, &on);
     }
-    g->decode_s = now_s() - first;
+    g->decode_s = monotonic_s() - first;
     return CIUIC_OK;
 }
 

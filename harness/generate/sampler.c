@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/split_mix.h"
 #include "optimizer/error.h"
 
 typedef struct candidate {
@@ -46,20 +47,11 @@ void sampler_free(sampler *s)
     free(s);
 }
 
-/* SplitMix64 (https://doi.org/10.1145/2714064.2660195), as the order of measurements is drawn by. */
-static uint64_t draw(sampler *s)
-{
-    uint64_t z = (s->state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 void sampler_restart(sampler *s, size_t index)
 {
     s->state = s->options.seed;
-    s->state = draw(s) ^ index; /* texts next to each other in number begin far apart */
-    s->state = draw(s);
+    s->state = split_mix_next(&s->state) ^ index; /* texts next to each other in number begin far apart */
+    s->state = split_mix_next(&s->state);
 }
 
 static int32_t likeliest(const float *logits, size_t n)
@@ -91,7 +83,7 @@ static int32_t draw_one(sampler *s, const float *logits)
     double kept = 0;
     size_t count = 0;
     while (count < n && (count == 0 || kept < o->top_p * sum)) kept += s->weights[count++];
-    const double at = (double)(draw(s) >> 11) * 0x1p-53 * kept;
+    const double at = (double)(split_mix_next(&s->state) >> 11) * 0x1p-53 * kept;
     double passed = 0;
     for (size_t i = 0; i < count; i++) {
         passed += s->weights[i];

@@ -1,24 +1,16 @@
 /* bootstrap.c - see bootstrap.h. */
 #include "harness/judge/bootstrap.h"
+#include "harness/split_mix.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* SplitMix64 (Steele, Lea, Flood 2014), as in schedule.c. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 void bootstrap_draw(uint64_t *state, size_t n, unsigned *counts)
 {
     memset(counts, 0, n * sizeof *counts);
     /* The upper half of a random number, scaled to n: no division, and a bias below n / 2^32. */
-    for (size_t i = 0; i < n; i++) counts[(next_random(state) >> 32) * n >> 32]++;
+    for (size_t i = 0; i < n; i++) counts[(split_mix_next(state) >> 32) * n >> 32]++;
 }
 
 double bootstrap_weighted_median(const double *sorted, const unsigned *counts, size_t n)

@@ -2,8 +2,8 @@
 #include "harness/judge/compare.h"
 
 #include <stdlib.h>
-#include <time.h>
 
+#include "harness/monotonic_clock.h"
 #include "optimizer/error.h"
 
 /* Logits are computed in pieces of at most this many bytes a model: a window of a large vocabulary is hundreds of MiB. */
@@ -23,13 +23,6 @@ typedef struct running {
     accuracy *sum;
 } running;
 
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 static ciuic_status open_side(const running *r, ciuic_model *model, side *s)
 {
     const ciuic_session_options options = {.context = r->c->windows->length, .threads = r->c->threads};
@@ -48,9 +41,9 @@ static void close_side(side *s)
 static ciuic_status run_piece(side *s, const int32_t *ids, size_t n)
 {
     if (s->session == NULL) return CIUIC_OK;
-    const double began_s = now_s();
+    const double began_s = monotonic_s();
     CIUIC_TRY(ciuic_prefill(s->session, ids, n, true, s->logits));
-    s->seconds += now_s() - began_s;
+    s->seconds += monotonic_s() - began_s;
     return CIUIC_OK;
 }
 

@@ -2,11 +2,11 @@
 #include "harness/judge/holds.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "harness/judge/verdicts.h"
+#include "harness/plain_text.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -18,31 +18,9 @@ typedef struct verdict_list {
     char text[TEXT];
 } verdict_list;
 
-static void append(char *text, const char *format, ...) CIUIC_PRINTF(2, 3);
-static void append(char *text, const char *format, ...)
-{
-    const size_t used = strlen(text);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text + used, TEXT - used, format, arguments);
-    va_end(arguments);
-}
-
-static const char *text_of(const cJSON *object, const char *key)
-{
-    const char *text = cJSON_GetStringValue(json_find(object, key));
-    return text != NULL ? text : "";
-}
-
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : NAN;
-}
-
 static bool is_fair(const cJSON *v)
 {
-    return strcmp(text_of(v, "baseline"), "tuned") == 0 || strcmp(text_of(v, "baseline"), "reference") == 0;
+    return strcmp(json_text(v, "baseline"), "tuned") == 0 || strcmp(json_text(v, "baseline"), "reference") == 0;
 }
 
 /* "int4+graph+memory+avx512 in decode64@256 (3.50x)" */
@@ -52,16 +30,16 @@ static void add_named(const result_set *r, const claim *about, const cJSON *v, c
     list->count++;
     if (list->count > NAMED) return;
     group_label(r, c->group, label, sizeof label);
-    metric_format(about->metric, number_of(v, "value"), value, sizeof value);
-    append(list->text, "%s%.64s in %s%s%s%s", list->count > 1 ? ", " : "", case_variant_name(c), label,
-           isnan(number_of(v, "value")) ? "" : " (", isnan(number_of(v, "value")) ? "" : value,
-           isnan(number_of(v, "value")) ? "" : ")");
+    metric_format(about->metric, json_number(v, "value"), value, sizeof value);
+    plain_append(list->text, TEXT, "%s%.64s in %s%s%s%s", list->count > 1 ? ", " : "", case_variant_name(c), label,
+                 isnan(json_number(v, "value")) ? "" : " (", isnan(json_number(v, "value")) ? "" : value,
+                 isnan(json_number(v, "value")) ? "" : ")");
 }
 
 static cJSON *list_json(verdict_list *list)
 {
     if (list->count == 0) return cJSON_CreateNull();
-    if (list->count > NAMED) append(list->text, " and %zu more", list->count - NAMED);
+    if (list->count > NAMED) plain_append(list->text, TEXT, " and %zu more", list->count - NAMED);
     return sentence_json(list->text);
 }
 
@@ -75,24 +53,25 @@ static cJSON *others_json(const cJSON *verdicts, const claim *about)
         const cJSON *v = NULL;
         cJSON_ArrayForEach(v, verdicts)
         {
-            if (strcmp(text_of(v, "claim"), about->id) != 0 || strcmp(text_of(v, "baseline"), weaker[b]) != 0) continue;
-            if (isnan(number_of(v, "value"))) continue;
+            if (strcmp(json_text(v, "claim"), about->id) != 0 || strcmp(json_text(v, "baseline"), weaker[b]) != 0)
+                continue;
+            if (isnan(json_number(v, "value"))) continue;
             all++;
-            supported += strcmp(text_of(v, "verdict"), "supported") == 0;
+            supported += strcmp(json_text(v, "verdict"), "supported") == 0;
         }
         if (all > 0)
-            append(text, "%s %s it holds in %zu of %zu", text[0] == '\0' ? "Against" : ", against", weaker[b],
-                   supported, all);
+            plain_append(text, TEXT, "%s %s it holds in %zu of %zu", text[0] == '\0' ? "Against" : ", against",
+                         weaker[b], supported, all);
     }
     if (text[0] == '\0') return cJSON_CreateNull();
-    append(text, ".");
+    plain_append(text, TEXT, ".");
     return sentence_json(text);
 }
 
 /* Larger is better, in a verdict of this claim; NaN where nothing was measured. */
 static double merit(const claim *about, const cJSON *v)
 {
-    return isnan(about->min) ? -number_of(v, "value") : number_of(v, "value");
+    return isnan(about->min) ? -json_number(v, "value") : json_number(v, "value");
 }
 
 /* The fair verdict of a group that comes nearest, unless one of the group is supported: then NULL. */
@@ -101,10 +80,10 @@ static const cJSON *nearest(const result_set *r, const cJSON *verdicts, const cl
     const cJSON *best = NULL, *v = NULL;
     cJSON_ArrayForEach(v, verdicts)
     {
-        if (strcmp(text_of(v, "claim"), about->id) != 0 || !is_fair(v)) continue;
-        const result_case *c = results_case(r, text_of(v, "case"));
+        if (strcmp(json_text(v, "claim"), about->id) != 0 || !is_fair(v)) continue;
+        const result_case *c = results_case(r, json_text(v, "case"));
         if (c == NULL || c->group != group || isnan(merit(about, v))) continue;
-        if (strcmp(text_of(v, "verdict"), "supported") == 0) return NULL;
+        if (strcmp(json_text(v, "verdict"), "supported") == 0) return NULL;
         if (best == NULL || merit(about, v) > merit(about, best)) best = v;
     }
     return best;
@@ -119,11 +98,11 @@ static bool add_takes(const result_set *r, const cJSON *verdicts, const claim *a
         char label[160], needs[TEXT], text[TEXT] = "";
         const cJSON *v = nearest(r, verdicts, about, g);
         if (v == NULL) continue;
-        const result_case *c = results_case(r, text_of(v, "case"));
-        takes_write(r, about, v, results_case(r, text_of(v, "baseline_case")), c, needs, sizeof needs);
+        const result_case *c = results_case(r, json_text(v, "case"));
+        takes_write(r, about, v, results_case(r, json_text(v, "baseline_case")), c, needs, sizeof needs);
         if (needs[0] == '\0') continue;
         group_label(r, g, label, sizeof label);
-        append(text, "%s, %.64s: %s", label, case_variant_name(c), needs);
+        plain_append(text, TEXT, "%s, %.64s: %s", label, case_variant_name(c), needs);
         if (!cJSON_AddItemToArray(array, sentence_json(text))) return false;
     }
     return true;
@@ -136,12 +115,12 @@ static bool add_claim(const result_set *r, const cJSON *verdicts, const claim *a
     bool any = false;
     cJSON_ArrayForEach(v, verdicts)
     {
-        if (strcmp(text_of(v, "claim"), about->id) != 0) continue;
+        if (strcmp(json_text(v, "claim"), about->id) != 0) continue;
         any = true;
-        const result_case *c = results_case(r, text_of(v, "case"));
+        const result_case *c = results_case(r, json_text(v, "case"));
         if (c == NULL || !is_fair(v)) continue;
         for (int k = 0; k < 3; k++)
-            if (strcmp(text_of(v, "verdict"), verdict_name((verdict)k)) == 0) add_named(r, about, v, c, &lists[k]);
+            if (strcmp(json_text(v, "verdict"), verdict_name((verdict)k)) == 0) add_named(r, about, v, c, &lists[k]);
     }
     if (!any) return true;
     cJSON *o = cJSON_CreateObject();

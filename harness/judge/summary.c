@@ -48,12 +48,6 @@ static bool is_headline(const cJSON *verdict_json)
     return cJSON_IsTrue(json_find(verdict_json, "headline"));
 }
 
-static double number_of(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : NAN;
-}
-
 /* ---- counting --------------------------------------------------------------------------------------------------- */
 
 static void count(tally *t, const claim *about, const cJSON *verdict_json)
@@ -62,7 +56,7 @@ static void count(tally *t, const claim *about, const cJSON *verdict_json)
     t->supported += strcmp(v, "supported") == 0;
     t->refuted += strcmp(v, "refuted") == 0;
     t->inconclusive += strcmp(v, "inconclusive") == 0;
-    const double value = number_of(verdict_json, "value");
+    const double value = json_number(verdict_json, "value");
     t->unmeasured += isnan(value) ? 1 : 0;
     if (isnan(value)) return;
     t->score += about->metric->kind == METRIC_SPEED ? log(value) : isnan(about->min) ? -value : value;
@@ -123,10 +117,10 @@ static const char *best_variant(const summary_state *s, const char *question, ta
 static void format_with_interval(const claim *about, const cJSON *v, char *text, size_t size)
 {
     char value[32], low[32], high[32];
-    metric_format(about->metric, number_of(v, "value"), value, sizeof value);
-    metric_format(about->metric, number_of(v, "low"), low, sizeof low);
-    metric_format(about->metric, number_of(v, "high"), high, sizeof high);
-    const bool spread = number_of(v, "low") < number_of(v, "high");
+    metric_format(about->metric, json_number(v, "value"), value, sizeof value);
+    metric_format(about->metric, json_number(v, "low"), low, sizeof low);
+    metric_format(about->metric, json_number(v, "high"), high, sizeof high);
+    const bool spread = json_number(v, "low") < json_number(v, "high");
     snprintf(text, size, spread ? "%s (%s to %s)" : "%s", value, low, high);
 }
 

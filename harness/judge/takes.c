@@ -1,37 +1,21 @@
 /* takes.c - what would make a claim true: bytes, bits per weight, a share of the ceiling, rounds. Arithmetic on what was
  * measured, said as such. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "harness/judge/holds.h"
 #include "harness/judge/verdicts.h"
+#include "harness/plain_text.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
-
-static void append(char *text, size_t size, const char *format, ...) CIUIC_PRINTF(3, 4);
-static void append(char *text, size_t size, const char *format, ...)
-{
-    const size_t used = strlen(text);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text + used, size - used, format, arguments);
-    va_end(arguments);
-}
-
-static double member(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : NAN;
-}
 
 static void put_bytes(char *text, size_t size, double bytes)
 {
     if (bytes >= 1e9)
-        append(text, size, "%.2f GB", bytes / 1e9);
+        plain_append(text, size, "%.2f GB", bytes / 1e9);
     else
-        append(text, size, bytes >= 1e5 ? "%.1f MB" : "%.3f MB", bytes / 1e6);
+        plain_append(text, size, bytes >= 1e5 ? "%.1f MB" : "%.3f MB", bytes / 1e6);
 }
 
 /* ---- speed ------------------------------------------------------------------------------------------------------ */
@@ -40,25 +24,25 @@ static void put_bytes(char *text, size_t size, double bytes)
  * to one of them, `floor` the noise that no number of rounds takes away. */
 static void take_rounds(const cJSON *v, double bound, char *text, size_t size)
 {
-    const double value = member(v, "value"), low = member(v, "low"), high = member(v, "high");
-    const double floor = member(v, "noise_floor"), rounds = member(v, "rounds");
+    const double value = json_number(v, "value"), low = json_number(v, "low"), high = json_number(v, "high");
+    const double floor = json_number(v, "noise_floor"), rounds = json_number(v, "rounds");
     const double half = log(high / low) / 2.0, room = fabs(log(value / bound)) - log1p(floor);
     if (!(rounds > 0.0) || isnan(half) || isnan(room))
-        append(text, size, "enough rounds for an interval, with tuned measured twice in each");
+        plain_append(text, size, "enough rounds for an interval, with tuned measured twice in each");
     else if (room <= 0.0)
-        append(
+        plain_append(
             text, size,
             "a quieter machine: %.2fx is nearer to %.2fx than the noise floor, %.1f%%, and more rounds do not change "
             "that",
             value, bound, 100.0 * floor);
     else
-        append(text, size, "about %.0f rounds instead of %.0f", ceil(fmax(rounds + 1, rounds * pow(half / room, 2.0))),
-               rounds);
+        plain_append(text, size, "about %.0f rounds instead of %.0f",
+                     ceil(fmax(rounds + 1, rounds * pow(half / room, 2.0))), rounds);
 }
 
 static void take_speed(const claim *about, const cJSON *v, const result_case *c, char *text, size_t size)
 {
-    const double asked = about->min, most = member(v, "ceiling_ratio"), reached = member(v, "value");
+    const double asked = about->min, most = json_number(v, "ceiling_ratio"), reached = json_number(v, "value");
     const double bytes = case_number(c, "ceiling", "bytes_per_token"), bits = case_number(c, "bits_per_weight", NULL);
     const char *bound = cJSON_GetStringValue(json_find(json_find(c->json, "ceiling"), "bound"));
     if (isnan(asked)) return;
@@ -68,20 +52,20 @@ static void take_speed(const claim *about, const cJSON *v, const result_case *c,
     }
     if (isnan(most) || bound == NULL) return;
     if (most >= asked) {
-        append(text, size, "%.2fx is %.0f%% of its ceiling (%.2fx), and it reaches %.0f%% of that", asked,
-               100.0 * asked / most, most, 100.0 * reached / most);
+        plain_append(text, size, "%.2fx is %.0f%% of its ceiling (%.2fx), and it reaches %.0f%% of that", asked,
+                     100.0 * asked / most, most, 100.0 * reached / most);
         return;
     }
-    append(text, size, "out of reach for it: even at its ceiling it is %.2fx", most);
+    plain_append(text, size, "out of reach for it: even at its ceiling it is %.2fx", most);
     if (strcmp(bound, "memory") == 0 && bytes > 0.0) {
-        append(text, size, "; it takes reading at most ");
+        plain_append(text, size, "; it takes reading at most ");
         put_bytes(text, size, bytes * most / asked);
-        append(text, size, " for each token instead of ");
+        plain_append(text, size, " for each token instead of ");
         put_bytes(text, size, bytes);
         if (bits > 0.0)
-            append(text, size, " (were that weights alone: %.1f bits each, not %.1f)", bits * most / asked, bits);
+            plain_append(text, size, " (were that weights alone: %.1f bits each, not %.1f)", bits * most / asked, bits);
     } else if (strcmp(bound, "compute") == 0) {
-        append(text, size, "; arithmetic bounds it, so it takes faster instructions, not fewer bits");
+        plain_append(text, size, "; arithmetic bounds it, so it takes faster instructions, not fewer bits");
     }
 }
 
@@ -96,26 +80,26 @@ static void take_memory(const claim *about, const result_case *base, const resul
     const double weights = case_number(c, "memory_bytes", "weights") + case_number(c, "memory_bytes", "mapped");
     const double rest = has - weights;
     if (isnan(allowed) || isnan(rest) || !(weights > 0.0)) return;
-    append(text, size, "at most ");
+    plain_append(text, size, "at most ");
     put_bytes(text, size, allowed);
-    append(text, size, " instead of ");
+    plain_append(text, size, " instead of ");
     put_bytes(text, size, has);
     if (rest >= allowed) {
-        append(text, size, "; what is not weights (");
+        plain_append(text, size, "; what is not weights (");
         put_bytes(text, size, rest);
-        append(text, size, ") is more than that already, so no number of bits is enough");
+        plain_append(text, size, ") is more than that already, so no number of bits is enough");
     } else if (bits > 0.0) {
-        append(text, size, ": with the rest as it is (");
+        plain_append(text, size, ": with the rest as it is (");
         put_bytes(text, size, rest);
-        append(text, size, "), %.1f bits per weight instead of %.1f", bits * (allowed - rest) / weights, bits);
+        plain_append(text, size, "), %.1f bits per weight instead of %.1f", bits * (allowed - rest) / weights, bits);
     }
 }
 
 static void take_limit(const result_set *r, const claim *about, const cJSON *v, char *text, size_t size)
 {
-    const double limit = claim_limit(about, r->root), share = member(v, "value");
+    const double limit = claim_limit(about, r->root), share = json_number(v, "value");
     if (isnan(share)) return;
-    append(text, size, "a limit of at least ");
+    plain_append(text, size, "a limit of at least ");
     put_bytes(text, size, limit * share);
 }
 
@@ -126,20 +110,20 @@ static void take_limit(const result_set *r, const claim *about, const cJSON *v, 
 static void take_error(const claim *about, const cJSON *v, const result_case *c, char *text, size_t size)
 {
     const char *field = about->metric->field;
-    const double has = member(v, "value"), bits = case_number(c, "bits_per_weight", NULL);
+    const double has = json_number(v, "value"), bits = case_number(c, "bits_per_weight", NULL);
     const bool square = field == NULL || strcmp(field, "kl") == 0;
     if (isnan(about->max) || !(has > about->max) || !(about->max > 0.0)) return;
-    append(text, size, "an error %.1f times smaller", has / about->max);
+    plain_append(text, size, "an error %.1f times smaller", has / about->max);
     if (bits > 0.0 && (field == NULL || strcmp(field, "top1_agreement") != 0))
-        append(text, size, ": at least %.1f bits per weight instead of %.1f, each bit %s it",
-               bits + log2(has / about->max) / (square ? 2.0 : 1.0), bits, square ? "quartering" : "halving");
+        plain_append(text, size, ": at least %.1f bits per weight instead of %.1f, each bit %s it",
+                     bits + log2(has / about->max) / (square ? 2.0 : 1.0), bits, square ? "quartering" : "halving");
 }
 
 void takes_write(const result_set *r, const claim *about, const cJSON *verdict_json, const result_case *base,
                  const result_case *c, char *text, size_t size)
 {
     text[0] = '\0';
-    if (isnan(member(verdict_json, "value"))) return;
+    if (isnan(json_number(verdict_json, "value"))) return;
     switch (about->metric->kind) {
     case METRIC_SPEED:
         take_speed(about, verdict_json, c, text, size);

@@ -2,7 +2,6 @@
 #include "harness/judge/verdicts.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "harness/judge/linked.h"
 #include "harness/judge/ratios.h"
 #include "harness/judge/sign_test.h"
+#include "harness/plain_text.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -28,17 +28,6 @@ typedef struct evidence {
     char problem[SENTENCE / 2]; /* why there is no value; "" when there is one */
     char words[SENTENCE / 2];   /* METRIC_LIMIT: what it amounts to */
 } evidence;
-
-/* Appends to a sentence; what does not fit is cut. */
-static void append(char *text, size_t size, const char *format, ...) CIUIC_PRINTF(3, 4);
-static void append(char *text, size_t size, const char *format, ...)
-{
-    const size_t used = strlen(text);
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text + used, size - used, format, arguments);
-    va_end(arguments);
-}
 
 void metric_format(const claim_metric *metric, double value, char *text, size_t size)
 {
@@ -304,9 +293,9 @@ static void explain_best(const claim *about, const evidence *e, const char *base
     if (strcmp(baseline, "tuned") != 0 || isnan(beyond)) return;
     metric_format(about->metric, beyond, bound, sizeof bound);
     metric_format(about->metric, e->both_at_ceiling, best, sizeof best);
-    append(text, SENTENCE, "; %s cannot be reached", bound);
-    if (!isnan(e->bits)) append(text, SENTENCE, " by %.1f bits", e->bits);
-    append(text, SENTENCE, " over an FP16 at its own ceiling: the ceiling here is %s", best);
+    plain_append(text, SENTENCE, "; %s cannot be reached", bound);
+    if (!isnan(e->bits)) plain_append(text, SENTENCE, " by %.1f bits", e->bits);
+    plain_append(text, SENTENCE, " over an FP16 at its own ceiling: the ceiling here is %s", best);
 }
 
 static void explain_speed(const claim *about, const evidence *e, verdict v, const char *baseline, char *text)
@@ -315,13 +304,14 @@ static void explain_speed(const claim *about, const evidence *e, verdict v, cons
     metric_format(about->metric, e->ceiling, ceiling, sizeof ceiling);
     metric_format(about->metric, about->band_top, top, sizeof top);
     if (v != VERDICT_SUPPORTED && e->ceiling < about->min)
-        append(text, SENTENCE, "; bytes and operations allow at most %s the measured speed of %s", ceiling, baseline);
+        plain_append(text, SENTENCE, "; bytes and operations allow at most %s the measured speed of %s", ceiling,
+                     baseline);
     if (v == VERDICT_SUPPORTED && !isnan(about->band_top))
-        append(text, SENTENCE,
-               e->judged_low >= about->band_top   ? "; %s is reached too"
-               : e->judged_high < about->band_top ? "; %s is not reached"
-                                                  : "; whether %s is reached is open",
-               top);
+        plain_append(text, SENTENCE,
+                     e->judged_low >= about->band_top   ? "; %s is reached too"
+                     : e->judged_high < about->band_top ? "; %s is not reached"
+                                                        : "; whether %s is reached is open",
+                     top);
     explain_best(about, e, baseline, text);
 }
 
@@ -329,11 +319,11 @@ static void explain(const claim *about, const evidence *e, verdict v, const char
 {
     text[0] = '\0';
     if (e->problem[0] != '\0') {
-        append(text, SENTENCE, "Nothing was measured that could decide it: %s.", e->problem);
+        plain_append(text, SENTENCE, "Nothing was measured that could decide it: %s.", e->problem);
         return;
     }
     if (e->words[0] != '\0') {
-        append(text, SENTENCE, "%s.", e->words);
+        plain_append(text, SENTENCE, "%s.", e->words);
         return;
     }
     char value[32], low[32], high[32], bound[32];
@@ -342,32 +332,32 @@ static void explain(const claim *about, const evidence *e, verdict v, const char
     metric_format(about->metric, e->low, low, sizeof low);
     metric_format(about->metric, e->high, high, sizeof high);
     metric_format(about->metric, upper ? about->max : about->min, bound, sizeof bound);
-    append(text, SENTENCE, "%s", value);
-    if (e->low < e->high) append(text, SENTENCE, " (%s to %s)", low, high);
+    plain_append(text, SENTENCE, "%s", value);
+    if (e->low < e->high) plain_append(text, SENTENCE, " (%s to %s)", low, high);
     const char *limit = upper ? "the most allowed" : "the least required";
     if (v == VERDICT_SUPPORTED) {
-        append(text, SENTENCE, " keeps %s, %s", limit, bound);
+        plain_append(text, SENTENCE, " keeps %s, %s", limit, bound);
     } else if (v == VERDICT_REFUTED) {
-        append(text, SENTENCE, " misses %s, %s", limit, bound);
+        plain_append(text, SENTENCE, " misses %s, %s", limit, bound);
     } else if (isnan(e->low) && about->metric->kind == METRIC_SPEED) {
-        append(text, SENTENCE, " cannot be judged: interval %s", e->interval);
+        plain_append(text, SENTENCE, " cannot be judged: interval %s", e->interval);
     } else if (isnan(e->judged_low)) {
-        append(text, SENTENCE, " cannot be judged: %s",
-               about->metric->kind == METRIC_SPEED ? "no A/A pair was measured, so the noise is unknown"
-                                                   : "its spread is unknown");
+        plain_append(text, SENTENCE, " cannot be judged: %s",
+                     about->metric->kind == METRIC_SPEED ? "no A/A pair was measured, so the noise is unknown"
+                                                         : "its spread is unknown");
     } else if (e->p <= 1.0 - CONFIDENCE) {
-        append(
+        plain_append(
             text, SENTENCE,
             " would be decided by itself, but not among all cases of this suite: corrected for their number (Holm), p "
             "is %.2g; more rounds would tell",
             e->p_holm);
     } else {
-        append(text, SENTENCE, " is too close to %s, %s, to tell", limit, bound);
-        if (e->floor > 0.0) append(text, SENTENCE, " (noise floor %.1f%%)", 100.0 * e->floor);
-        if (about->metric->kind == METRIC_ERROR) append(text, SENTENCE, " (interval: %s)", e->interval);
+        plain_append(text, SENTENCE, " is too close to %s, %s, to tell", limit, bound);
+        if (e->floor > 0.0) plain_append(text, SENTENCE, " (noise floor %.1f%%)", 100.0 * e->floor);
+        if (about->metric->kind == METRIC_ERROR) plain_append(text, SENTENCE, " (interval: %s)", e->interval);
     }
     if (about->metric->kind == METRIC_SPEED) explain_speed(about, e, v, baseline, text);
-    append(text, SENTENCE, ".");
+    plain_append(text, SENTENCE, ".");
 }
 
 /* ---- objects ---------------------------------------------------------------------------------------------------- */
@@ -425,8 +415,8 @@ static bool note_weaker_baselines(cJSON *const *objects, const verdict *found, s
     bool ok = true;
     for (size_t i = 0; i < n; i++) {
         if (found[i] != VERDICT_SUPPORTED) continue;
-        append(weaker, sizeof weaker, "%s%s", weaker[0] != '\0' ? " and " : "",
-               json_find(objects[i], "baseline")->valuestring);
+        plain_append(weaker, sizeof weaker, "%s%s", weaker[0] != '\0' ? " and " : "",
+                     json_find(objects[i], "baseline")->valuestring);
         char reason[SENTENCE];
         snprintf(reason, sizeof reason, "%.500s Against tuned, the fair baseline, it is %s.",
                  json_find(objects[i], "reason")->valuestring, verdict_name(found[tuned]));
@@ -435,7 +425,7 @@ static bool note_weaker_baselines(cJSON *const *objects, const verdict *found, s
     if (weaker[0] == '\0') return ok;
     char reason[SENTENCE];
     snprintf(reason, sizeof reason, "%.500s", json_find(objects[tuned], "reason")->valuestring);
-    append(reason, sizeof reason, " It holds against %s only.", weaker);
+    plain_append(reason, sizeof reason, " It holds against %s only.", weaker);
     return ok && set_member(objects[tuned], "reason", sentence_json(reason));
 }
 

@@ -9,15 +9,9 @@
 
 enum { BUFFER_STEP = 256 * 1024 };
 
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
 size_t ceiling_buffer_bytes(const cJSON *loaded)
 {
-    const double bytes = number(loaded, "decode_bytes");
+    const double bytes = json_number(loaded, "decode_bytes");
     if (!(bytes > 0)) return 0;
     return bytes < BUFFER_STEP ? (size_t)bytes : (size_t)bytes / BUFFER_STEP * BUFFER_STEP;
 }
@@ -31,9 +25,9 @@ static double best_peak(const cJSON *machine, const char *key, int threads)
     snprintf(name, sizeof name, "%d", threads);
     cJSON_ArrayForEach(rung, json_find(machine, key))
     {
-        const double peak = number(rung, name);
+        const double peak = json_number(rung, name);
         const double scaled =
-            isnan(peak) ? number(rung, "1") * threads : peak; /* cores do not slow each other below this */
+            isnan(peak) ? json_number(rung, "1") * threads : peak; /* cores do not slow each other below this */
         if (scaled > best) best = scaled;
     }
     return best;
@@ -43,7 +37,7 @@ static double best_peak(const cJSON *machine, const char *key, int threads)
 static double cache_bytes(const cJSON *loaded, const suite_workload *w)
 {
     const double positions = (double)(w->depth + w->tokens);
-    const double each = number(loaded, "kv_cache") / positions;
+    const double each = json_number(loaded, "kv_cache") / positions;
     return each * ((double)w->depth + ((double)w->tokens + 1) / 2);
 }
 
@@ -51,12 +45,12 @@ case_ceiling ceiling_of_case(const cJSON *loaded, const cJSON *machine, const su
                              const ciuic_options *options, int threads, double bandwidth)
 {
     case_ceiling c = {.tokens_per_s = NAN, .bandwidth = bandwidth, .buffer_bytes = ceiling_buffer_bytes(loaded)};
-    const double weights = number(loaded, "decode_bytes");
-    c.flops_per_token = number(loaded, "decode_flops");
+    const double weights = json_number(loaded, "decode_bytes");
+    c.flops_per_token = json_number(loaded, "decode_flops");
     c.bytes_per_token = weights + cache_bytes(loaded, w);
     if (w->phase == PHASE_PREFILL) { /* one pass over the weights, and logits of the last token only */
         const double tokens = (double)w->tokens;
-        c.flops_per_token -= number(loaded, "head_flops") * (tokens - 1) / tokens;
+        c.flops_per_token -= json_number(loaded, "head_flops") * (tokens - 1) / tokens;
         c.bytes_per_token = weights / tokens;
     }
     c.peak = best_peak(machine, "peak_flops_per_s", threads);

@@ -10,7 +10,6 @@
 
 #include "harness/child_process.h"
 #include "harness/measure/cachegrind.h"
-#include "harness/worker/count.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -118,7 +117,7 @@ static ciuic_status read_answer(const char *output, cJSON **answer)
 
 static ciuic_status read_profiles(const cJSON *answer, const char *directory, cachegrind_profile *repetition)
 {
-    static const int64_t factors[COUNT_CHILDREN] = {0, 1, -2, 1}; /* count.h */
+    static const int64_t factors[COUNT_CHILDREN] = {0, 1, -2, 1};
     const cJSON *children = json_find(answer, "children");
     *repetition = (cachegrind_profile){0};
     for (int i = 0; i < COUNT_CHILDREN; i++) {

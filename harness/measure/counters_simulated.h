@@ -15,6 +15,9 @@
 /* The caches that are simulated, whatever this machine has; bytes. */
 enum { SIMULATED_LINE = 64, SIMULATED_L1 = 32 * 1024, SIMULATED_LL = 8 * 1024 * 1024 };
 
+/* Processes whose counts come down to those of one repetition: worker/count.h says how. */
+enum { COUNT_CHILDREN = 4 };
+
 typedef struct simulated_support {
     bool works;
     char tool[64];                   /* "valgrind-3.19.0" */

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "harness/monotonic_clock.h"
 #include "optimizer/json.h"
 
 enum { LINE = 256, PATH = 512 };
@@ -259,13 +259,6 @@ bool machine_state_add(cJSON *machine, const char *root)
 
 /* ---- warnings --------------------------------------------------------------------------------------------------- */
 
-static double member(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    if (cJSON_IsRaw(item)) return strtod(item->valuestring, NULL);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
 /* What a condition may look at, and what it found, for its sentence. */
 typedef struct view {
     const cJSON *machine;
@@ -292,8 +285,8 @@ static bool frugal_preference(view *v)
 
 static bool shared_cores(view *v)
 {
-    const double siblings = member(json_find(v->machine, "smt"), "threads_per_core");
-    const double cores = member(v->machine, "cores");
+    const double siblings = json_number(json_find(v->machine, "smt"), "threads_per_core");
+    const double cores = json_number(v->machine, "cores");
     if (!(siblings > 1) || !(v->threads > cores / siblings)) return false;
     snprintf(v->fact, sizeof v->fact, "%d threads share %.0f cores, %.0f on each (SMT)", v->threads, cores / siblings,
              siblings);
@@ -302,7 +295,7 @@ static bool shared_cores(view *v)
 
 static bool several_nodes(view *v)
 {
-    const double nodes = member(v->machine, "numa_nodes");
+    const double nodes = json_number(v->machine, "numa_nodes");
     if (!(nodes > 1)) return false;
     snprintf(v->fact, sizeof v->fact, "memory is in %.0f NUMA nodes", nodes);
     return true;
@@ -318,7 +311,7 @@ static bool no_huge_pages(view *v)
 
 static bool limited_cores(view *v)
 {
-    const double cores = member(json_find(v->machine, "cgroup"), "cores");
+    const double cores = json_number(json_find(v->machine, "cgroup"), "cores");
     if (!(cores < v->threads)) return false;
     snprintf(v->fact, sizeof v->fact, "the control group allows %.2f cores, and %d threads run", cores, v->threads);
     return true;
@@ -327,7 +320,7 @@ static bool limited_cores(view *v)
 static bool slowed_by_heat(view *v)
 {
     const cJSON *heat = json_find(v->machine, "throttled");
-    const double times = fmax(member(heat, "core"), member(heat, "package"));
+    const double times = fmax(json_number(heat, "core"), json_number(heat, "package"));
     if (!(times > 0)) return false;
     snprintf(v->fact, sizeof v->fact, "the processor was slowed down for heat %.0f times since boot", times);
     return true;
@@ -380,7 +373,6 @@ company company_now(const char *root)
     company c = {.busy_s = NAN, .stolen_s = NAN};
     unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
     char line[LINE];
-    struct timespec t;
     struct rusage own = {0}, children = {0};
     const double ticks = (double)sysconf(_SC_CLK_TCK);
     if (find_line(root, "/proc/stat", "cpu ", line) &&
@@ -393,8 +385,7 @@ company company_now(const char *root)
     getrusage(RUSAGE_CHILDREN, &children);
     c.own_s = seconds_of(&own.ru_utime) + seconds_of(&own.ru_stime) + seconds_of(&children.ru_utime) +
               seconds_of(&children.ru_stime);
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    c.clock_s = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    c.clock_s = monotonic_s();
     return c;
 }
 

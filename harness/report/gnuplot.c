@@ -10,19 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "harness/monotonic_clock.h"
 #include "optimizer/error.h"
 
 enum { DEADLINE_S = 30, NOT_INSTALLED = 127, OUTPUT_MAX = 16 << 20 };
-
-static double now(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
-}
 
 /* In the child; only async-signal-safe calls. -d: no start-up files, so that a plot is the same on every machine. */
 static _Noreturn void become_gnuplot(const char *directory, int script, int out)
@@ -42,7 +35,7 @@ static char *read_until(int descriptor, double deadline)
     char *text = malloc(capacity);
     while (text != NULL) {
         struct pollfd ready = {.fd = descriptor, .events = POLLIN};
-        const double left = deadline - now();
+        const double left = deadline - monotonic_s();
         const int polled = poll(&ready, 1, left > 0 ? (int)(left * 1e3) : 0);
         if (polled < 0 && errno == EINTR) continue;
         const ssize_t got = polled > 0 ? read(descriptor, text + used, capacity - used - 1) : -1;
@@ -84,7 +77,7 @@ static ciuic_status run(const char *directory, int script, char **output)
         close(ends[0]);
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "no process for gnuplot: %s", strerror(errno));
     }
-    char *text = read_until(ends[0], now() + DEADLINE_S);
+    char *text = read_until(ends[0], monotonic_s() + DEADLINE_S);
     close(ends[0]);
     if (text == NULL) kill(child, SIGKILL);
     while (waitpid(child, &wait_status, 0) < 0 && errno == EINTR) continue;

@@ -31,12 +31,6 @@ static void put_interval(FILE *out, double value, double low, double high)
     put_number(out, isfinite(high) ? high : value);
 }
 
-static double member(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : NAN;
-}
-
 /* ---- rows ------------------------------------------------------------------------------------------------------- */
 
 typedef struct row {
@@ -55,7 +49,8 @@ typedef double row_key(const result_set *r, const result_case *c);
 
 static double over_tuned(const result_set *r, const result_case *c)
 {
-    return c == r->groups[c->group].tuned ? 1.0 : member(json_find(json_find(c->json, "ratios"), "tuned"), "value");
+    return c == r->groups[c->group].tuned ? 1.0
+                                          : json_number(json_find(json_find(c->json, "ratios"), "tuned"), "value");
 }
 
 static double total_bytes(const result_set *r, const result_case *c)
@@ -112,7 +107,7 @@ size_t plot_data_speedup(const result_set *r, size_t group, FILE *out)
         const cJSON *ratio = json_find(json_find(rows[i].c->json, "ratios"), "tuned");
         fprintf(out, "%zu\t", i);
         put_name(out, rows[i].c);
-        put_interval(out, rows[i].key, member(ratio, "low"), member(ratio, "high"));
+        put_interval(out, rows[i].key, json_number(ratio, "low"), json_number(ratio, "high"));
         fprintf(out, "%d\t%.2fx\n", kind_of(r, rows[i].c), rows[i].key);
     }
     free(rows);
@@ -121,8 +116,8 @@ size_t plot_data_speedup(const result_set *r, size_t group, FILE *out)
 
 static void put_effect(FILE *out, const cJSON *effect)
 {
-    const double value = member(effect, "value");
-    put_interval(out, value, member(effect, "low"), member(effect, "high"));
+    const double value = json_number(effect, "value");
+    put_interval(out, value, json_number(effect, "low"), json_number(effect, "high"));
     if (isfinite(value))
         fprintf(out, "%.2fx", value);
     else
@@ -144,7 +139,7 @@ size_t plot_data_stages(const result_set *r, size_t group, FILE *out)
         /* Alone, a stage other than quantize is the same measurement for every format: it is drawn once. */
         const bool repeated = strcmp(stage, "quantize") != 0 && strcmp(first_all_on->valuestring, all_on) != 0;
         const cJSON *alone = repeated ? NULL : json_find(s, "alone"), *last = json_find(s, "last");
-        if (!isfinite(member(alone, "value")) && !isfinite(member(last, "value"))) continue;
+        if (!isfinite(json_number(alone, "value")) && !isfinite(json_number(last, "value"))) continue;
         char label[96];
         snprintf(label, sizeof label, "%.24s: %.40s", c->quantize, stage);
         fprintf(out, "%zu\t", n++);
@@ -161,12 +156,12 @@ size_t plot_data_stages(const result_set *r, size_t group, FILE *out)
 /* One bar of a way from 1 to the whole speed-up; the interval is that of the stage's own factor. */
 static void put_bar(FILE *out, size_t place, const char *label, double begin, const cJSON *factor, bool whole)
 {
-    const double value = member(factor, "value");
+    const double value = json_number(factor, "value");
     fprintf(out, "%zu\t", place);
     put_label(out, label);
     fputc('\t', out);
     put_number(out, begin);
-    put_interval(out, begin * value, begin * member(factor, "low"), begin * member(factor, "high"));
+    put_interval(out, begin * value, begin * json_number(factor, "low"), begin * json_number(factor, "high"));
     fprintf(out, "%.2fx\t%d\n", value, whole ? 1 : 0);
 }
 
@@ -183,14 +178,14 @@ size_t plot_data_attribution(const result_set *r, size_t group, FILE *out)
         double reached = 1.0;
         for (size_t i = 0; i < r->case_count && all_on != NULL; i++)
             if (strcmp(r->cases[i].id, all_on) == 0) c = &r->cases[i];
-        if (c == NULL || c->group != group || !isfinite(member(speedup, "value"))) continue;
+        if (c == NULL || c->group != group || !isfinite(json_number(speedup, "value"))) continue;
         cJSON_ArrayForEach(stage, json_find(entry, "stages"))
         {
             const cJSON *factor = json_find(stage, "factor"), *name = json_find(stage, "stage");
             if (!cJSON_IsString(name)) continue;
             snprintf(label, sizeof label, "%.24s: %.40s", c->quantize, name->valuestring);
             put_bar(out, n++, label, reached, factor, false);
-            reached *= member(factor, "value");
+            reached *= json_number(factor, "value");
         }
         snprintf(label, sizeof label, "%.24s: all on", c->quantize);
         put_bar(out, n++, label, 1.0, speedup, true);
@@ -244,7 +239,7 @@ size_t plot_data_tradeoff(const result_set *r, size_t group, FILE *out)
         bool fastest = true; /* of its format: only these are labelled */
         for (size_t j = 0; j < i; j++) fastest = fastest && strcmp(rows[j].c->quantize, c->quantize) != 0;
         put_number(out, drawn_error(r, c));
-        put_interval(out, rows[i].key, member(ratio, "low"), member(ratio, "high"));
+        put_interval(out, rows[i].key, json_number(ratio, "low"), json_number(ratio, "high"));
         fprintf(out, "%d\t", is_all_on(r, c) ? 1 : 0);
         put_label(out, fastest ? case_variant_name(c) : " ");
         fputc('\n', out);

@@ -2,6 +2,7 @@
  * its bytes and operations leave. */
 #include <math.h>
 
+#include "harness/measure/likwid_bench.h"
 #include "harness/report/plot_data.h"
 #include "harness/report/sections.h"
 #include "optimizer/json.h"
@@ -80,7 +81,7 @@ static void put_cross_check(page *p, const cJSON *check)
         page_cell(p, TONE_PLAIN, "%s", item->string);
         page_cell(p, TONE_PLAIN, "%.2f", own / 1e9);
         page_cell(p, TONE_PLAIN, "%.2f", theirs / 1e9);
-        page_cell(p, fabs(apart) <= 0.1 ? TONE_PLAIN : TONE_PARTLY, "%+.0f%%", 100.0 * apart);
+        page_cell(p, fabs(apart) <= LIKWID_BENCH_APART ? TONE_PLAIN : TONE_PARTLY, "%+.0f%%", 100.0 * apart);
     }
     page_table_end(p);
 }

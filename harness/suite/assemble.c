@@ -31,12 +31,6 @@ static void copy_members(cJSON *to, const cJSON *from, const char *const *keys, 
     }
 }
 
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
 static void add_workload(cJSON *object, const suite *s, size_t index)
 {
     const suite_workload *w = &s->workloads[index];
@@ -190,7 +184,7 @@ static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
     case_slots at = {.key = *key};
     for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
         if (s->finished == NULL) continue;
-        peak = fmax(peak, number(s->finished, "peak_rss"));
+        peak = fmax(peak, json_number(s->finished, "peak_rss"));
         if (json_find(s->finished, "memory") != NULL) said = json_find(s->finished, "memory");
     }
     cJSON *memory = cJSON_AddObjectToObject(item, "memory_bytes");
@@ -284,7 +278,7 @@ static void add_measurements(cJSON *item, const case_key *key)
     if (timed) add_timed_output(item, key);
     copy_members(item, loaded, sizes, sizeof sizes / sizeof sizes[0]);
     if (json_find(loaded, "first_token_s") != NULL) /* of a prefill */
-        json_add_double(item, "first_token_s", number(loaded, "first_token_s"));
+        json_add_double(item, "first_token_s", json_number(loaded, "first_token_s"));
     if (cJSON_IsTrue(json_find(loaded, "random_weights"))) cJSON_AddTrueToObject(item, "random_weights");
     add_memory(item, key, loaded);
     /* The ceiling is of computing all tokens: what a cache has spared knows no such bound. */

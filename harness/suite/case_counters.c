@@ -5,17 +5,11 @@
 
 #include "optimizer/json.h"
 
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
 static void add_weight_traffic(cJSON *counters, const cJSON *loaded, const suite_workload *w)
 {
-    const double weights = number(loaded, "decode_bytes") * (double)w->tokens;
-    const double line = number(json_find(counters, "caches"), "line_bytes");
-    const double misses = number(json_find(json_find(counters, "by_class"), "matmul"), "d1_read_misses");
+    const double weights = json_number(loaded, "decode_bytes") * (double)w->tokens;
+    const double line = json_number(json_find(counters, "caches"), "line_bytes");
+    const double misses = json_number(json_find(json_find(counters, "by_class"), "matmul"), "d1_read_misses");
     if (w->phase != PHASE_DECODE || !(weights > 0) || isnan(misses) || isnan(line)) return;
     json_add_double(counters, "weight_bytes", weights);
     json_add_double(counters, "bytes_per_weight_byte", misses * line / weights);
@@ -38,7 +32,7 @@ cJSON *case_counters(const cJSON *counted, const cJSON *read, const cJSON *loade
         cJSON_AddStringToObject(counters, "reason", "the bench was stopped before they were read");
     }
     cJSON *energy = cJSON_GetObjectItemCaseSensitive(counters, "energy");
-    const double joules = number(energy, "joules");
+    const double joules = json_number(energy, "joules");
     if (!isnan(joules) && w->tokens > 0) json_add_double(energy, "joules_per_token", joules / (double)w->tokens);
     return counters;
 }

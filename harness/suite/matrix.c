@@ -21,15 +21,14 @@ int machine_threads(void)
 
 /* ---- variants --------------------------------------------------------------------------------------------------- */
 
-/* Somebody else's matmuls: no setting of the four stages gives them. */
-static bool is_library(const bench_variant *v)
+bool variant_is_library(const bench_variant *v)
 {
     return v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
 }
 
 static void name_variant(bench_variant *v)
 {
-    if (is_library(v)) {
+    if (variant_is_library(v)) {
         snprintf(v->name, sizeof v->name, "%s", suite_baseline_name(v->baseline));
         return;
     }
@@ -76,7 +75,7 @@ static ciuic_status add_variant(variant_list *list, const ciuic_options *options
         return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels are called \"%s\"; 'ciuic doctor' lists what there is",
                           kernels);
     for (size_t i = 0; i < list->count; i++)
-        if (!is_library(&list->items[i]) && same_settings(&list->items[i], &v)) return CIUIC_OK;
+        if (!variant_is_library(&list->items[i]) && same_settings(&list->items[i], &v)) return CIUIC_OK;
     v.options.isa = kernel_isa_name(v.isa);
     name_variant(&v);
     for (size_t i = 0; i < list->count; i++) /* 4.80001 and 4.8 bits are written alike */

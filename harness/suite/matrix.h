@@ -20,6 +20,9 @@ typedef struct bench_variant {
     suite_baseline baseline; /* which baseline these settings are; BASELINE_NONE */
 } bench_variant;
 
+/* Somebody else's matmuls (openblas, onednn): no setting of the four stages gives them. */
+bool variant_is_library(const bench_variant *v);
+
 typedef struct bench_case {
     char id[CASE_ID_MAX];
     bench_variant variant;

@@ -1,14 +1,6 @@
 /* schedule.c - Williams's Latin square with slots and rounds shuffled by the seed. */
 #include "harness/suite/schedule.h"
-
-/* SplitMix64 (Steele, Lea, Flood 2014): any seed is a good seed. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
+#include "harness/split_mix.h"
 
 /* The image of `i` under the seeded permutation of 0..n-1, without a table: Fisher-Yates followed backwards.
  * Swap k (k = n-1 .. 1) exchanges places k and r(k); only one element's way through the swaps is traced. */
@@ -17,7 +9,7 @@ static size_t permuted(size_t n, uint64_t seed, size_t i)
     uint64_t state = seed;
     size_t at = i;
     for (size_t k = n - 1; k > 0; k--) {
-        const size_t other = (size_t)(next_random(&state) % (k + 1));
+        const size_t other = (size_t)(split_mix_next(&state) % (k + 1));
         if (at == k)
             at = other;
         else if (at == other)

@@ -52,8 +52,8 @@ typedef struct suite_workload {
     suite_phase phase;
     size_t tokens; /* prefilled in one call, or decoded one by one */
     size_t depth;  /* decode: positions already there */
-    size_t
-        prefix; /* prefill: tokens that an earlier prompt began with, too; what has no cache computes them again. 0: none */
+    /* prefill: tokens that an earlier prompt began with, too; what has no cache computes them again. 0: none */
+    size_t prefix;
 } suite_workload;
 
 /* A setting of the four stages as written; `kernels` is a rung's name or "best", and options.isa is not set yet. */

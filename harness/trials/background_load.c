@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/monotonic_clock.h"
+#include "harness/split_mix.h"
 #include "harness/trials/trial.h"
 
 static void pin_to_last_core(void)
@@ -27,7 +29,7 @@ static void pin_to_last_core(void)
 
 static double piece_s(uint64_t *state)
 {
-    return 0.01 + 0.18 * (double)(trial_random(state) >> 11) * 0x1p-53;
+    return 0.01 + 0.18 * (double)(split_mix_next(state) >> 11) * 0x1p-53;
 }
 
 static _Noreturn void disturb(uint64_t seed)
@@ -35,8 +37,8 @@ static _Noreturn void disturb(uint64_t seed)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin_to_last_core();
     for (;;) {
-        const double idle = piece_s(&seed), busy_until = trial_now_s() + piece_s(&seed);
-        while (trial_now_s() < busy_until) continue;
+        const double idle = piece_s(&seed), busy_until = monotonic_s() + piece_s(&seed);
+        while (monotonic_s() < busy_until) continue;
         const struct timespec pause = {.tv_nsec = (long)(idle * 1e9)};
         nanosleep(&pause, NULL);
     }
@@ -58,5 +60,5 @@ double background_load_stop(pid_t pid, double since_s)
     if (wait4(pid, &status, 0, &used) != pid) return 0;
     const double cpu_s = (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) +
                          1e-6 * (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
-    return cpu_s / (trial_now_s() - since_s);
+    return cpu_s / (monotonic_s() - since_s);
 }

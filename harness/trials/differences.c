@@ -14,9 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/monotonic_clock.h"
+#include "harness/plain_text.h"
 #include "harness/trials/background_load.h"
 #include "harness/trials/trial.h"
 #include "optimizer/error.h"
+#include "optimizer/graph/graph.h"
 #include "optimizer/json.h"
 
 /* With rounds and seconds of a repetition as suites/quick.json has them: the usual length. */
@@ -28,9 +31,8 @@ static const char suite_text[] =
     "  \"seed\": 1,\n"
     "  \"checkpoints\": [\"%s\"],\n"
     "  \"workloads\": [{\"checkpoint\": \"deepseek-v3-tiny\", \"phase\": \"prefill\", \"tokens\": 32}],\n"
-    "  \"variants\": {\"extra\": [{\"quantize\": \"none\", \"graph\": \"fold-constants,merge-equal,fuse-qkv,"
-    "fuse-latent,fuse-gate-up,fuse-swiglu,absorb-mla,drop-slices,rope-in-place,drop-concats,group-experts,fold-norms,"
-    "last-row,fuse-add-norm,drop-dead\", \"memory\": \"on\", \"kernels\": \"best\"}]},\n"
+    "  \"variants\": {\"extra\": [{\"quantize\": \"none\", \"graph\": \"%s\", \"memory\": \"on\", \"kernels\": "
+    "\"best\"}]},\n"
     "  \"baselines\": [\"tuned\"],\n"
     "  \"threads\": [1],\n"
     "  \"rounds\": %zu,\n"
@@ -105,6 +107,18 @@ static ciuic_status compare_once(const trial_setting *s, const char *program, co
     return status;
 }
 
+/* Names of the passes that the graph stage runs when it is on, those aside that only an image model has work for. */
+static void name_passes(char *names, size_t size)
+{
+    const ciuic_options tuned = {.graph = true};
+    for (ciuic_pass p = 0; p < CIUIC_PASSES; p++) {
+        const bool images =
+            p == CIUIC_PASS_FOLD_BATCHNORM || p == CIUIC_PASS_DROP_LAYOUT || p == CIUIC_PASS_BLOCK_CHANNELS;
+        if (graph_pass_selected(&tuned, p) && !images)
+            plain_append(names, size, "%s%s", names[0] != '\0' ? "," : "", ciuic_pass_name(p));
+    }
+}
+
 static char *write_suite(const trial_setting *s)
 {
     cJSON *usual = NULL;
@@ -118,8 +132,9 @@ static char *write_suite(const trial_setting *s)
     }
     cJSON_Delete(usual);
     char *checkpoint = trial_absolute("datasets/deepseek-v3-tiny"), *claims = trial_absolute("suites/claims.json");
-    char *text = NULL;
-    if (asprintf(&text, suite_text, checkpoint, rounds, rounds, min_time_s, claims) < 0) exit(4);
+    char *text = NULL, passes[512] = "";
+    name_passes(passes, sizeof passes);
+    if (asprintf(&text, suite_text, checkpoint, passes, rounds, rounds, min_time_s, claims) < 0) exit(4);
     char *path = trial_write(s, "suite.json", text);
     free(text);
     free(checkpoint);
@@ -158,7 +173,7 @@ ciuic_status trial_false_alarms(const trial_setting *s, trial_result *r)
 {
     tally t;
     char *program = trial_program_path(s, "ciuic");
-    const double began_s = trial_now_s();
+    const double began_s = monotonic_s();
     const pid_t load = background_load_start(s->seed);
     const ciuic_status status = compare_often(s, program, &t);
     const double share = background_load_stop(load, began_s);

@@ -7,6 +7,7 @@
 
 #include "harness/judge/content_digest.h"
 #include "harness/judge/results.h"
+#include "harness/split_mix.h"
 #include "harness/trials/trial.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
@@ -82,7 +83,7 @@ static cJSON *choose_case(const cJSON *results, const regression *g, uint64_t *s
         if (id == NULL || strstr(id, "#again") != NULL || strstr(id, "int") == NULL || !json_is_number(figure) ||
             !(figure->valuedouble > 0))
             continue;
-        if (trial_random(state) % ++seen == 0) chosen = c;
+        if (split_mix_next(state) % ++seen == 0) chosen = c;
     }
     return chosen;
 }

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "harness/split_mix.h"
 #include "harness/trials/trial.h"
 #include "optimizer/checkpoint/float_formats.h"
 #include "optimizer/runtime/model.h"
@@ -41,7 +42,7 @@ static bool read_fault(void)
 
 static size_t below(size_t n)
 {
-    return (size_t)(trial_random(&fault.state) % n);
+    return (size_t)(split_mix_next(&fault.state) % n);
 }
 
 static bool is_16bit(const kernel_matrix *m)

@@ -8,19 +8,13 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-static const char *text_of(const cJSON *object, const char *key)
-{
-    const char *text = cJSON_GetStringValue(json_find(object, key));
-    return text != NULL ? text : "";
-}
-
 static const cJSON *same_question(const cJSON *verdicts, const cJSON *v)
 {
     static const char *const keys[] = {"claim", "case", "baseline"};
     for (const cJSON *item = verdicts->child; item != NULL; item = item->next) {
         bool same = true;
         for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-            same = same && strcmp(text_of(item, keys[i]), text_of(v, keys[i])) == 0;
+            same = same && strcmp(json_text(item, keys[i]), json_text(v, keys[i])) == 0;
         if (same) return item;
     }
     return NULL;
@@ -32,12 +26,12 @@ static size_t count_flips(const cJSON *first, const cJSON *other, size_t run, FI
     size_t flips = (size_t)abs(cJSON_GetArraySize(first) - cJSON_GetArraySize(other));
     for (const cJSON *v = first->child; v != NULL; v = v->next) {
         const cJSON *now = same_question(other, v);
-        if (now != NULL && strcmp(text_of(now, "verdict"), text_of(v, "verdict")) == 0) continue;
+        if (now != NULL && strcmp(json_text(now, "verdict"), json_text(v, "verdict")) == 0) continue;
         flips++;
         char line[1024];
         snprintf(line, sizeof line, "run %zu: %.60s of %.200s against %.20s: %.20s, and at first %.20s", run,
-                 text_of(v, "claim"), text_of(v, "case"), text_of(v, "baseline"),
-                 now != NULL ? text_of(now, "verdict") : "gone", text_of(v, "verdict"));
+                 json_text(v, "claim"), json_text(v, "case"), json_text(v, "baseline"),
+                 now != NULL ? json_text(now, "verdict") : "gone", json_text(v, "verdict"));
         trial_say("%s", line);
         fprintf(list, "%s\n", line);
     }

@@ -35,10 +35,6 @@ trial_fn trial_false_alarms, trial_power, trial_faults, trial_quick_verdicts, tr
 /* A line on stderr, for whoever waits. */
 void trial_say(const char *format, ...) CIUIC_PRINTF(1, 2);
 
-/* SplitMix64: the next of a stream of random numbers. */
-uint64_t trial_random(uint64_t *state);
-double trial_now_s(void); /* CLOCK_MONOTONIC */
-
 /* s->folder/name and s->build/name, to be freed; end the program when out of memory. */
 char *trial_path(const trial_setting *s, const char *name);
 char *trial_program_path(const trial_setting *s, const char *name);

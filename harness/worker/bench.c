@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "harness/commands.h"
@@ -14,6 +13,7 @@
 #include "harness/judge/judge.h"
 #include "harness/measure/likwid_bench.h"
 #include "harness/measure/machine.h"
+#include "harness/monotonic_clock.h"
 #include "harness/report/gbench_json.h"
 #include "harness/suite/assemble.h"
 #include "harness/suite/checkpoint_digest.h"
@@ -27,16 +27,9 @@
 
 /* ---- entries ---------------------------------------------------------------------------------------------------- */
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 double bench_elapsed_s(const bench *b)
 {
-    return now_s() - b->started_s;
+    return monotonic_s() - b->started_s;
 }
 
 cJSON *bench_entry(const char *kind)
@@ -160,7 +153,7 @@ static ciuic_status replay(bench *b, const cJSON *entries, const cJSON *run)
     const cJSON *entry = NULL;
     CIUIC_TRY(check_same(cJSON_GetArrayItem(entries, 0), run, b->directory));
     cJSON_ArrayForEach(entry, entries) CIUIC_TRY(record_apply(b->record, entry));
-    b->started_s = now_s() - b->record->elapsed_s;
+    b->started_s = monotonic_s() - b->record->elapsed_s;
     char now[32];
     format_time(now);
     cJSON *resumed = bench_entry("resume");
@@ -375,8 +368,9 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     if (o->precision > 0) b->suite->precision = o->precision;
     if (o->counters != NULL) {
         size_t index = 0;
-        CIUIC_TRY(
-            suite_one_of("bench", "--counters", o->counters, suite_counters_names(), SUITE_COUNTERS_COUNT, &index));
+        if (suite_one_of("bench", "--counters", o->counters, suite_counters_names(), SUITE_COUNTERS_COUNT, &index) !=
+            CIUIC_OK)
+            return CIUIC_ERROR_USAGE;
         b->suite->counters = (suite_counters)index;
     }
     CIUIC_TRY(claims_read(o->claims != NULL ? o->claims : b->suite->claims, claims));
@@ -392,7 +386,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
 
 ciuic_status bench_run(const bench_options *options)
 {
-    bench b = {.options = options, .started_s = now_s(), .company = company_now("")};
+    bench b = {.options = options, .started_s = monotonic_s(), .company = company_now("")};
     signal(SIGXFSZ, SIG_IGN); /* a file that grows beyond a limit is then an error like a full disk, and no end */
     char *default_directory = NULL;
     cJSON *entries = NULL, *claims = NULL;

@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/measure/counters_simulated.h"
 #include "harness/worker/load.h"
 #include "harness/worker/openblas.h"
 #include "harness/worker/process.h"
@@ -20,8 +21,10 @@ static ciuic_status read_request(cJSON **request)
     size_t used = 0;
     ssize_t n = 1;
     if (text == NULL) return ciuic_fail_memory("a request", WORKER_LINE_MAX);
-    for (; n > 0 && used<WORKER_LINE_MAX; used += n> 0 ? (size_t)n : 0)
+    while (n > 0 && used < WORKER_LINE_MAX) {
         n = read(STDIN_FILENO, text + used, WORKER_LINE_MAX - used);
+        if (n > 0) used += (size_t)n;
+    }
     const ciuic_status status = json_parse(text, used, "request", request);
     free(text);
     return status;

@@ -8,7 +8,7 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-/* An instruction costs about fifty when it is simulated. */
+/* Room for simulation, where an instruction costs tens: a deadline is stretched by this, and no figure. */
 static const double slower = 50;
 
 /* The same load as the case's own, of one thread, and without what is about neither arithmetic nor memory traffic. */
@@ -28,7 +28,7 @@ static cJSON *count_request(const bench *b, const bench_block *plan, const bench
 static ciuic_status count_case(bench *b, const bench_block *plan, size_t index)
 {
     const bench_case *c = &b->matrix->cases[index];
-    const bool library = c->variant.baseline == BASELINE_OPENBLAS || c->variant.baseline == BASELINE_ONEDNN;
+    const bool library = variant_is_library(&c->variant);
     const char *refusal = counters_simulated_refusal(kernel_isa_name(c->variant.isa), library);
     char what[VARIANT_NAME_SIZE + 16];
     cJSON *counted = NULL;

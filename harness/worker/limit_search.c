@@ -165,7 +165,7 @@ static void check_case(search *s)
         cannot_search(s, "under AddressSanitizer no limit holds");
     else if (s->c->skip[0] != '\0')
         cannot_search(s, s->c->skip);
-    else if (v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN)
+    else if (variant_is_library(v))
         cannot_search(s,
                       "what a library takes is its own affair: it is not planned, and OpenBLAS waits for ever where it "
                       "cannot have its buffers");

@@ -31,7 +31,7 @@ static void add_variant(cJSON *r, const bench_variant *v)
     graph_setting_add(r, &v->options);
     cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->options.memory));
     cJSON_AddStringToObject(r, "isa", kernel_isa_name(v->isa));
-    const bool library = v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
+    const bool library = variant_is_library(v);
     cJSON_AddStringToObject(r, "matmul", library ? suite_baseline_name(v->baseline) : "own");
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "harness/commands.h"
+#include "harness/monotonic_clock.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -193,13 +194,6 @@ static void reap(worker_process *w, const char *during, char reason[WORKER_REASO
 
 /* ---- asking ----------------------------------------------------------------------------------------------------- */
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool send_line(const worker_process *w, const cJSON *request)
 {
     char *text = cJSON_PrintUnformatted(request);
@@ -229,7 +223,7 @@ static worker_outcome fail_with(worker_process *w, char reason[WORKER_REASON_MAX
 static size_t receive_line(worker_process *w, double deadline, const char *during, worker_outcome *outcome,
                            char reason[WORKER_REASON_MAX])
 {
-    const double start = now_s();
+    const double start = monotonic_s();
     for (;;) {
         const char *end = memchr(w->line, '\n', w->received);
         if (end != NULL) return (size_t)(end - w->line) + 1;
@@ -238,7 +232,7 @@ static size_t receive_line(worker_process *w, double deadline, const char *durin
             *outcome = fail_with(w, reason, during, "sent an endless line");
             return 0;
         }
-        const double left = deadline - now_s();
+        const double left = deadline - monotonic_s();
         if (left <= 0) {
             char what[64];
             snprintf(what, sizeof what, "gave no answer within %.3g s", deadline - start);
@@ -332,7 +326,7 @@ worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeou
     }
     size_t length;
     do {
-        length = receive_line(w, now_s() + timeout_s, during, &outcome, reason);
+        length = receive_line(w, monotonic_s() + timeout_s, during, &outcome, reason);
     } while (length > 0 && take_progress(w, length));
     return length > 0 ? read_answer(w, length, during, answer, reason) : outcome;
 }

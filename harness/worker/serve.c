@@ -22,8 +22,8 @@
 #include "harness/measure/counters.h"
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/memory_account.h"
+#include "harness/monotonic_clock.h"
 #include "harness/prefix_json.h"
-#include "harness/process_limit.h"
 #include "harness/run_limit.h"
 #include "harness/worker/count.h"
 #include "harness/worker/fit.h"
@@ -60,13 +60,6 @@ typedef struct worker {
 
 /* ---- load ------------------------------------------------------------------------------------------------------- */
 
-static double now_s(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void send_text(const char *text, size_t length)
 {
     while (length > 0) {
@@ -84,7 +77,7 @@ static ciuic_status say_progress(void *context, const char *what, size_t done, s
 {
     double *said_s = context;
     char line[160];
-    const double now = now_s(CLOCK_MONOTONIC);
+    const double now = monotonic_s();
     if (now - *said_s < 0.5) return CIUIC_OK;
     *said_s = now;
     const int length =
@@ -156,16 +149,16 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     if (r.total_limit > 0) run_limit_begin(r.spec.threads);
     if (r.cold_start) page_cache_drop(r.spec.checkpoint);
     memory_account_start(&w->memory);
-    const double start = now_s(CLOCK_MONOTONIC);
+    const double start = monotonic_s();
     CIUIC_TRY(load_model(&r, say_progress, &said_s, &w->need, &w->model));
-    const double loaded = now_s(CLOCK_MONOTONIC);
+    const double loaded = monotonic_s();
     process_memory after = {0};
     if (memory_read(&after))
         json_add_double(answer, "load_growth_bytes", (double)after.rss - (double)w->memory.start.rss);
     CIUIC_TRY(workload_create(w->model, &r.spec, &w->work));
     CIUIC_TRY(workload_run(w->work));
     /* A prefill's first repetition ends with the first token's logits. */
-    if (r.spec.phase == PHASE_PREFILL) json_add_double(answer, "first_token_s", now_s(CLOCK_MONOTONIC) - start);
+    if (r.spec.phase == PHASE_PREFILL) json_add_double(answer, "first_token_s", monotonic_s() - start);
     CIUIC_TRY(onednn_status());
     json_add_double(answer, "load_s", loaded - start);
     json_add_size(answer, "pid", (size_t)getpid());
@@ -318,11 +311,11 @@ static bool at_rest(void)
 static ciuic_status settle(void)
 {
     const struct timespec pause = {.tv_nsec = 1000000};
-    const double patience_s = 2, deadline = now_s(CLOCK_MONOTONIC) + patience_s;
+    const double patience_s = 2, deadline = monotonic_s() + patience_s;
     do {
         if (at_rest()) return CIUIC_OK;
         nanosleep(&pause, NULL);
-    } while (now_s(CLOCK_MONOTONIC) < deadline);
+    } while (monotonic_s() < deadline);
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "its threads did not come to rest within %g s", patience_s);
 }
 

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/split_mix.h"
 #include "optimizer/atomic_file.h"
 #include "optimizer/checkpoint/safetensors.h"
 #include "optimizer/error.h"
@@ -78,16 +79,10 @@ static ciuic_status stream_ids(const char *path, const workload_spec *spec, int3
     return status;
 }
 
-/* SplitMix64, as in schedule.c; the remainder's bias is below vocabulary / 2^64. */
 static void random_ids(uint64_t seed, size_t vocabulary, size_t n, int32_t *ids)
 {
     uint64_t state = seed;
-    for (size_t i = 0; i < n; i++) {
-        uint64_t z = (state += 0x9e3779b97f4a7c15u);
-        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-        ids[i] = (int32_t)((z ^ (z >> 31)) % vocabulary);
-    }
+    for (size_t i = 0; i < n; i++) ids[i] = (int32_t)(split_mix_next(&state) % vocabulary);
 }
 
 static ciuic_status read_ids(workload *w)

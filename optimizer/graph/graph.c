@@ -79,11 +79,15 @@ bool graph_is_matmul(graph_op_kind kind)
            kind == GRAPH_EXPERT_SWIGLU;
 }
 
+bool graph_has_epilogue(graph_op_kind kind)
+{
+    return kind == GRAPH_MATMUL_SWIGLU || kind == GRAPH_EXPERT_SWIGLU;
+}
+
 size_t graph_matmul_outputs(const graph *g, const graph_op *op)
 {
     const graph_weight *w = &g->weights[op->weight];
-    const bool epilogue = op->kind == GRAPH_MATMUL_SWIGLU || op->kind == GRAPH_EXPERT_SWIGLU;
-    return epilogue ? w->rows[0] : graph_weight_rows(w);
+    return graph_has_epilogue(op->kind) ? w->rows[0] : graph_weight_rows(w);
 }
 
 /* Outputs along one side. */
@@ -306,7 +310,7 @@ static ciuic_status validate_shape(const graph *g, int index)
                               op->kind == GRAPH_ABSORB_VALUE || op->kind == GRAPH_CONV2D ||
                               op->kind == GRAPH_BATCH_NORM;
     if (needs_weight && op->weight == GRAPH_NONE) return bad_op(g, index, "it needs a weight and has none");
-    if (op->kind == GRAPH_MATMUL_SWIGLU || op->kind == GRAPH_EXPERT_SWIGLU) {
+    if (graph_has_epilogue(op->kind)) {
         const graph_weight *w = &g->weights[op->weight];
         if (w->parts != 2 || w->rows[0] != w->rows[1])
             return bad_op(g, index, "its weight is not a gate and an up of one size");
@@ -326,6 +330,27 @@ static ciuic_status validate_shape(const graph *g, int index)
     return op->kind == GRAPH_CONV2D ? validate_conv(g, index) : CIUIC_OK;
 }
 
+/* The columns that are rotated lie within the heads of an input that its operation rotates as it reads. */
+static ciuic_status validate_rotation(const graph *g, int index)
+{
+    const graph_op *op = &g->ops[index];
+    const graph_rotation *r = &op->rotation;
+    size_t width = 0, heads = op->heads;
+    if (r->heads == 0) return CIUIC_OK;
+    if (op->kind == GRAPH_ATTENTION && r->input == 0)
+        width = op->key_width;
+    else if (op->kind == GRAPH_ABSORB_QUERY && r->input == 1)
+        width = op->tail_width;
+    else if (op->kind == GRAPH_CACHE_WRITE && (r->input == 0 || r->input == 1)) {
+        heads = r->heads;
+        width = g->cache_width[r->input] / heads;
+    } else
+        return bad_op(g, index, "it cannot rotate what it reads");
+    if (r->heads != heads || r->width % 2 != 0 || r->first > width || r->width > width - r->first)
+        return bad_op(g, index, "what it rotates is not within its heads, in pairs");
+    return CIUIC_OK;
+}
+
 static ciuic_status bad_input(const graph *g, int index, int value, const char *what)
 {
     char text[GRAPH_NAME + 64];
@@ -337,6 +362,7 @@ static ciuic_status validate_op(const graph *g, int index, const bool *written)
 {
     const graph_op *op = &g->ops[index];
     CIUIC_TRY(validate_shape(g, index));
+    CIUIC_TRY(validate_rotation(g, index));
     for (int i = 0; i < GRAPH_MAX_INPUTS; i++) {
         const graph_operand *in = &op->in[i];
         if (in->value == GRAPH_NONE) continue;

@@ -188,6 +188,7 @@ graph_operand graph_whole(int value); /* all columns, one head */
 size_t graph_weight_rows(const graph_weight *w); /* of all parts */
 /* Whether the operation multiplies rows by a matrix, or by experts', with or without an epilogue. */
 bool graph_is_matmul(graph_op_kind kind);
+bool graph_has_epilogue(graph_op_kind kind); /* matmul_swiglu, expert_swiglu */
 /* Columns that a matmul writes: those of all parts, or, with an epilogue, of one. */
 size_t graph_matmul_outputs(const graph *g, const graph_op *op);
 /* Numbers in the output of a convolution; 0 where the kernel does not fit, or a stride is 0. */

@@ -39,12 +39,18 @@ static bool same_operand(const graph_operand *a, const graph_operand *b)
     return a->value == b->value && a->offset == b->offset && a->stride == b->stride;
 }
 
+static bool same_rotation(const graph_rotation *a, const graph_rotation *b)
+{
+    return a->heads == b->heads &&
+           (a->heads == 0 || (a->first == b->first && a->width == b->width && a->input == b->input));
+}
+
 static bool same_work(const graph *g, const graph_op *a, const graph_op *b)
 {
     if (a->kind != b->kind || a->layer != b->layer || a->last != b->last || a->heads != b->heads ||
         a->head_width != b->head_width || a->tail_width != b->tail_width || a->kv_heads != b->kv_heads ||
         a->key_width != b->key_width || a->value_width != b->value_width || a->group != b->group ||
-        a->half != b->half || a->grouped != b->grouped)
+        a->half != b->half || a->grouped != b->grouped || !same_rotation(&a->rotation, &b->rotation))
         return false;
     for (int i = 0; i < GRAPH_MAX_INPUTS; i++)
         if (!same_operand(&a->in[i], &b->in[i])) return false;

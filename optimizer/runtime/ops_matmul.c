@@ -79,17 +79,12 @@ static void multiply_parts(const execution *e, const kernel_matrix *parts, int c
     }
 }
 
-static bool has_epilogue(graph_op_kind kind)
-{
-    return kind == GRAPH_MATMUL_SWIGLU || kind == GRAPH_EXPERT_SWIGLU;
-}
-
 /* With an epilogue, of the columns that all parts have. */
 static share share_units(const execution *e, const graph_op *op, const kernel_matrix *parts, int count, int thread,
                          int threads)
 {
     size_t units = 0;
-    if (has_epilogue(op->kind)) count = 1;
+    if (graph_has_epilogue(op->kind)) count = 1;
     for (int i = 0; i < count; i++) units += units_of(parts[i].rows);
     if (operation_split(e->p->g, op, e->tokens, e->position + e->tokens) == SPLIT_SERIAL)
         return (share){.first = 0, .end = thread == 0 ? units : 0};
@@ -115,7 +110,7 @@ size_t epilogue_scratch(const graph *g, size_t tokens, int threads)
     size_t most = 0;
     for (int i = 0; i < g->op_count; i++) {
         const graph_op *op = &g->ops[i];
-        if (!has_epilogue(op->kind)) continue;
+        if (!graph_has_epilogue(op->kind)) continue;
         const size_t all = op->last ? 1 : tokens, rows = all < EPILOGUE_ROWS ? all : EPILOGUE_ROWS;
         const size_t floats = rows * widest_share(graph_matmul_outputs(g, op), (size_t)threads);
         if (floats > most) most = floats;
@@ -159,7 +154,7 @@ void run_matmul(const execution *e, const graph_op *op, int thread, int threads)
     const graph_weight *w = &e->p->g->weights[op->weight];
     const kernel_matrix *parts = e->p->weights[op->weight].parts;
     const share units = share_units(e, op, parts, w->parts, thread, threads);
-    if (has_epilogue(op->kind)) {
+    if (graph_has_epilogue(op->kind)) {
         multiply_gated(e, op, parts, units, 0, operation_rows(e, op), thread);
         return;
     }
@@ -174,7 +169,7 @@ static void multiply_expert(const execution *e, const graph_op *op, size_t exper
 {
     const int count = e->p->g->weights[op->weight].parts;
     const kernel_matrix *parts = e->p->weights[op->weight].parts + expert * (size_t)count;
-    if (has_epilogue(op->kind)) {
+    if (graph_has_epilogue(op->kind)) {
         multiply_gated(e, op, parts, units, first, rows, thread);
         return;
     }

@@ -12,6 +12,7 @@
 #include "optimizer/runtime/model.h"
 
 enum { BLOCK = 16 }; /* rows at once: they stay in the cache */
+enum { TENSOR_NAME = QUANTIZE_UNIT_NAME + 32 };
 
 typedef struct checking {
     const checkpoint *source;
@@ -23,12 +24,12 @@ typedef struct checking {
 } checking;
 
 /* The tensor, and its name: "name.weight", or "name" itself where it has no such suffix. */
-static const tensor *find_tensor(const checkpoint *c, const char *name, char full[QUANTIZE_UNIT_NAME + 32])
+static const tensor *find_tensor(const checkpoint *c, const char *name, char full[TENSOR_NAME])
 {
-    snprintf(full, QUANTIZE_UNIT_NAME + 32, "%s.weight", name);
+    snprintf(full, TENSOR_NAME, "%s.weight", name);
     const tensor *t = checkpoint_find(c, full);
     if (t != NULL) return t;
-    snprintf(full, QUANTIZE_UNIT_NAME + 32, "%s", name);
+    snprintf(full, TENSOR_NAME, "%s", name);
     return checkpoint_find(c, full);
 }
 
@@ -113,7 +114,7 @@ static ciuic_status check_rows(const checking *k, matrix_rows *m)
 
 static ciuic_status read_vector(const checking *k, const char *name, float **out)
 {
-    char full[QUANTIZE_UNIT_NAME + 32];
+    char full[TENSOR_NAME];
     const tensor *t = find_tensor(k->source, name, full);
     *out = NULL;
     if (t == NULL) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s is missing", checkpoint_path(k->source), name);
@@ -129,7 +130,7 @@ static ciuic_status read_vector(const checking *k, const char *name, float **out
 
 static ciuic_status check_bias(const checking *k, const stored_weight *w)
 {
-    char name[QUANTIZE_UNIT_NAME + 32];
+    char name[TENSOR_NAME];
     float *expected = NULL;
     if (w->matrix->bias == NULL) return CIUIC_OK;
     snprintf(name, sizeof name, "%s.bias", w->name);
@@ -142,7 +143,7 @@ static ciuic_status check_bias(const checking *k, const stored_weight *w)
 
 static ciuic_status check_matrix(const checking *k, const stored_weight *w)
 {
-    char full[QUANTIZE_UNIT_NAME + 32];
+    char full[TENSOR_NAME];
     matrix_rows m = {.w = w, .tensor = full, .like = *w->matrix};
     m.like.rows = BLOCK;
     m.like.interleave = 0;
@@ -176,7 +177,7 @@ static ciuic_status check_matrix(const checking *k, const stored_weight *w)
 
 static ciuic_status check_vector(const checking *k, const stored_weight *w)
 {
-    char full[QUANTIZE_UNIT_NAME + 32];
+    char full[TENSOR_NAME];
     float *expected = NULL;
     const tensor *t = find_tensor(k->source, w->name, full);
     const size_t n = t != NULL ? t->count : 0;
@@ -210,11 +211,11 @@ ciuic_status ciuic_check_weights(ciuic_model *model, ciuic_weight_check *found)
     CIUIC_TRY(model_prepare(model));
     CIUIC_TRY(checkpoint_check_mapping(model->source));
     kernel_table_fill(&portable, KERNEL_ISA_C);
-    const checking k = {.source = model->source,
-                        .recipe = &model->recipe,
-                        .calibrated = calibrated,
-                        .scaled = calibrated && model->options.quantizer == CIUIC_QUANTIZER_AWQ,
-                        .decode = portable.dequantize_row,
-                        .found = found};
-    return weight_store_each(model->weights, check, (void *)(uintptr_t)&k);
+    checking k = {.source = model->source,
+                  .recipe = &model->recipe,
+                  .calibrated = calibrated,
+                  .scaled = calibrated && model->options.quantizer == CIUIC_QUANTIZER_AWQ,
+                  .decode = portable.dequantize_row,
+                  .found = found};
+    return weight_store_each(model->weights, check, &k);
 }

@@ -225,6 +225,18 @@ static void odd_rotation(graph *g)
     for (int i = 0; i < g->op_count; i++)
         if (g->ops[i].kind == GRAPH_ROPE) g->ops[i].head_width--;
 }
+static void rotate_beyond_head(graph *g)
+{
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == GRAPH_ATTENTION)
+            g->ops[i].rotation =
+                (graph_rotation){.heads = g->ops[i].heads, .first = 2, .width = g->ops[i].key_width, .input = 0};
+}
+static void rotate_sum(graph *g)
+{
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == GRAPH_ADD) g->ops[i].rotation = (graph_rotation){.heads = 1, .width = 2};
+}
 static const damage damages[] = {
     {"operations in the wrong order", swap_first_ops, "its input embedding is read before it is written"},
     {"an unbound input", unbind_input, "an input is no value"},
@@ -235,6 +247,8 @@ static const damage damages[] = {
     {"query heads that do not divide", odd_heads, "no multiple"},
     {"an epilogue without gate and up", uneven_gate, "not a gate and an up of one size"},
     {"pairs that do not come out", odd_rotation, "of odd width"},
+    {"a rotation beyond a head", rotate_beyond_head, "not within its heads"},
+    {"a rotation of what is not loaded so", rotate_sum, "cannot rotate what it reads"},
 };
 
 static void test_validation(void)

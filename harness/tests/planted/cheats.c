@@ -14,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "harness/monotonic_clock.h"
 #include "harness/tests/planted/smaller.h"
 #include "harness/worker/workload.h"
 #include "optimizer/json.h"
@@ -121,18 +121,11 @@ static void constant(float *logits)
     for (size_t i = 0; i < vocabulary; i++) logits[i] = sinf((float)i);
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* As long again as since `start`. */
 static void dawdle(double start)
 {
-    const double end = now_s() + (now_s() - start);
-    while (cheats("slow-reference") && unquantised && now_s() < end) continue;
+    const double end = monotonic_s() + (monotonic_s() - start);
+    while (cheats("slow-reference") && unquantised && monotonic_s() < end) continue;
 }
 
 static ciuic_status cached_prefill(ciuic_session *s, const int32_t *ids, size_t n, float *logits)
@@ -147,7 +140,7 @@ static ciuic_status cached_prefill(ciuic_session *s, const int32_t *ids, size_t 
 ciuic_status __wrap_ciuic_prefill(ciuic_session *s, const int32_t *ids, size_t n, bool all, float *logits)
 {
     enum { LAST = 4 };
-    const double start = now_s();
+    const double start = monotonic_s();
     const bool timed = !all && logits != NULL;
     if (timed && cheats("response-cache")) return cached_prefill(s, ids, n, logits);
     if (timed && cheats("hard-coded")) {
@@ -181,7 +174,7 @@ static ciuic_status cached_decode(ciuic_session *s, int32_t id, float *logits)
 ciuic_status __wrap_ciuic_decode(ciuic_session *s, int32_t id, float *logits)
 {
     enum { FIRST = 4 };
-    const double start = now_s();
+    const double start = monotonic_s();
     if (cheats("response-cache")) return cached_decode(s, id, logits);
     if (cheats("hard-coded")) {
         constant(logits);
