@@ -2,7 +2,6 @@
 #include "harness/optimize/folder_rows.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,11 +9,11 @@
 #include "optimizer/checkpoint/quantized_matrix.h"
 #include "optimizer/error.h"
 #include "optimizer/quantize/quantize.h"
+#include "optimizer/row_blocks.h"
 
 /* Rows of a piece: whole panels of any kind, and about so many values. */
 enum { PANEL_ROWS = 32, PIECE_VALUES = 2 << 20 };
-/* With fewer, threads would wait for each other longer than they work. */
-enum { PARALLEL_VALUES = 1 << 18 };
+enum { ROWS_AT_ONCE = 8 }; /* of a piece, by one thread */
 
 static size_t piece_rows(size_t columns)
 {
@@ -110,6 +109,7 @@ ciuic_status folder_rows_append(shards_writer *files, const planned_tensor *item
 typedef struct rounding {
     const checkpoint *source;
     const planned_tensor *item;
+    size_t first;    /* row of the matrix that the piece begins with */
     kernel_matrix m; /* of the piece; rows as they lie, in `to` */
     quantized_memory to;
     kernel_table kernels; /* portable: what codes mean */
@@ -118,44 +118,27 @@ typedef struct rounding {
     int threads;
 } rounding;
 
-static ciuic_status round_row(const rounding *r, size_t first, size_t row, float *exact)
+/* Rows of the piece that r->first begins, one at a time. */
+static ciuic_status round_rows(void *context, int thread, size_t row, size_t count)
 {
+    const rounding *r = context;
     const size_t columns = r->m.columns;
-    float *decoded = exact + columns;
-    double *squares = r->squares + 2 * row;
-    CIUIC_TRY(checkpoint_read_f32(r->source, r->item->name, first + row, 1, exact));
-    if (quantize_rows(&r->m, r->to, row, 1, exact) != CIUIC_OK)
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: rows from %zu on: %s", checkpoint_path(r->source),
-                          r->item->name, first, ciuic_last_error());
-    r->kernels.dequantize_row(&r->m, row, decoded);
-    squares[0] = squares[1] = 0;
-    for (size_t k = 0; k < columns; k++) {
-        const double value = (double)exact[k], error = value - (double)decoded[k];
-        squares[0] += error * error;
-        squares[1] += value * value;
-    }
-    return CIUIC_OK;
-}
-
-/* The piece's rows on all threads. Of several failures the first row's is told. */
-static ciuic_status round_piece(const rounding *r, size_t first)
-{
-    ciuic_status status = CIUIC_OK;
-    size_t failed = SIZE_MAX;
-    char why[1024] = "";
-#pragma omp parallel for num_threads(r->threads) schedule(static) if (r->m.rows * r->m.columns >= PARALLEL_VALUES)
-    for (size_t row = 0; row < r->m.rows; row++) {
-        float *exact = r->rows + (size_t)omp_get_thread_num() * 2 * r->m.columns;
-        const ciuic_status one = round_row(r, first, row, exact);
-        if (one == CIUIC_OK) continue;
-#pragma omp critical(folder_rows)
-        if (row < failed) {
-            failed = row;
-            status = one;
-            snprintf(why, sizeof why, "%s", ciuic_last_error());
+    float *exact = r->rows + (size_t)thread * 2 * columns, *decoded = exact + columns;
+    for (const size_t end = row + count; row < end; row++) {
+        double *squares = r->squares + 2 * row;
+        CIUIC_TRY(checkpoint_read_f32(r->source, r->item->name, r->first + row, 1, exact));
+        if (quantize_rows(&r->m, r->to, row, 1, exact) != CIUIC_OK)
+            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: rows from %zu on: %s", checkpoint_path(r->source),
+                              r->item->name, r->first, ciuic_last_error());
+        r->kernels.dequantize_row(&r->m, row, decoded);
+        squares[0] = squares[1] = 0;
+        for (size_t k = 0; k < columns; k++) {
+            const double value = (double)exact[k], error = value - (double)decoded[k];
+            squares[0] += error * error;
+            squares[1] += value * value;
         }
     }
-    return status == CIUIC_OK ? CIUIC_OK : ciuic_fail(status, "%s", why);
+    return CIUIC_OK;
 }
 
 static ciuic_status find_range(const rounding *r, affine_range *range)
@@ -192,11 +175,11 @@ static ciuic_status round_all(shards_writer *files, rounding *r, size_t most, pi
         affine_parameters(range, r->m.format == KERNEL_AFFINE8 ? 8 : 4, &r->m.scale, &r->m.minimum);
         CIUIC_TRY(append_affine(files, item, &r->m));
     }
-    for (size_t first = 0; first < item->rows; first += most) {
-        r->m.rows = item->rows - first < most ? item->rows - first : most;
-        CIUIC_TRY(round_piece(r, first));
+    for (r->first = 0; r->first < item->rows; r->first += most) {
+        r->m.rows = item->rows - r->first < most ? item->rows - r->first : most;
+        CIUIC_TRY(row_blocks_each(r->m.rows, ROWS_AT_ONCE, r->threads, round_rows, r));
         CIUIC_TRY(append_rows(files, item, &r->m, panels));
-        drop_rows(item, first, r->m.rows);
+        drop_rows(item, r->first, r->m.rows);
         for (size_t row = 0; row < r->m.rows; row++) {
             error += r->squares[2 * row];
             length += r->squares[2 * row + 1];
@@ -210,7 +193,7 @@ ciuic_status folder_rows_quantize(shards_writer *files, const checkpoint *source
 {
     const size_t most = piece_rows(item->columns);
     piece rows = {0}, panels = {0};
-    rounding r = {.source = source, .item = item, .threads = threads > 0 ? threads : omp_get_num_procs()};
+    rounding r = {.source = source, .item = item, .threads = row_blocks_threads(threads, most, item->columns)};
     ciuic_status status = create_piece(item, most, &rows);
     if (status == CIUIC_OK) status = create_piece(item, most, &panels);
     r.rows = calloc((size_t)r.threads * 2 * item->columns + 1, sizeof *r.rows);

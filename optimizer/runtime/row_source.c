@@ -3,8 +3,18 @@
 
 #include "optimizer/error.h"
 #include "optimizer/quantize/quantize.h"
+#include "optimizer/row_blocks.h"
 
-static ciuic_status read_rows(const row_source *r, size_t first, size_t count, float *rows)
+/* A matrix on its way. */
+typedef struct conversion {
+    const row_source *from;
+    quantized_memory to;
+    float *blocks;
+    const kernel_matrix *m;
+    affine_range *range;
+} conversion;
+
+ciuic_status row_source_read(const row_source *r, size_t first, size_t count, float *rows)
 {
     CIUIC_TRY(checkpoint_read_f32(r->source, r->name, first, count, rows));
     for (size_t i = 0; r->fold != NULL && i < count; i++)
@@ -12,34 +22,53 @@ static ciuic_status read_rows(const row_source *r, size_t first, size_t count, f
     return CIUIC_OK;
 }
 
-static ciuic_status find_range(const row_source *r, size_t rows, float *block, affine_range *range)
+static float *block_of(const conversion *c, int thread)
 {
-    *range = affine_range_empty();
-    for (size_t i = 0; i < rows; i += ROW_SOURCE_BLOCK) {
-        const size_t count = rows - i < ROW_SOURCE_BLOCK ? rows - i : ROW_SOURCE_BLOCK;
-        CIUIC_TRY(read_rows(r, i, count, block));
-        if (!affine_range_add(range, count * r->columns, block))
-            return ciuic_fail(CIUIC_ERROR_INPUT,
-                              "%s: tensor %s: a NaN or an infinity in rows %zu to %zu; it cannot be "
-                              "quantised",
-                              checkpoint_path(r->source), r->name, i, i + count - 1);
+    return c->blocks + (size_t)thread * ROW_SOURCE_BLOCK * c->from->columns;
+}
+
+static ciuic_status widen_range(void *context, int thread, size_t first, size_t count)
+{
+    const conversion *c = context;
+    float *block = block_of(c, thread);
+    affine_range range = affine_range_empty();
+    CIUIC_TRY(row_source_read(c->from, first, count, block));
+    if (!affine_range_add(&range, count * c->from->columns, block))
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: tensor %s: a NaN or an infinity in rows %zu to %zu; it cannot be quantised",
+                          checkpoint_path(c->from->source), c->from->name, first, first + count - 1);
+#pragma omp critical(ciuic_row_source)
+    {
+        if (range.minimum < c->range->minimum) c->range->minimum = range.minimum;
+        if (range.maximum > c->range->maximum) c->range->maximum = range.maximum;
     }
     return CIUIC_OK;
 }
 
-ciuic_status row_source_convert(const row_source *r, quantized_memory to, float *block, kernel_matrix *m)
+ciuic_status row_source_range(const row_source *r, size_t rows, float *blocks, affine_range *range)
+{
+    conversion c = {.from = r, .blocks = blocks, .range = range};
+    *range = affine_range_empty();
+    return row_blocks_each(rows, ROW_SOURCE_BLOCK, r->threads, widen_range, &c);
+}
+
+static ciuic_status convert(void *context, int thread, size_t first, size_t count)
+{
+    const conversion *c = context;
+    float *block = block_of(c, thread);
+    CIUIC_TRY(row_source_read(c->from, first, count, block));
+    if (quantize_rows(c->m, c->to, first, count, block) == CIUIC_OK) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: %s", checkpoint_path(c->from->source), c->from->name,
+                      ciuic_last_error());
+}
+
+ciuic_status row_source_convert(const row_source *r, quantized_memory to, float *blocks, kernel_matrix *m)
 {
     if (m->format == KERNEL_AFFINE8 || m->format == KERNEL_AFFINE4) {
         affine_range range;
-        CIUIC_TRY(find_range(r, m->rows, block, &range));
+        CIUIC_TRY(row_source_range(r, m->rows, blocks, &range));
         affine_parameters(range, m->format == KERNEL_AFFINE8 ? 8 : 4, &m->scale, &m->minimum);
     }
-    for (size_t i = 0; i < m->rows; i += ROW_SOURCE_BLOCK) {
-        const size_t count = m->rows - i < ROW_SOURCE_BLOCK ? m->rows - i : ROW_SOURCE_BLOCK;
-        CIUIC_TRY(read_rows(r, i, count, block));
-        if (quantize_rows(m, to, i, count, block) != CIUIC_OK)
-            return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: %s", checkpoint_path(r->source), r->name,
-                              ciuic_last_error());
-    }
-    return CIUIC_OK;
+    conversion c = {.from = r, .to = to, .blocks = blocks, .m = m};
+    return row_blocks_each(m->rows, ROW_SOURCE_BLOCK, r->threads, convert, &c);
 }

@@ -9,6 +9,7 @@
 
 #include "optimizer/error.h"
 #include "optimizer/quantize/quantize.h"
+#include "optimizer/row_blocks.h"
 #include "optimizer/runtime/model.h"
 
 enum { BLOCK = 16 }; /* rows at once: they stay in the cache */
@@ -17,6 +18,7 @@ enum { TENSOR_NAME = QUANTIZE_UNIT_NAME + 32 };
 typedef struct checking {
     const checkpoint *source;
     const recipe *recipe;
+    int threads;                      /* 0: all cores */
     bool calibrated;                  /* what the recipe quantises is not made again, */
     bool scaled;                      /* nor what was scaled for it: norms, and all that reads them */
     kernel_dequantize_row_fn *decode; /* portable C */
@@ -53,62 +55,80 @@ static ciuic_status compare(const checking *k, const char *name, size_t row, siz
 
 /* ---- matrices --------------------------------------------------------------------------------------------------- */
 
-/* A matrix on the way through a few of its rows. */
+/* What one thread reads and makes a few rows in. */
+typedef struct rows_memory {
+    quantized_memory made;
+    float *rows, *value; /* [BLOCK][columns]; [columns] */
+} rows_memory;
+
+/* A matrix on the way through its rows. */
 typedef struct matrix_rows {
+    const checking *k;
     const stored_weight *w;
     const char *tensor; /* its full name */
     bool stored_so;     /* the checkpoint itself is quantised: its rows are the expected ones */
-    kernel_matrix like; /* [BLOCK] rows as they lie, into `memory` */
-    quantized_memory memory;
-    float *fold, *rows, *value; /* [columns] or NULL; [BLOCK][columns]; [columns] */
+    kernel_matrix like; /* [BLOCK] rows as they lie, wherever a thread's memory is */
+    float *fold;        /* [columns] or NULL */
+    int threads;
+    rows_memory *memory; /* [threads] */
+    affine_range range;
 } matrix_rows;
 
-static ciuic_status read_rows(const checking *k, const matrix_rows *m, size_t first, size_t count)
+static ciuic_status read_rows(const matrix_rows *m, int thread, size_t first, size_t count)
 {
     const size_t columns = m->like.columns;
-    CIUIC_TRY(checkpoint_read_f32(k->source, m->tensor, first, count, m->rows));
+    float *rows = m->memory[thread].rows;
+    CIUIC_TRY(checkpoint_read_f32(m->k->source, m->tensor, first, count, rows));
     for (size_t i = 0; m->fold != NULL && i < count; i++)
-        for (size_t j = 0; j < columns; j++) m->rows[i * columns + j] *= m->fold[j];
+        for (size_t j = 0; j < columns; j++) rows[i * columns + j] *= m->fold[j];
+    return CIUIC_OK;
+}
+
+static ciuic_status widen_range(void *context, int thread, size_t first, size_t count)
+{
+    matrix_rows *m = context;
+    CIUIC_TRY(read_rows(m, thread, first, count));
+#pragma omp critical(ciuic_weight_check)
+    affine_range_add(&m->range, count * m->like.columns, m->memory[thread].rows);
     return CIUIC_OK;
 }
 
 /* The article's formats have one range for the whole matrix. */
-static ciuic_status find_range(const checking *k, matrix_rows *m)
+static ciuic_status find_range(matrix_rows *m)
 {
     if (m->like.format != KERNEL_AFFINE8 && m->like.format != KERNEL_AFFINE4) return CIUIC_OK;
-    affine_range range = affine_range_empty();
-    for (size_t i = 0; i < m->w->matrix->rows; i += BLOCK) {
-        const size_t left = m->w->matrix->rows - i, count = left < BLOCK ? left : BLOCK;
-        CIUIC_TRY(read_rows(k, m, i, count));
-        affine_range_add(&range, count * m->like.columns, m->rows);
-    }
-    affine_parameters(range, m->like.format == KERNEL_AFFINE8 ? 8 : 4, &m->like.scale, &m->like.minimum);
+    m->range = affine_range_empty();
+    CIUIC_TRY(row_blocks_each(m->w->matrix->rows, BLOCK, m->threads, widen_range, m));
+    affine_parameters(m->range, m->like.format == KERNEL_AFFINE8 ? 8 : 4, &m->like.scale, &m->like.minimum);
     return CIUIC_OK;
 }
 
-/* In place of m->rows: what its format makes of them. F8 is only ever read from the checkpoint, as it is. */
-static ciuic_status make_rows(const checking *k, const matrix_rows *m, size_t count)
+/* In place of the rows: what their format makes of them. F8 is only ever read from the checkpoint, as it is. */
+static ciuic_status make_rows(const matrix_rows *m, int thread, size_t count)
 {
-    if (m->stored_so || m->like.format == KERNEL_F8 || m->like.format == KERNEL_F32) return CIUIC_OK;
-    CIUIC_TRY(quantize_rows(&m->like, m->memory, 0, count, m->rows));
-    for (size_t i = 0; i < count; i++) k->decode(&m->like, i, m->rows + i * m->like.columns);
+    const rows_memory *memory = &m->memory[thread];
+    kernel_matrix like = m->like;
+    if (m->stored_so || like.format == KERNEL_F8 || like.format == KERNEL_F32) return CIUIC_OK;
+    like.values = memory->made.values;
+    like.scales = memory->made.scales;
+    like.minimums = memory->made.minimums;
+    CIUIC_TRY(quantize_rows(&like, memory->made, 0, count, memory->rows));
+    for (size_t i = 0; i < count; i++) m->k->decode(&like, i, memory->rows + i * like.columns);
     return CIUIC_OK;
 }
 
-static ciuic_status check_rows(const checking *k, matrix_rows *m)
+static ciuic_status check_rows(void *context, int thread, size_t first, size_t count)
 {
+    const matrix_rows *m = context;
     const kernel_matrix *matrix = m->w->matrix;
-    CIUIC_TRY(find_range(k, m));
-    for (size_t i = 0; i < matrix->rows; i += BLOCK) {
-        const size_t count = matrix->rows - i < BLOCK ? matrix->rows - i : BLOCK;
-        CIUIC_TRY(read_rows(k, m, i, count));
-        CIUIC_TRY(make_rows(k, m, count));
-        for (size_t r = 0; r < count; r++) {
-            k->decode(matrix, i + r, m->value);
-            CIUIC_TRY(compare(k, m->tensor, i + r, matrix->columns, m->value, m->rows + r * matrix->columns));
-        }
+    const rows_memory *memory = &m->memory[thread];
+    CIUIC_TRY(read_rows(m, thread, first, count));
+    CIUIC_TRY(make_rows(m, thread, count));
+    for (size_t r = 0; r < count; r++) {
+        m->k->decode(matrix, first + r, memory->value);
+        CIUIC_TRY(
+            compare(m->k, m->tensor, first + r, matrix->columns, memory->value, memory->rows + r * matrix->columns));
     }
-    k->found->checked += matrix->rows * matrix->columns;
     return CIUIC_OK;
 }
 
@@ -141,36 +161,57 @@ static ciuic_status check_bias(const checking *k, const stored_weight *w)
     return status;
 }
 
+static void free_memory(matrix_rows *m)
+{
+    for (int i = 0; m->memory != NULL && i < m->threads; i++) {
+        rows_memory *memory = &m->memory[i];
+        free(memory->made.values);
+        free(memory->made.scales);
+        free(memory->made.minimums);
+        free(memory->rows);
+        free(memory->value);
+    }
+    free(m->memory);
+    free(m->fold);
+}
+
+static ciuic_status create_memory(matrix_rows *m)
+{
+    const size_t columns = m->like.columns, scales = BLOCK * (kernel_row_scales(&m->like) + 1) * sizeof(uint16_t);
+    const bool minimums = m->like.minimums != NULL;
+    m->memory = calloc((size_t)m->threads, sizeof *m->memory);
+    bool got = m->memory != NULL;
+    for (int i = 0; i < m->threads && got; i++) {
+        rows_memory *memory = &m->memory[i];
+        memory->made = (quantized_memory){malloc(BLOCK * kernel_row_bytes(m->like.format, columns) + 1), malloc(scales),
+                                          minimums ? malloc(scales) : NULL};
+        memory->rows = malloc(BLOCK * (columns + 1) * sizeof *memory->rows);
+        memory->value = malloc((columns + 1) * sizeof *memory->value);
+        got = memory->made.values != NULL && memory->made.scales != NULL &&
+              (!minimums || memory->made.minimums != NULL) && memory->rows != NULL && memory->value != NULL;
+    }
+    return got ? CIUIC_OK : ciuic_fail_memory("checking weights", (size_t)m->threads * BLOCK * columns * sizeof(float));
+}
+
 static ciuic_status check_matrix(const checking *k, const stored_weight *w)
 {
     char full[TENSOR_NAME];
-    matrix_rows m = {.w = w, .tensor = full, .like = *w->matrix};
+    const kernel_matrix *matrix = w->matrix;
+    matrix_rows m = {.k = k, .w = w, .tensor = full, .like = *matrix};
     m.like.rows = BLOCK;
     m.like.interleave = 0;
+    m.threads = row_blocks_threads(k->threads, matrix->rows, matrix->columns);
     if (find_tensor(k->source, w->name, full) == NULL)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s is missing", checkpoint_path(k->source), w->name);
     m.stored_so = checkpoint_quantized_tensor(k->source, w->name) != NULL;
-    const size_t columns = w->matrix->columns, scales = BLOCK * (kernel_row_scales(&m.like) + 1) * sizeof(uint16_t);
-    ciuic_status status = CIUIC_OK;
-    m.memory = (quantized_memory){malloc(BLOCK * kernel_row_bytes(m.like.format, columns) + 1), malloc(scales),
-                                  w->matrix->minimums != NULL ? malloc(scales) : NULL};
-    m.rows = malloc(BLOCK * (columns + 1) * sizeof *m.rows);
-    m.value = malloc((columns + 1) * sizeof *m.value);
-    m.like.values = m.memory.values;
-    m.like.scales = m.memory.scales;
-    m.like.minimums = m.memory.minimums;
-    const bool minimums = w->matrix->minimums == NULL || m.memory.minimums != NULL;
-    if (m.memory.values == NULL || m.memory.scales == NULL || !minimums || m.rows == NULL || m.value == NULL)
-        status = ciuic_fail_memory("checking weights", BLOCK * columns * sizeof *m.rows);
+    ciuic_status status = create_memory(&m);
     if (status == CIUIC_OK && w->fold[0] != '\0') status = read_vector(k, w->fold, &m.fold);
-    if (status == CIUIC_OK) status = check_rows(k, &m);
-    free(m.memory.values);
-    free(m.memory.scales);
-    free(m.memory.minimums);
-    free(m.fold);
-    free(m.rows);
-    free(m.value);
-    return status == CIUIC_OK ? check_bias(k, w) : status;
+    if (status == CIUIC_OK) status = find_range(&m);
+    if (status == CIUIC_OK) status = row_blocks_each(matrix->rows, BLOCK, m.threads, check_rows, &m);
+    free_memory(&m);
+    CIUIC_TRY(status);
+    k->found->checked += matrix->rows * matrix->columns;
+    return check_bias(k, w);
 }
 
 /* ---- all -------------------------------------------------------------------------------------------------------- */
@@ -213,6 +254,7 @@ ciuic_status ciuic_check_weights(ciuic_model *model, ciuic_weight_check *found)
     kernel_table_fill(&portable, KERNEL_ISA_C);
     checking k = {.source = model->source,
                   .recipe = &model->recipe,
+                  .threads = model->options.threads,
                   .calibrated = calibrated,
                   .scaled = calibrated && model->options.quantizer == CIUIC_QUANTIZER_AWQ,
                   .decode = portable.dequantize_row,

@@ -9,6 +9,7 @@
 #include "optimizer/error.h"
 #include "optimizer/memory/weight_pages.h"
 #include "optimizer/quantize/quantize.h"
+#include "optimizer/row_blocks.h"
 #include "optimizer/runtime/row_source.h"
 
 /* One tensor in one form. Entries are allocated one by one: bound weights point into them. */
@@ -285,27 +286,30 @@ static ciuic_status load_copy(weight_store *store, const tensor *t, size_t slice
     static const uint16_t some; /* stands for minimums that are yet to come */
     kernel_matrix like = e->matrix;
     like.minimums = minimums ? &some : NULL;
-    note_load(store, ROW_SOURCE_BLOCK * m->columns * sizeof(float) + (interleave > 0 ? weight_matrix_bytes(&like) : 0));
+    const int threads = row_blocks_threads(store->options.threads, m->rows, m->columns);
+    const size_t block_bytes = (size_t)threads * ROW_SOURCE_BLOCK * m->columns * sizeof(float);
+    note_load(store, block_bytes + (interleave > 0 ? weight_matrix_bytes(&like) : 0));
     if (store->only_count) {
         e->matrix = like;
         e->matrix.interleave = interleave;
         add_copy(store, &e->matrix);
         return CIUIC_OK;
     }
-    float *block = malloc(ROW_SOURCE_BLOCK * m->columns * sizeof *block), *fold = NULL;
+    float *blocks = malloc(block_bytes), *fold = NULL;
     ciuic_status status =
-        block != NULL ? allocate(store, interleave == 0, minimums, &rows) : ciuic_fail_memory(e->name, m->columns);
+        blocks != NULL ? allocate(store, interleave == 0, minimums, &rows) : ciuic_fail_memory(e->name, block_bytes);
     if (status == CIUIC_OK && e->fold[0] != '\0') status = read_vector(store, e->fold, m->columns, &fold);
     const bool same = fold == NULL && ((t->dtype == TENSOR_BF16 && m->format == KERNEL_BF16) ||
                                        (t->dtype == TENSOR_F16 && m->format == KERNEL_F16));
     if (status == CIUIC_OK && same) memcpy(rows.values, t->data, m->rows * kernel_row_bytes(m->format, m->columns));
     if (status == CIUIC_OK && !same) {
-        const row_source reader = {.source = store->source, .name = t->name, .fold = fold, .columns = m->columns};
+        const row_source reader = {
+            .source = store->source, .name = t->name, .fold = fold, .columns = m->columns, .threads = threads};
         const quantized_memory to = {rows.values, rows.scales, rows.minimums};
-        status = row_source_convert(&reader, to, block, m);
+        status = row_source_convert(&reader, to, blocks, m);
     }
     free(fold);
-    free(block);
+    free(blocks);
     tensor_drop_pages(t);
     if (status == CIUIC_OK && interleave > 0) status = copy_matrix(store, m, interleave, e);
     if (status != CIUIC_OK || interleave > 0)

@@ -2,6 +2,7 @@
 SUITE(error)
 SUITE(json)
 SUITE(array_room)
+SUITE(row_blocks)
 SUITE(atomic_file)
 SUITE(reference)
 SUITE(variants)
