@@ -52,7 +52,7 @@ void graph_print_dot(const graph_trace *t, FILE *out)
     put_escaped(out, t->request->name);
     fprintf(out,
             " %s\" {\n  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n",
-            t->request->decode ? "decode" : "prefill");
+            graph_request_phase(t->request));
     for (int i = 0; i < g->op_count;) {
         const int layer = g->ops[i].layer;
         if (layer != GRAPH_NONE) fprintf(out, "  subgraph cluster_%d {\n    label=\"layer %d\";\n", layer, layer);

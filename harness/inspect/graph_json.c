@@ -78,8 +78,9 @@ static bool add_form(const graph_trace *t, cJSON *object, const graph_mla *m, gr
 
 static bool add_choice(const graph_trace *t, cJSON *object)
 {
+    if (t->request->stem != NULL || t->g->cache != GRAPH_CACHE_LATENT)
+        return cJSON_AddNullToObject(object, "mla") != NULL;
     const graph_mla m = graph_mla_of(t->request->config);
-    if (t->g->cache != GRAPH_CACHE_LATENT) return cJSON_AddNullToObject(object, "mla") != NULL;
     cJSON *json = cJSON_AddObjectToObject(object, "mla");
     const bool absorbed = graph_mla_choose(&m, t->request->tokens, graph_trace_context(t)) == GRAPH_MLA_ABSORBED;
     const size_t from = graph_mla_crossover(&m, t->request->tokens, t->request->config->max_position);
@@ -94,7 +95,7 @@ bool graph_print_json(const graph_trace *t, cJSON *object)
 {
     const graph_request *r = t->request;
     bool ok = cJSON_AddStringToObject(object, "checkpoint", r->name) != NULL &&
-              cJSON_AddStringToObject(object, "phase", r->decode ? "decode" : "prefill") != NULL &&
+              cJSON_AddStringToObject(object, "phase", graph_request_phase(r)) != NULL &&
               json_add_size(object, "tokens", r->tokens) && json_add_size(object, "context", graph_trace_context(t)) &&
               json_add_double(object, "bytes_per_weight", t->storage.weight) &&
               json_add_double(object, "bytes_per_cached_value", t->storage.cache);

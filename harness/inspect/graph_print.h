@@ -8,16 +8,19 @@
 
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/graph/cost.h"
+#include "optimizer/graph/stem.h"
 
 /* What is to be shown. */
 typedef struct graph_request {
-    const char *name; /* what the graph is of */
-    const model_config *config;
+    const char *name;             /* what the graph is of */
+    const model_config *config;   /* NULL: of a stem */
+    const stem_config *stem;      /* NULL: of a model */
     const checkpoint *checkpoint; /* NULL: a config.json alone; then no weight is known to change nothing */
     ciuic_options options;        /* graph, passes, memory */
     bool decode;
-    size_t tokens, depth; /* for totals: tokens of the call (decode: 1), and positions in the cache before it */
-    double weight_bytes;  /* a value of a weight matrix */
+    size_t tokens,
+        depth; /* for totals: tokens of the call (decode: 1; a stem's images), and positions in the cache before it */
+    double weight_bytes; /* a value of a weight matrix */
 } graph_request;
 
 /* The graph behind one pass, or as built. */
@@ -40,6 +43,8 @@ typedef struct graph_trace {
 ciuic_status graph_trace_make(const graph_request *request, graph_trace *trace);
 void graph_trace_free(graph_trace *trace);
 
+/* "decode", "prefill" or "stem". */
+const char *graph_request_phase(const graph_request *request);
 /* Positions in the cache after the call. */
 size_t graph_trace_context(const graph_trace *trace);
 /* "[T, 640]", in symbols. */

@@ -68,9 +68,9 @@ static void print_form(const graph_mla *m, graph_mla_form form)
 static void print_choice(const graph_trace *t)
 {
     const graph_request *r = t->request;
+    if (r->stem != NULL || t->g->cache != GRAPH_CACHE_LATENT) return;
     const graph_mla m = graph_mla_of(r->config);
     const size_t context = graph_trace_context(t), most = r->config->max_position;
-    if (t->g->cache != GRAPH_CACHE_LATENT) return;
     printf("\n  kv_b of a layer's attention, over the latent cache; %d operations count as a byte:\n",
            GRAPH_FLOPS_PER_BYTE);
     print_form(&m, GRAPH_MLA_EXPANDED);
@@ -217,14 +217,22 @@ static void print_operations(const graph_trace *t)
         if (r.layer != GRAPH_NONE) {
             printf("  layer %d\n", r.layer);
             shown = r;
-        } else {
+        } else if (t->request->stem == NULL) {
             puts(r.first == 0 ? "  before the layers" : "  behind the layers");
         }
         for (int j = r.first; j < r.end; j++) print_op(t, &g->ops[j]);
     }
 }
 
-void graph_print_text(const graph_trace *t)
+static void print_stem_heading(const graph_trace *t)
+{
+    const stem_config *s = t->request->stem;
+    printf("%s: a stem, T = %zu images of %zu x %zu x %zu, channels %s\n  filters of %g bytes a value\n",
+           t->request->name, t->request->tokens, s->channels, s->height, s->width,
+           s->channels_last_in ? "last" : "first", t->storage.weight);
+}
+
+static void print_heading(const graph_trace *t)
 {
     const graph_request *r = t->request;
     printf("%s: %s, T = %zu tokens, S = %zu positions in the cache\n", r->name, r->decode ? "decode" : "prefill",
@@ -235,6 +243,14 @@ void graph_print_text(const graph_trace *t)
         printf("%s X = min(%zu, %zuT) experts", r->decode ? ";" : ",\n ", r->config->experts,
                r->config->experts_per_token);
     puts("");
+}
+
+void graph_print_text(const graph_trace *t)
+{
+    if (t->request->stem != NULL)
+        print_stem_heading(t);
+    else
+        print_heading(t);
     print_steps(t);
     print_total(t);
     print_choice(t);

@@ -91,20 +91,28 @@ static ciuic_status run_pass(graph_trace *t, const graph_pass_options *options, 
     return status;
 }
 
-ciuic_status graph_trace_make(const graph_request *request, graph_trace *trace)
+static ciuic_status build(graph_trace *trace)
 {
-    *trace = (graph_trace){.request = request};
+    const graph_request *request = trace->request;
+    if (request->stem != NULL) return graph_build_stem(request->stem, &trace->g);
     const bool memory = request->options.memory != CIUIC_MEMORY_OFF;
     const bool latent = memory && model_type_has_mla(request->config->type);
-    trace->storage = (graph_storage){.weight = request->weight_bytes, .cache = memory ? 2 : 4};
     /* A prefill is shown as the cost model would have it run. */
     const graph_mla mla = graph_mla_of(request->config);
     const bool absorbed = latent && graph_pass_selected(&request->options, CIUIC_PASS_ABSORB_MLA) &&
                           graph_mla_choose(&mla, request->tokens, graph_trace_context(trace)) == GRAPH_MLA_ABSORBED;
     const graph_phase prefill = absorbed ? GRAPH_PREFILL_ABSORBED : GRAPH_PREFILL;
+    return graph_build(request->config, request->decode ? GRAPH_DECODE : prefill,
+                       latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &trace->g);
+}
+
+ciuic_status graph_trace_make(const graph_request *request, graph_trace *trace)
+{
+    *trace = (graph_trace){.request = request};
     const graph_pass_options options = {.all_equal = all_equal, .context = request->checkpoint};
-    CIUIC_TRY(graph_build(request->config, request->decode ? GRAPH_DECODE : prefill,
-                          latent ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED, &trace->g));
+    trace->storage =
+        (graph_storage){.weight = request->weight_bytes, .cache = request->options.memory != CIUIC_MEMORY_OFF ? 2 : 4};
+    CIUIC_TRY(build(trace));
     note(trace, &trace->steps[0], "as built", true, false);
     for (int i = 0; i < CIUIC_PASSES; i++) CIUIC_TRY(run_pass(trace, &options, i));
     return CIUIC_OK;
@@ -114,6 +122,12 @@ void graph_trace_free(graph_trace *trace)
 {
     graph_free(trace->g);
     trace->g = NULL;
+}
+
+const char *graph_request_phase(const graph_request *request)
+{
+    if (request->stem != NULL) return "stem";
+    return request->decode ? "decode" : "prefill";
 }
 
 size_t graph_trace_context(const graph_trace *trace)

@@ -5,6 +5,7 @@
 
 #include "harness/graph_setting.h"
 #include "harness/inspect/graph_print.h"
+#include "harness/inspect/stem_file.h"
 
 static const char command[] = "inspect";
 
@@ -43,10 +44,16 @@ static ciuic_status fill_request(const graph_flags *flags, graph_request *r, boo
     CIUIC_TRY(one_of_two("--memory", flags->memory, "on", "off", &off));
     CIUIC_TRY(one_of_two("--format", flags->format, "text", "dot", dot));
     CIUIC_TRY(graph_setting_parse(CIUIC_ERROR_USAGE, command, flags->passes ? flags->passes : "on", &r->options));
+    r->options.memory = off ? CIUIC_MEMORY_OFF : CIUIC_MEMORY_ON;
+    if (r->stem != NULL) {
+        r->tokens = flags->tokens > 0 ? flags->tokens : 1;
+        if (flags->phase == NULL && flags->depth == 0) return CIUIC_OK;
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: %s is of a stem, which has no phases and no cache; leave out %s",
+                          command, r->name, flags->phase != NULL ? "--phase" : "--depth");
+    }
     if (!prefill && flags->tokens > 1)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: --tokens %zu: decode takes one at a time; add --phase prefill",
                           command, flags->tokens);
-    r->options.memory = off ? CIUIC_MEMORY_OFF : CIUIC_MEMORY_ON;
     r->decode = !prefill;
     const size_t most = r->config->max_position, tokens = prefill ? 512 : 1, depth = prefill ? 0 : 1024;
     r->tokens = flags->tokens > 0 ? flags->tokens : tokens < most ? tokens : most;
@@ -71,25 +78,50 @@ static ciuic_status print(const graph_trace *trace, bool dot, bool json)
     return CIUIC_OK;
 }
 
+/* What the operand names, one of three. */
+typedef struct subject {
+    checkpoint *checkpoint;
+    model_config config;
+    stem_file stem;
+} subject;
+
+static ciuic_status open_subject(const char *operand, subject *s, graph_request *r)
+{
+    bool is_stem = false;
+    r->name = operand;
+    r->weight_bytes = 2;
+    if (!is_config(operand)) {
+        CIUIC_TRY(checkpoint_open(operand, &s->checkpoint));
+        r->checkpoint = s->checkpoint;
+        r->config = checkpoint_config(s->checkpoint);
+        r->weight_bytes = bytes_a_weight(s->checkpoint);
+        return CIUIC_OK;
+    }
+    CIUIC_TRY(stem_file_read(operand, &s->stem, &is_stem));
+    if (is_stem) {
+        r->stem = &s->stem.config;
+        r->weight_bytes = 4; /* filters are FP32 */
+        return CIUIC_OK;
+    }
+    CIUIC_TRY(model_config_read(operand, &s->config));
+    r->config = &s->config;
+    return CIUIC_OK;
+}
+
 ciuic_status inspect_graph(const char *operand, const graph_flags *flags, bool json)
 {
-    model_config config;
-    checkpoint *c = NULL;
+    subject found = {0};
     graph_trace trace = {0};
     bool dot = false;
-    graph_request request = {.name = operand, .config = &config, .weight_bytes = 2};
-    ciuic_status status = is_config(operand) ? model_config_read(operand, &config) : checkpoint_open(operand, &c);
-    if (status == CIUIC_OK && c != NULL) {
-        request.checkpoint = c;
-        request.config = checkpoint_config(c);
-        request.weight_bytes = bytes_a_weight(c);
-    }
+    graph_request request = {0};
+    ciuic_status status = open_subject(operand, &found, &request);
     if (status == CIUIC_OK) status = fill_request(flags, &request, &dot);
     if (status == CIUIC_OK && dot && json)
         status = ciuic_fail(CIUIC_ERROR_USAGE, "%s: --format dot and --json exclude each other", command);
     if (status == CIUIC_OK) status = graph_trace_make(&request, &trace);
     if (status == CIUIC_OK) status = print(&trace, dot, json);
     graph_trace_free(&trace);
-    checkpoint_release(c);
+    checkpoint_release(found.checkpoint);
+    stem_file_free(&found.stem);
     return status;
 }
