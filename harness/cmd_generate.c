@@ -165,7 +165,7 @@ static ciuic_status plan_run(generate_command *c, const ciuic_model *plain, size
     char who[VARIANT_NAME_SIZE + 512];
     if (!a->needs && a->run_limit == 0) return CIUIC_OK;
     const ciuic_session_options session = {.context = c->context, .threads = (int)a->stages.threads};
-    const ciuic_work work = {.prefill = p->row_length, .decode = true};
+    const ciuic_work work = {.prefill = p->row_length, .decode = true, .position_bytes = p->rows * sizeof(int32_t)};
     const size_t ids = p->rows * (p->row_length + a->tokens), sorted = a->sampling.temperature > 0 ? 16 : 0;
     const size_t caller = ids * sizeof(int32_t) + vocabulary * (sizeof(float) + sorted) + a->prefix_bytes;
     CIUIC_TRY(run_limit_plan(plain, &a->variant, &session, &work, caller, a->run_limit, &c->need));

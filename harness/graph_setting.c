@@ -5,18 +5,35 @@
 #include <string.h>
 
 #include "harness/commands.h"
+#include "optimizer/graph/graph.h"
 #include "optimizer/json.h"
 
 enum { NAME_SIZE = 32 };
+
+/* What there is no room for is left out. */
+static void append(char *list, size_t size, const char *separator, const char *name)
+{
+    const size_t used = strlen(list);
+    snprintf(list + used, size - used, "%s%s", separator, name);
+}
+
+/* What runs where no pass is named. */
+static uint32_t usual_passes(void)
+{
+    const ciuic_options on = {.graph = true};
+    uint32_t passes = 0;
+    for (int i = 0; i < CIUIC_PASSES; i++)
+        if (graph_pass_selected(&on, (ciuic_pass)i)) passes |= 1u << i;
+    return passes;
+}
 
 static ciuic_status wrong_name(ciuic_status refusal, const char *where, const char *typed)
 {
     const char *names[CIUIC_PASSES + 2] = {"off", "on"};
     char list[GRAPH_SETTING_SIZE] = "";
-    size_t used = 0;
     for (int i = 0; i < CIUIC_PASSES; i++) {
         names[i + 2] = ciuic_pass_name((ciuic_pass)i);
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i > 0 ? ", " : "", names[i + 2]);
+        append(list, sizeof list, i > 0 ? ", " : "", names[i + 2]);
     }
     const char *nearest = nearest_name(typed, names, CIUIC_PASSES + 2);
     return ciuic_fail(refusal, "%s: graph '%s': expected off, on, or passes out of %s%s%s%s", where, typed, list,
@@ -41,18 +58,17 @@ ciuic_status graph_setting_parse(ciuic_status refusal, const char *where, const 
         rest += length;
         if (*rest == '\0') break;
     }
-    options->passes = passes == (1u << CIUIC_PASSES) - 1 ? 0 : passes;
+    options->passes = passes == usual_passes() ? 0 : passes;
     return CIUIC_OK;
 }
 
 void graph_setting_name(const ciuic_options *options, char name[GRAPH_SETTING_SIZE])
 {
-    size_t used = 0;
-    snprintf(name, GRAPH_SETTING_SIZE, "%s", options->graph ? "on" : "off");
-    for (int i = 0; i < CIUIC_PASSES && options->graph; i++)
-        if ((options->passes >> i & 1) != 0)
-            used += (size_t)snprintf(name + used, GRAPH_SETTING_SIZE - used, "%s%s", used > 0 ? "," : "",
-                                     ciuic_pass_name((ciuic_pass)i));
+    const uint32_t passes = options->graph ? options->passes : 0;
+    snprintf(name, GRAPH_SETTING_SIZE, "%s", passes != 0 ? "" : options->graph ? "on" : "off");
+    for (int i = 0; i < CIUIC_PASSES; i++)
+        if ((passes >> i & 1) != 0)
+            append(name, GRAPH_SETTING_SIZE, name[0] != '\0' ? "," : "", ciuic_pass_name((ciuic_pass)i));
 }
 
 bool graph_setting_add(cJSON *object, const ciuic_options *options)

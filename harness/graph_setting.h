@@ -7,10 +7,10 @@
 
 #include "optimizer/ciuic.h"
 
-/* All passes but one, and an end. */
-enum { GRAPH_SETTING_SIZE = 256 };
+/* All passes, and an end. */
+enum { GRAPH_SETTING_SIZE = 512 };
 
-/* Reads `text` into options->graph and ->passes; all passes by name are "on". A wrong name, or one given twice, is
+/* Reads `text` into options->graph and ->passes; all that run with "on", by name, are "on". A wrong name, or one given twice, is
  * the error `refusal` (of usage, or of input), which begins with `where` and lists what there is. */
 ciuic_status graph_setting_parse(ciuic_status refusal, const char *where, const char *text, ciuic_options *options);
 /* The canonical spelling: passes in the order in which they run. */

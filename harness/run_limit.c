@@ -49,6 +49,21 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* For what malloc rounds up to pages, and small things of the program's own. */
+static size_t allowance_of(size_t total)
+{
+    return ((size_t)4 << 20) + total / 64;
+}
+
+/* The most that leaves room for its allowance within the limit. */
+static size_t without_allowance(size_t limit)
+{
+    if (limit <= allowance_of(0)) return 0;
+    size_t total = (limit - allowance_of(0)) / 65 * 64; /* total + total / 64 has 65 parts of it */
+    while (total + 1 + allowance_of(total + 1) <= limit) total++;
+    return total;
+}
+
 ciuic_status run_limit_plan(const ciuic_model *plain, const ciuic_options *options,
                             const ciuic_session_options *session, const ciuic_work *work, size_t caller, size_t limit,
                             run_need *need)
@@ -59,11 +74,14 @@ ciuic_status run_limit_plan(const ciuic_model *plain, const ciuic_options *optio
     /* A weight is loaded before there is a session. */
     const size_t session_bytes = u->kv_cache + u->activations + u->workspace + caller;
     const size_t total = u->weights + u->files + u->other + larger(session_bytes, u->loading);
-    n.allowance = ((size_t)4 << 20) + total / 64;
+    n.allowance = allowance_of(total);
     n.total = total + n.allowance;
-    const size_t fixed = n.allowance + caller + u->files - u->mapped; /* what the session's own account leaves out */
-    const size_t most = limit > 0 ? limit : memory_physical();
-    if (most > fixed) CIUIC_TRY(ciuic_longest_context(plain, options, session, work, most - fixed, &n.longest_context));
+    /* What the session's own account leaves out, and does not depend on the context. */
+    const size_t ids = work->position_bytes * session->context;
+    const size_t outside = caller - (ids < caller ? ids : caller) + u->files - u->mapped;
+    const size_t most = without_allowance(limit > 0 ? limit : memory_physical());
+    if (most > outside && most >= u->weights + u->files + u->other + u->loading)
+        CIUIC_TRY(ciuic_longest_context(plain, options, session, work, most - outside, &n.longest_context));
     *need = n;
     return CIUIC_OK;
 }

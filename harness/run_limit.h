@@ -22,7 +22,8 @@ typedef struct run_need {
 /* Starts the threads, gives the first one the stack that kernels may use, and notes what the process has: call it before a checkpoint is opened. */
 void run_limit_begin(int threads);
 
-/* limit 0: none. `plain`: the checkpoint, as ciuic_model_load gave it. */
+/* limit 0: none. `plain`: the checkpoint, as ciuic_model_load gave it. `caller`: bytes of the program's own buffers, work->position_bytes
+ * for each position of session->context among them. */
 ciuic_status run_limit_plan(const ciuic_model *plain, const ciuic_options *options,
                             const ciuic_session_options *session, const ciuic_work *work, size_t caller, size_t limit,
                             run_need *need);

@@ -294,13 +294,15 @@ typedef struct ciuic_work {
     size_t prefill;  /* most tokens of a prefill; 0: the whole context at once */
     bool all_logits; /* logits of all of them */
     bool decode;     /* and decoding */
+    size_t
+        position_bytes; /* the caller's own for each position, its id perhaps: counted by ciuic_longest_context alone */
 } ciuic_work;
 
 /* What such a model and session would say of themselves after that work, all positions used, worked out without reading a
  * weight; by mixed precision, what its budget allows (its calibration takes more for a while). `session` may be NULL. */
 ciuic_status ciuic_plan_memory(const ciuic_model *model, const ciuic_options *options,
                                const ciuic_session_options *session, const ciuic_work *work, ciuic_memory_use *need);
-/* The longest context whose total keeps within `limit` bytes, at most the model's own; 0: not even one position does. The
+/* The longest context whose total, with work->position_bytes for each position, keeps within `limit` bytes, at most the model's own; 0: not even one position does. The
  * context of `session` does not matter. */
 ciuic_status ciuic_longest_context(const ciuic_model *model, const ciuic_options *options,
                                    const ciuic_session_options *session, const ciuic_work *work, size_t limit,

@@ -110,7 +110,8 @@ static ciuic_status get_metric(const cJSON *item, const char *where, const claim
             *metric = &metrics[i];
             return CIUIC_OK;
         }
-        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", metrics[i].name);
+        if (used < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", metrics[i].name);
     }
     return ciuic_fail(CIUIC_ERROR_INPUT, "%s: unknown metric \"%s\"; expected one of %s", where, name, known);
 }

@@ -306,6 +306,48 @@ static void a_run_keeps_its_limit(void)
     cJSON_Delete(json);
 }
 
+/* What a text of so many positions needs, and which is the longest within `limit`, 0 without one. */
+static void ask_needs(const char *folder, const char *stages, size_t positions, size_t limit, size_t *needed,
+                      size_t *longest)
+{
+    char tokens[32], bytes[32];
+    snprintf(tokens, sizeof tokens, "%zu", positions - 3 + 1); /* the last one is not appended */
+    snprintf(bytes, sizeof bytes, "%zu", limit);
+    cJSON *json = run_json((const char *const[]){"generate", folder, "--ids", "5,6,7", "-n", tokens, "--stages", stages,
+                                                 "--threads", "2", "--needs", "--json",
+                                                 limit > 0 ? "--run-limit" : NULL, bytes, NULL});
+    *needed = (size_t)number(json, "needed");
+    *longest = (size_t)number(json, "longest_context");
+    CHECK(number(json, "context") == (double)positions, "a context of %g, expected %zu", number(json, "context"),
+          positions);
+    cJSON_Delete(json);
+}
+
+/* The longest context that is told fits, and one more does not; it is the same whichever context was asked for. */
+static void the_longest_context_is_the_longest(void)
+{
+    static const char *const folders[] = {"datasets/deepseek-v3-tiny", "datasets/qwen2-tiny"};
+    static const char *const stages[] = {"none,off,off,c", "none,on,on,best", "int4,on,aggressive,best"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        for (size_t j = 0; j < sizeof stages / sizeof *stages; j++) {
+            size_t of_100, needed, longest, again, unused;
+            ask_needs(folders[i], stages[j], 100, 0, &of_100, &unused);
+            const size_t limit = of_100 + of_100 / 40;
+            ask_needs(folders[i], stages[j], 100, limit, &needed, &longest);
+            ask_needs(folders[i], stages[j], 1000, limit, &needed, &again);
+            CHECK(longest > 100 && longest < 2048 && longest == again, "%s, %s: %zu and %zu positions in %zu bytes",
+                  folders[i], stages[j], longest, again, limit);
+            ask_needs(folders[i], stages[j], longest, limit, &needed, &again);
+            CHECK(needed <= limit && again == longest, "%s, %s: %zu positions need %zu of %zu bytes", folders[i],
+                  stages[j], longest, needed, limit);
+            ask_needs(folders[i], stages[j], longest + 1, limit, &needed, &again);
+            CHECK(needed > limit, "%s, %s: one more position needs %zu of %zu bytes", folders[i], stages[j], needed,
+                  limit);
+            ask_needs(folders[i], stages[j], 100, of_100 / 2, &needed, &again);
+            CHECK(again == 0, "%s, %s: %zu positions in half of what is needed", folders[i], stages[j], again);
+        }
+}
+
 /* ---- the sampler ------------------------------------------------------------------------------------------------ */
 
 static void draw_many(const sampler_options *o, const float *logits, size_t n, size_t draws, size_t *counts)
@@ -389,6 +431,7 @@ static const test_case cases[] = {
     {"texts end where they are to", texts_end_where_they_are_to},
     {"bad input is refused by name", bad_input_is_refused_by_name},
     {"a run keeps its limit", a_run_keeps_its_limit},
+    {"the longest context is the longest", the_longest_context_is_the_longest},
     {"draws have their probabilities", draws_have_their_probabilities},
     {"draws are repeatable, and greedy is first", draws_are_repeatable_and_greedy_is_first},
 };

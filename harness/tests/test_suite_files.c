@@ -10,6 +10,7 @@
 #include "harness/tests/program.h"
 #include "harness/tests/suite_fixture.h"
 #include "harness/worker/onednn.h"
+#include "optimizer/graph/graph.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
@@ -208,13 +209,15 @@ static void a_product_of_ways_of_quantising(void)
     remove_folder(folder);
 }
 
-/* Passes are one setting however they are listed, all of them are "on", and ids say which ran. */
+/* Passes are one setting however they are listed, all that "on" runs are "on", and ids say which ran. */
 static void passes_of_the_graph_stage(void)
 {
     char *folder = temporary_folder();
     char every[512] = "\"graph\": [\"off\", \"last-row,fuse-qkv\", \"";
+    const ciuic_options on = {.graph = true};
     for (int i = 0; i < CIUIC_PASSES; i++) {
         const size_t used = strlen(every);
+        if (!graph_pass_selected(&on, (ciuic_pass)i)) continue;
         snprintf(every + used, sizeof every - used, "%s%s", i > 0 ? "," : "", ciuic_pass_name((ciuic_pass)i));
     }
     strcat(every, "\"]");
@@ -231,7 +234,12 @@ static void passes_of_the_graph_stage(void)
 static void the_setting_of_the_graph_stage_survives_json(void)
 {
     const ciuic_options settings[] = {
-        {.graph = false}, {.graph = true}, {.graph = true, .passes = 1u << CIUIC_PASS_LAST_ROW | 1}};
+        {.graph = false},
+        {.graph = true},
+        {.graph = true, .passes = 1u << CIUIC_PASS_LAST_ROW | 1},
+        {.graph = true, .passes = (1u << CIUIC_PASSES) - 1}, /* more than "on" runs */
+        {.graph = true, .passes = (1u << CIUIC_PASSES) - 2},
+    };
     for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++) {
         cJSON *json = cJSON_CreateObject();
         ciuic_options back = {.passes = 77};
@@ -246,6 +254,22 @@ static void the_setting_of_the_graph_stage_survives_json(void)
     cJSON_AddStringToObject(wrong, "graph", "fuse");
     CHECK(graph_setting_read(wrong, "here", &back) == CIUIC_ERROR_INPUT, "a wrong name was read");
     cJSON_Delete(wrong);
+}
+
+/* What is refused names every pass that there is, and by name the passes that "on" runs are "on". */
+static void every_pass_has_room(void)
+{
+    ciuic_options options, on = {.graph = true};
+    char usual[GRAPH_SETTING_SIZE] = "";
+    CHECK(graph_setting_parse(CIUIC_ERROR_USAGE, "here", "nope", &options) == CIUIC_ERROR_USAGE, "it was read");
+    for (int i = 0; i < CIUIC_PASSES; i++) {
+        const char *name = ciuic_pass_name((ciuic_pass)i);
+        CHECK(strstr(ciuic_last_error(), name) != NULL, "no %s in: %s", name, ciuic_last_error());
+        if (graph_pass_selected(&on, (ciuic_pass)i))
+            snprintf(usual + strlen(usual), sizeof usual - strlen(usual), "%s%s", usual[0] != '\0' ? "," : "", name);
+    }
+    CHECK(graph_setting_parse(CIUIC_ERROR_USAGE, "here", usual, &options) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(options.graph && options.passes == 0, "%s is %x", usual, options.passes);
 }
 
 /* Ids are all that tells results apart. Settings that differ and are written alike are refused. */
@@ -536,6 +560,7 @@ static const test_case cases[] = {
     {"a_product_of_ways_of_quantising", a_product_of_ways_of_quantising},
     {"passes_of_the_graph_stage", passes_of_the_graph_stage},
     {"the_setting_of_the_graph_stage_survives_json", the_setting_of_the_graph_stage_survives_json},
+    {"every pass has room", every_pass_has_room},
     {"names_tell_variants_apart", names_tell_variants_apart},
     {"the_accuracy_suite_is_one_untimed_block_a_checkpoint", the_accuracy_suite_is_one_untimed_block_a_checkpoint},
     {"every_suite_fits_the_schema", every_suite_fits_the_schema},

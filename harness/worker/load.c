@@ -95,7 +95,8 @@ static ciuic_status plan_run(const load_request *r, const ciuic_model *plain, co
     const ciuic_work work = {.prefill = fit->asked ? fit->prompt
                                         : decode   ? spec->depth
                                                    : spec->tokens,
-                             .decode = decode};
+                             .decode = decode,
+                             .position_bytes = fit->asked ? 0 : sizeof(int32_t)};
     const size_t ids = fit->asked ? fit->prompt : spec->depth + spec->tokens + spec->windows * spec->window_tokens;
     const size_t caller = ids * sizeof(int32_t) + info.vocabulary * sizeof(float) + spec->prefix_cache;
     CIUIC_TRY(run_limit_plan(plain, options, &session, &work, caller, r->total_limit, need));

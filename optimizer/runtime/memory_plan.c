@@ -119,7 +119,7 @@ static ciuic_status fits(const ciuic_model *counted, const ciuic_session_options
     CIUIC_TRY(session_shape_of(counted, &o, &shape));
     CIUIC_TRY(plan_session(counted, &shape, work, &need));
     apply_budget(counted, &counted->options, &need);
-    *fit = ciuic_memory_total(&need) <= limit;
+    *fit = saturating(ciuic_memory_total(&need), context * work->position_bytes) <= limit;
     return CIUIC_OK;
 }
 
