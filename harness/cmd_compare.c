@@ -37,8 +37,10 @@ static ciuic_status disclose(const char *path, const results_file *entry)
     atomic_file file;
     if (path == NULL) return CIUIC_OK;
     CIUIC_TRY(atomic_file_open(path, &file));
-    disclosure_write(file.stream, entry);
-    return atomic_file_commit(&file);
+    const ciuic_status status = disclosure_write(file.stream, entry);
+    if (status == CIUIC_OK) return atomic_file_commit(&file);
+    atomic_file_abort(&file);
+    return status;
 }
 
 static ciuic_status tell(const compare_arguments *a, const comparison *c, const imported_set *imported)
@@ -49,8 +51,8 @@ static ciuic_status tell(const compare_arguments *a, const comparison *c, const 
         return command_print_json(object, object != NULL && (!import || comparison_json_imported(object, c, imported)));
     }
     if (a->markdown) {
-        comparison_markdown(stdout, c);
-        if (import) comparison_markdown_imported(stdout, c, imported);
+        CIUIC_TRY(comparison_markdown(stdout, c));
+        if (import) return comparison_markdown_imported(stdout, c, imported);
     } else {
         comparison_print(c);
         if (import) comparison_print_imported(c, imported);

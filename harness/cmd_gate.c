@@ -38,7 +38,7 @@ typedef struct gate_arguments {
     bool update, list, json;
 } gate_arguments;
 
-typedef void gate_writer(FILE *stream, const gate_subject *subject, const gate_findings *findings);
+typedef ciuic_status gate_writer(FILE *stream, const gate_subject *subject, const gate_findings *findings);
 
 static ciuic_status write_file(const char *path, gate_writer *writer, const gate_subject *subject,
                                const gate_findings *findings)
@@ -46,8 +46,10 @@ static ciuic_status write_file(const char *path, gate_writer *writer, const gate
     atomic_file file;
     if (path == NULL) return CIUIC_OK;
     CIUIC_TRY(atomic_file_open(path, &file));
-    writer(file.stream, subject, findings);
-    return atomic_file_commit(&file);
+    const ciuic_status status = writer(file.stream, subject, findings);
+    if (status == CIUIC_OK) return atomic_file_commit(&file);
+    atomic_file_abort(&file);
+    return status;
 }
 
 /* What is unfinished has not been seen to be good. */

@@ -27,6 +27,16 @@ void plain_text(char *text)
     }
 }
 
+void plain_write(FILE *stream, const char *text)
+{
+    for (size_t left = strlen(text); left > 0;) {
+        const size_t length = shown_length(text, left), step = length > 0 ? length : 1;
+        fwrite(length > 0 ? text : "?", 1, step, stream);
+        text += step;
+        left -= step;
+    }
+}
+
 void plain_append(char *text, size_t size, const char *format, ...)
 {
     const size_t used = strlen(text);

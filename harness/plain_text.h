@@ -10,6 +10,9 @@
 /* In place: control characters (C0, DEL, and C1 as UTF-8 has them) and bytes that are no UTF-8 become '?'. */
 void plain_text(char *text);
 
+/* The same on its way into a stream; the text stays as it is. */
+void plain_write(FILE *stream, const char *text);
+
 /* Appends to a NUL-terminated text in `size` bytes; what does not fit is cut. */
 void plain_append(char *text, size_t size, const char *format, ...) CIUIC_PRINTF(3, 4);
 

@@ -103,7 +103,7 @@ static int flush_and_close(atomic_file *file)
     int error = ferror(file->stream) ? ENOSPC : 0;
     if (fflush(file->stream) != 0 && error == 0) error = errno;
     /* EINVAL: a file system that cannot synchronise. */
-    if (error == 0 && fsync(fileno(file->stream)) != 0 && errno != EINVAL) error = errno;
+    if (error == 0 && !file->unsynced && fsync(fileno(file->stream)) != 0 && errno != EINVAL) error = errno;
     if (fclose(file->stream) != 0 && error == 0) error = errno;
     file->stream = NULL;
     return error;
@@ -118,16 +118,27 @@ ciuic_status atomic_file_commit(atomic_file *file)
         status = output_failed(file->path, error);
     } else {
         file->temporary[0] = '\0'; /* it has its final name now */
-        sync_folder(file->path);
+        if (!file->unsynced) sync_folder(file->path);
     }
     atomic_file_abort(file);
     return status;
 }
 
-ciuic_status atomic_file_write(const char *path, const void *data, size_t bytes)
+static ciuic_status write_whole(const char *path, const void *data, size_t bytes, bool unsynced)
 {
     atomic_file file;
     CIUIC_TRY(atomic_file_open(path, &file));
+    file.unsynced = unsynced;
     if (bytes > 0) fwrite(data, 1, bytes, file.stream); /* commit looks at the stream's error mark */
     return atomic_file_commit(&file);
+}
+
+ciuic_status atomic_file_write(const char *path, const void *data, size_t bytes)
+{
+    return write_whole(path, data, bytes, false);
+}
+
+ciuic_status atomic_file_write_unsynced(const char *path, const void *data, size_t bytes)
+{
+    return write_whole(path, data, bytes, true);
 }

@@ -48,16 +48,16 @@ const char *division_title(division d);
 
 /* To stdout, 100 columns. */
 void comparison_print(const comparison *c);
-void comparison_markdown(FILE *stream, const comparison *c);
+ciuic_status comparison_markdown(FILE *stream, const comparison *c);
 cJSON *comparison_json(const comparison *c); /* NULL when out of memory */
 
 /* Imported timings, behind the comparison: a table of their own, which says that nothing of it was measured here. The last one
  * adds the member `imported` and is false when out of memory. */
 void comparison_print_imported(const comparison *c, const imported_set *set);
-void comparison_markdown_imported(FILE *stream, const comparison *c, const imported_set *set);
+ciuic_status comparison_markdown_imported(FILE *stream, const comparison *c, const imported_set *set);
 bool comparison_json_imported(cJSON *object, const comparison *c, const imported_set *set);
 
 /* What a competition entry (one file) has to disclose, as Markdown; what the file cannot know is asked for. */
-void disclosure_write(FILE *stream, const results_file *file);
+ciuic_status disclosure_write(FILE *stream, const results_file *file);
 
 #endif

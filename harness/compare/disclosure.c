@@ -163,7 +163,7 @@ static void write_questions(page *p)
     page_list_end(p);
 }
 
-void disclosure_write(FILE *stream, const results_file *file)
+ciuic_status disclosure_write(FILE *stream, const results_file *file)
 {
     page p = page_begin(stream, PAGE_MARKDOWN);
     fputs("# Disclosure\n\n", stream);
@@ -174,5 +174,5 @@ void disclosure_write(FILE *stream, const results_file *file)
     write_cases(&p, &file->set);
     write_method(&p, &file->set);
     write_questions(&p);
-    page_end(&p);
+    return page_end(&p);
 }

@@ -165,7 +165,7 @@ static void markdown_division(page *p, const comparison *c, division d)
     page_table_end(p);
 }
 
-void comparison_markdown(FILE *stream, const comparison *c)
+ciuic_status comparison_markdown(FILE *stream, const comparison *c)
 {
     char text[256];
     page p = page_begin(stream, PAGE_MARKDOWN);
@@ -181,7 +181,7 @@ void comparison_markdown(FILE *stream, const comparison *c)
     markdown_division(&p, c, DIVISION_EQUIVALENT);
     markdown_division(&p, c, DIVISION_OPEN);
     if (c->alone > 0) page_text(&p, "%zu measured cases are in one file only, and left out.", c->alone);
-    page_end(&p);
+    return page_end(&p);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------- */

@@ -73,7 +73,7 @@ void comparison_print_imported(const comparison *c, const imported_set *set)
     }
 }
 
-void comparison_markdown_imported(FILE *stream, const comparison *c, const imported_set *set)
+ciuic_status comparison_markdown_imported(FILE *stream, const comparison *c, const imported_set *set)
 {
     static const page_column columns[] = {{"imported", false}, {"workload", false}, {"threads", true},
                                           {"tokens/s", true},  {"seconds", true},   {"tuned of A, measured", true}};
@@ -93,7 +93,7 @@ void comparison_markdown_imported(FILE *stream, const comparison *c, const impor
         page_cell(&p, TONE_PLAIN, "%s", cells.measured);
     }
     page_table_end(&p);
-    page_end(&p);
+    return page_end(&p);
 }
 
 static bool add_timing(cJSON *list, const comparison *c, const imported_set *set, const imported_timing *t)

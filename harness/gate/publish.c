@@ -85,7 +85,7 @@ static void write_testcase(FILE *stream, const gate_finding *f)
     fputs("\n    </testcase>\n", stream);
 }
 
-void gate_write_junit(FILE *stream, const gate_subject *subject, const gate_findings *findings)
+ciuic_status gate_write_junit(FILE *stream, const gate_subject *subject, const gate_findings *findings)
 {
     const size_t failed = findings->outcomes[GATE_FAILED], waived = findings->outcomes[GATE_WAIVED];
     fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n", stream);
@@ -99,6 +99,7 @@ void gate_write_junit(FILE *stream, const gate_subject *subject, const gate_find
     fputs(">\n", stream);
     for (size_t i = 0; i < findings->count; i++) write_testcase(stream, &findings->list[i]);
     fputs("  </testsuite>\n</testsuites>\n", stream);
+    return CIUIC_OK; /* it asks for no memory */
 }
 
 /* ---- Markdown --------------------------------------------------------------------------------------------------- */
@@ -124,12 +125,13 @@ static void write_table(page *p, const gate_findings *findings, bool passed)
     if (passed) page_fold_end(p);
 }
 
-void gate_write_markdown(FILE *stream, const gate_subject *subject, const gate_findings *findings)
+ciuic_status gate_write_markdown(FILE *stream, const gate_subject *subject, const gate_findings *findings)
 {
     const cJSON *root = subject->set->root, *machine = json_find(root, "machine");
     const size_t *n = findings->outcomes;
     char name[NAME], cpu[NAME];
     page p = page_begin(stream, PAGE_MARKDOWN);
+    p.rest = "a line each by 'ciuic gate RESULTS --list'";
     fprintf(stream, "## Gate: %s\n\n", n[GATE_FAILED] > 0 ? "failed" : "passed");
     page_text(&p, "%zu limits on %zu cases of suite %s: %zu passed, %zu warned, %zu waived, %zu failed.",
               findings->count, findings->cases, plain_copy(name, text_of(root, "suite")), n[GATE_PASSED],
@@ -141,7 +143,7 @@ void gate_write_markdown(FILE *stream, const gate_subject *subject, const gate_f
     page_text(&p, "Measured on %s with revision %s, %s; limits from %s.", plain_copy(cpu, text_of(machine, "cpu")),
               text_of(json_find(root, "program"), "git"), text_of(root, "started"),
               plain_copy(name, subject->baseline));
-    page_end(&p);
+    return page_end(&p);
 }
 
 /* ---- a terminal ------------------------------------------------------------------------------------------------- */

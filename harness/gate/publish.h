@@ -14,8 +14,8 @@ typedef struct gate_subject {
 
 /* One testsuite with a testcase for each limit: a failure with its message, skipped where it is waived, system-out where
  * it warns. */
-void gate_write_junit(FILE *stream, const gate_subject *subject, const gate_findings *findings);
-void gate_write_markdown(FILE *stream, const gate_subject *subject, const gate_findings *findings);
+ciuic_status gate_write_junit(FILE *stream, const gate_subject *subject, const gate_findings *findings);
+ciuic_status gate_write_markdown(FILE *stream, const gate_subject *subject, const gate_findings *findings);
 /* One line for each limit that has not passed, or for all of them. */
 void gate_write_list(FILE *stream, const gate_findings *findings, bool all);
 /* One line when nothing failed. Otherwise three: how many failed, the worst of them, what to do. */

@@ -1,25 +1,36 @@
-/* gnuplot.h - runs gnuplot as a child, without a shell, and takes what it draws from a pipe. */
+/* gnuplot.h - runs gnuplot as a child, without a shell, beside whatever the program does meanwhile. */
 #ifndef CIUIC_GNUPLOT_H
 #define CIUIC_GNUPLOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <sys/types.h>
 
 #include "optimizer/ciuic.h"
-
-/* Runs `script` (length bytes) in `directory`, where its data files are; *output (to be freed, ends in NUL) is what
- * gnuplot wrote to its standard output. CIUIC_ERROR_UNSUPPORTED when there is no gnuplot, or when it failed, wrote
- * nothing or took longer than half a minute. */
-ciuic_status gnuplot_run(const char *directory, const char *script, size_t length, char **output);
 
 typedef struct gnuplot_script {
     char *text;
     size_t length;
 } gnuplot_script;
 
-/* At most so many scripts one after the other in one process, each in a session of its own: starting gnuplot takes longer
- * than most plots do. outputs[i] (to be freed) as of gnuplot_run; NULL for all of them where one failed, since gnuplot then
- * ends: run them one by one. */
-enum { GNUPLOT_BATCH = 32 };
-void gnuplot_run_batch(const char *directory, const gnuplot_script *scripts, size_t count, char **outputs);
+/* A gnuplot at work. All zero: none is. */
+typedef struct gnuplot_process {
+    pid_t child;
+    FILE *output; /* what it draws goes into this file, so that nobody has to stand by and read */
+    int alive;    /* an end of a pipe whose other end closes with the child */
+    double deadline_s, allowed_s;
+    size_t count; /* of scripts */
+} gnuplot_process;
+
+/* Starts one that runs `count` scripts in `directory`, where their data files are, one after the other and each in a session of
+ * its own: starting gnuplot takes longer than most plots do. The scripts are not needed afterwards. CIUIC_ERROR_UNSUPPORTED when no
+ * process can be had. End it with gnuplot_finish. */
+ciuic_status gnuplot_start(gnuplot_process *p, const char *directory, const gnuplot_script *scripts, size_t count);
+
+/* Waits for it. outputs[i] (to be freed) is what script i wrote to its standard output; NULL from script *whole on. Less than all is
+ * CIUIC_ERROR_UNSUPPORTED: there is no gnuplot, it failed, or it took longer than half a minute and two seconds for each script;
+ * *again then says that script *whole is to blame, and that those behind it are worth another start. */
+ciuic_status gnuplot_finish(gnuplot_process *p, char **outputs, size_t *whole, bool *again);
 
 #endif

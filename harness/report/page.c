@@ -52,16 +52,6 @@ static void escape_markdown(FILE *stream, const char *text)
     }
 }
 
-/* For a terminal: plain_text does what there is to do. */
-static void escape_text(FILE *stream, const char *text)
-{
-    char *plain = strdup(text);
-    if (plain == NULL) return;
-    plain_text(plain);
-    fputs(plain, stream);
-    free(plain);
-}
-
 void page_escape(FILE *stream, page_form form, const char *text)
 {
     if (form == PAGE_HTML)
@@ -69,13 +59,18 @@ void page_escape(FILE *stream, page_form form, const char *text)
     else if (form == PAGE_MARKDOWN)
         escape_markdown(stream, text);
     else
-        escape_text(stream, text);
+        plain_write(stream, text);
 }
 
 /* Writes what is not text: the one for HTML or the one for Markdown; nothing for a terminal. */
 static void mark(const page *p, const char *html, const char *markdown)
 {
     if (p->form != PAGE_TEXT) fputs(p->form == PAGE_HTML ? html : markdown, p->stream);
+}
+
+static void note(page *p, bool written)
+{
+    if (!written) p->failed = true;
 }
 
 /* What stands before and after a text in each form; in text, how its first line begins, and what is done with it. */
@@ -85,17 +80,20 @@ typedef struct wrapping {
     bool close;        /* text: an empty line follows */
 } wrapping;
 
-static void put(const page *p, const wrapping *w, const char *format, va_list arguments)
+static void put(page *p, const wrapping *w, const char *format, va_list arguments)
 {
     char *text = NULL;
-    if (vasprintf(&text, format, arguments) < 0) return;
+    if (vasprintf(&text, format, arguments) < 0) {
+        p->failed = true;
+        return;
+    }
     mark(p, w->html, w->markdown);
     if (p->form != PAGE_TEXT)
         page_escape(p->stream, p->form, text);
     else if (w->begin == NULL)
-        text_title(p->stream, text, '-');
+        note(p, text_title(p->stream, text, '-'));
     else
-        text_paragraph(p->stream, w->begin, strlen(w->begin), text);
+        note(p, text_paragraph(p->stream, w->begin, strlen(w->begin), text));
     if (p->form == PAGE_TEXT && w->close) fputc('\n', p->stream);
     mark(p, w->html_end, w->markdown_end);
     free(text);
@@ -114,25 +112,32 @@ static void put(const page *p, const wrapping *w, const char *format, va_list ar
 
 page page_begin(FILE *stream, page_form form)
 {
-    return (page){.stream = stream, .form = form};
+    return (page){.stream = stream, .form = form, .rest = "on the page: 'ciuic report RESULTS -o DIR', DIR/index.html"};
 }
 
-void page_end(page *p)
+static void close_section(page *p)
 {
     if (p->in_section) mark(p, "</section>\n", "");
     p->in_section = false;
 }
 
+ciuic_status page_end(page *p)
+{
+    close_section(p);
+    if (!p->failed) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "a page: memory ran out while it was written; close other programs");
+}
+
 void page_section(page *p, const char *id, const char *title)
 {
-    page_end(p);
+    close_section(p);
     p->in_section = true;
     if (p->sections < PAGE_SECTIONS) {
         p->section_ids[p->sections] = id;
         p->section_titles[p->sections++] = title;
     }
     if (p->form == PAGE_TEXT) {
-        text_title(p->stream, title, '=');
+        note(p, text_title(p->stream, title, '='));
         return;
     }
     if (p->form == PAGE_HTML)
@@ -188,7 +193,7 @@ void page_code(page *p, const char *text)
     } else {
         /* An indented block has no closing mark that the text could forge; it has one line. */
         fputs("    ", p->stream);
-        if (p->form == PAGE_TEXT) escape_text(p->stream, text);
+        if (p->form == PAGE_TEXT) plain_write(p->stream, text);
         for (const char *c = p->form == PAGE_TEXT ? "" : text; *c != '\0'; c++)
             fputc((unsigned char)*c < 0x20 ? ' ' : *c, p->stream);
         fputs("\n\n", p->stream);
@@ -215,7 +220,7 @@ void page_fold_begin(page *p, const char *title)
         fputs("</summary>\n", p->stream);
         return;
     }
-    page_text(p, "%s: in index.html.", title);
+    page_text(p, "%s: %s.", title, p->rest);
     FILE *nowhere = fopen("/dev/null", "w");
     if (nowhere == NULL) return; /* then it is shown */
     p->hidden = p->stream;
@@ -255,9 +260,9 @@ void page_card_begin(page *p, const char *question, const char *answer, page_ton
 {
     if (p->form == PAGE_TEXT) {
         fputs("\n", p->stream);
-        escape_text(p->stream, question);
+        plain_write(p->stream, question);
         fprintf(p->stream, "  %s", tone_mark(tone));
-        escape_text(p->stream, answer);
+        plain_write(p->stream, answer);
         fputs("\n\n", p->stream);
         return;
     }
@@ -294,9 +299,10 @@ static void begin_text_table(page *p, const char *caption, const page_column *co
         titles[i] = columns[i].title;
         numbers[i] = columns[i].number;
     }
-    text_paragraph(p->stream, "", 0, caption);
+    note(p, text_paragraph(p->stream, "", 0, caption));
     fputc('\n', p->stream);
     p->cells = text_table_begin(titles, numbers, n);
+    note(p, p->cells != NULL);
 }
 
 void page_table_begin(page *p, const char *caption, const page_column *columns, size_t n, bool compact)
@@ -382,8 +388,9 @@ void page_cell(page *p, page_tone tone, const char *format, ...)
     va_start(arguments, format);
     if (vasprintf(&text, format, arguments) < 0) text = NULL;
     va_end(arguments);
+    note(p, text != NULL);
     if (p->form == PAGE_TEXT) {
-        text_table_add(p->cells, tone_mark(tone), text != NULL ? text : "");
+        note(p, text_table_add(p->cells, tone_mark(tone), text != NULL ? text : ""));
     } else {
         cell_begin(p, tone);
         if (p->form == PAGE_HTML && tone == TONE_CODE && text != NULL)

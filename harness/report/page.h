@@ -38,11 +38,16 @@ typedef struct page {
     size_t sections;
     size_t columns, column; /* of the open table */
     const page_column *titles;
+    const char
+        *rest; /* where the folds are that a form leaves out; may be set after page_begin, and stays the caller's */
     bool in_section;
+    bool failed; /* memory ran out: what is written lacks something */
 } page;
 
 page page_begin(FILE *stream, page_form form);
-void page_end(page *p); /* closes the open section */
+/* Closes the open section. An error where anything above is missing from the page, since memory ran out; whether the stream took it
+ * all is for who closes it. */
+ciuic_status page_end(page *p);
 
 /* `id` and `title` are the program's own and stay as long as the page; ids: letters and hyphens. Titles of level 2; page_heading is level 3. */
 void page_section(page *p, const char *id, const char *title);
@@ -78,7 +83,7 @@ void page_escape(FILE *stream, page_form form, const char *text);
 /* The sections so far as links, for the top of an HTML page. */
 void page_contents(FILE *stream, const page *p);
 
-/* Details that would drown the rest: folded in HTML, and left out of Markdown and text, which say so. */
+/* Details that would drown the rest: folded in HTML, and left out of Markdown and text, which say so and name the page. */
 void page_fold_begin(page *p, const char *title);
 void page_fold_end(page *p);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/plain_text.h"
+#include "optimizer/array_room.h"
 
 enum { GAP = 2, LONGEST_WORD = 36, COLUMNS_MAX = 24 };
 
@@ -49,10 +50,10 @@ static size_t line_of(const char *text, size_t width, const char **next)
     return blank;
 }
 
-void text_paragraph(FILE *stream, const char *begin, size_t indent, const char *text)
+bool text_paragraph(FILE *stream, const char *begin, size_t indent, const char *text)
 {
     char *plain = strdup(text);
-    if (plain == NULL) return;
+    if (plain == NULL) return false;
     plain_text(plain);
     const char *c = plain;
     for (bool first = true; first || *c != '\0'; first = false) {
@@ -62,56 +63,54 @@ void text_paragraph(FILE *stream, const char *begin, size_t indent, const char *
         c = next;
     }
     free(plain);
+    return true;
 }
 
-void text_title(FILE *stream, const char *title, char under)
+bool text_title(FILE *stream, const char *title, char under)
 {
     char *plain = strdup(title);
-    if (plain == NULL) return;
+    if (plain == NULL) return false;
     plain_text(plain);
     fprintf(stream, "\n%s\n", plain);
     for (size_t i = width_of(plain, strlen(plain)); i > 0; i--) fputc(under, stream);
     fputs("\n\n", stream);
     free(plain);
+    return true;
 }
 
 /* ---- tables ----------------------------------------------------------------------------------------------------- */
 
-static void take_cell(text_table *t, char *cell)
+static bool take_cell(text_table *t, char *cell)
 {
-    if (t->count == t->room) {
-        const size_t room = t->room > 0 ? 2 * t->room : 64;
-        char **grown = reallocarray(t->cells, room, sizeof *grown);
-        if (grown == NULL) {
-            free(cell);
-            return;
-        }
-        t->cells = grown;
-        t->room = room;
+    char **grown = array_with_room(t->cells, t->count, &t->room, sizeof *grown);
+    if (grown == NULL) {
+        free(cell);
+        return false;
     }
+    t->cells = grown;
     plain_text(cell);
     t->cells[t->count++] = cell;
+    return true;
 }
 
 text_table *text_table_begin(const char *const *titles, const bool *numbers, size_t columns)
 {
-    text_table *t = calloc(1, sizeof *t);
-    if (t == NULL || columns > COLUMNS_MAX) {
-        free(t);
-        return NULL;
-    }
+    text_table *t = columns <= COLUMNS_MAX ? calloc(1, sizeof *t) : NULL;
+    if (t == NULL) return NULL;
     t->columns = columns;
     for (size_t i = 0; i < columns; i++) {
         t->numbers[i] = numbers[i];
-        text_table_add(t, "", titles[i]);
+        if (text_table_add(t, "", titles[i])) continue;
+        text_table_free(t);
+        return NULL;
     }
     return t;
 }
 
-void text_table_add(text_table *t, const char *mark, const char *text)
+bool text_table_add(text_table *t, const char *mark, const char *text)
 {
     char *cell = NULL;
-    if (t != NULL && asprintf(&cell, "%s%s", mark, text) >= 0) take_cell(t, cell);
+    return t != NULL && asprintf(&cell, "%s%s", mark, text) >= 0 && take_cell(t, cell);
 }
 
 void text_table_free(text_table *t)

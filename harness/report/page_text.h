@@ -9,16 +9,16 @@
 enum { PAGE_TEXT_WIDTH = 100 };
 
 /* Words wrapped to the width, every line indented by `indent` blanks, the first begun by `begin` in their place. Control
- * characters become '?'. */
-void text_paragraph(FILE *stream, const char *begin, size_t indent, const char *text);
+ * characters become '?'. Here and below, false: memory ran out, and something is missing. */
+bool text_paragraph(FILE *stream, const char *begin, size_t indent, const char *text);
 /* A title with a line of `under` below it. */
-void text_title(FILE *stream, const char *title, char under);
+bool text_title(FILE *stream, const char *title, char under);
 
 /* A table, cell by cell; it is laid out when all of them are there. */
 typedef struct text_table text_table;
-/* Titles are copied. NULL: out of memory, and the others then do nothing. */
+/* Titles are copied. NULL: out of memory, or more than 24 columns; the others then do nothing. */
 text_table *text_table_begin(const char *const *titles, const bool *numbers, size_t columns);
-void text_table_add(text_table *t, const char *mark, const char *text);
+bool text_table_add(text_table *t, const char *mark, const char *text);
 /* Columns as wide as their longest word at least; what does not fit beside the first column goes below, with it again. */
 void text_table_print(FILE *stream, text_table *t);
 void text_table_free(text_table *t);

@@ -56,7 +56,7 @@ static size_t longest_label(const char *data)
 /* What is drawn, and the texts that it borrows. */
 typedef struct prepared {
     drawing d;
-    char slug[64], title[256];
+    char slug[DRAW_SLUG], title[256];
     char *variables, *data;
 } prepared;
 
@@ -137,7 +137,7 @@ static ciuic_status draw(plot_set *set, const prepared *list)
         drawings[i].variables = list[i].variables;
         drawings[i].data = list[i].data;
     }
-    if (status == CIUIC_OK) status = draw_plots(drawings, set->count, svgs, set->problem);
+    if (status == CIUIC_OK) status = draw_plots(drawings, set->count, svgs, set->problem, &set->pngs);
     for (size_t i = 0; i < set->count && svgs != NULL; i++) set->plots[i].svg = svgs[i];
     free(drawings);
     free(svgs);
@@ -169,8 +169,15 @@ ciuic_status plots_make(const result_set *r, const char *directory, plot_set *se
     return status;
 }
 
+void plots_finish(plot_set *set)
+{
+    draw_pngs_finish(set->pngs, set->problem);
+    set->pngs = NULL;
+}
+
 void plots_free(plot_set *set)
 {
+    plots_finish(set);
     for (size_t i = 0; i < set->count; i++) free(set->plots[i].svg);
     free(set->plots);
     *set = (plot_set){0};

@@ -17,12 +17,14 @@ typedef struct plot {
 typedef struct plot_set {
     plot *plots;
     size_t count;
-    char problem[512]; /* why plots are missing; "" when none is */
+    struct draw_pngs *pngs; /* that are still being drawn */
+    char problem[512];      /* why plots are missing; "" when none is */
 } plot_set;
 
 /* Leaves DIR/plots/<name>.dat, .svg and .png for each group and kind that has data. A missing or failing gnuplot is no
- * failure: see `problem`. Free with plots_free, also after a failure. */
+ * failure: see `problem`. The PNGs are there when plots_finish has returned. Free with plots_free, also after a failure. */
 ciuic_status plots_make(const result_set *r, const char *directory, plot_set *set);
+void plots_finish(plot_set *set);
 void plots_free(plot_set *set);
 /* The drawn plot of this kind and group, or NULL. */
 const plot *plots_find(const plot_set *set, const char *kind, size_t group);

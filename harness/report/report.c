@@ -35,12 +35,10 @@ static section_fn *const shortest[] = {section_answer, section_variants, section
 /* GitHub takes 65536 characters, and what posts it adds some of its own. */
 enum { COMMENT_MAX = 60000 };
 
-static page write_sections(FILE *stream, page_form form, const report_view *v)
+static ciuic_status write_sections(page *p, const report_view *v)
 {
-    page p = page_begin(stream, form);
-    for (size_t i = 0; i < COUNT(sections); i++) sections[i](&p, v);
-    page_end(&p);
-    return p;
+    for (size_t i = 0; i < COUNT(sections); i++) sections[i](p, v);
+    return page_end(p);
 }
 
 /* "made-up-model on Made-up CPU, 2 cores, 2000-01-01" */
@@ -72,86 +70,130 @@ static void write_subtitle(FILE *stream, page_form form, const report_view *v)
 
 /* ---- template --------------------------------------------------------------------------------------------------- */
 
-/* The sections first, into memory: the contents at the top of the page list those that there are. */
-static void write_template(FILE *stream, const report_view *v)
+static void copy_stream(FILE *from, FILE *to)
+{
+    char piece[1 << 16];
+    rewind(from);
+    for (size_t n; (n = fread(piece, 1, sizeof piece, from)) > 0;) fwrite(piece, 1, n, to);
+}
+
+/* A file for what is written before it is known where, or whether, it goes. Not a stream in memory: that need not say when memory
+ * runs out. */
+static ciuic_status open_draft(FILE **draft)
+{
+    *draft = tmpfile();
+    return *draft != NULL ? CIUIC_OK : ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "no temporary file: %s", strerror(errno));
+}
+
+static ciuic_status check_draft(FILE *draft)
+{
+    if (fflush(draft) == 0 && ferror(draft) == 0) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "a temporary file could not be written; make room where those lie");
+}
+
+static void fill_template(FILE *stream, const report_view *v, const page *written, FILE *content)
 {
     const embedded_file template = embedded_template();
-    char *content = NULL;
-    size_t bytes = 0;
-    FILE *memory = open_memstream(&content, &bytes);
-    if (memory == NULL) return;
-    const page written = write_sections(memory, PAGE_HTML, v);
-    if (fclose(memory) != 0) bytes = 0;
     for (const char *c = template.text; *c != '\0';) {
         if (strncmp(c, "@SUBTITLE@", 10) == 0) {
             write_subtitle(stream, PAGE_HTML, v);
             c += 10;
         } else if (strncmp(c, "@CONTENTS@", 10) == 0) {
-            page_contents(stream, &written);
+            page_contents(stream, written);
             c += 10;
         } else if (strncmp(c, "@CONTENT@", 9) == 0) {
-            fwrite(content, 1, bytes, stream);
+            copy_stream(content, stream);
             c += 9;
         } else {
             fputc(*c++, stream);
         }
     }
-    free(content);
+}
+
+/* The sections first: the contents at the top of the page list those that there are. */
+static ciuic_status write_template(FILE *stream, const report_view *v)
+{
+    FILE *content = NULL;
+    CIUIC_TRY(open_draft(&content));
+    page p = page_begin(content, PAGE_HTML);
+    ciuic_status status = write_sections(&p, v);
+    if (status == CIUIC_OK) status = check_draft(content);
+    if (status == CIUIC_OK) fill_template(stream, v, &p, content);
+    fclose(content);
+    return status;
 }
 
 static const char heading[] = "3-5x faster in 70% less memory? What this machine says";
 
-static void write_comment(FILE *stream, const report_view *v, section_fn *const *list, size_t n)
+static ciuic_status write_comment(FILE *stream, const report_view *v, section_fn *const *list, size_t n)
 {
     page p = page_begin(stream, PAGE_MARKDOWN);
     fprintf(stream, "# %s\n\n", heading);
     write_subtitle(stream, PAGE_MARKDOWN, v);
     fputs("\n\n", stream);
     if (list != sections)
-        page_text(&p, "Shortened: of %zu cases all would be more than a comment holds. index.html has the rest.",
-                  v->r->case_count);
+        page_text(&p, "Shortened: of %zu cases all would be more than a comment holds. The rest is %s.",
+                  v->r->case_count, p.rest);
     for (size_t i = 0; i < n; i++) list[i](&p, v);
-    page_end(&p);
+    return page_end(&p);
 }
 
 /* The longest form that a comment has room for; the shortest, where none has. */
-static void write_markdown(FILE *stream, const report_view *v)
+static ciuic_status write_markdown(FILE *stream, const report_view *v)
 {
     static const struct {
         section_fn *const *list;
         size_t n;
     } forms[] = {{sections, COUNT(sections)}, {shorter, COUNT(shorter)}, {shortest, COUNT(shortest)}};
     for (size_t i = 0; i < COUNT(forms); i++) {
-        char *text = NULL;
-        size_t bytes = 0;
-        FILE *memory = open_memstream(&text, &bytes);
-        if (memory == NULL) return;
-        write_comment(memory, v, forms[i].list, forms[i].n);
-        const bool fits = fclose(memory) == 0 && (bytes <= COMMENT_MAX || i + 1 == COUNT(forms));
-        if (fits) fwrite(text, 1, bytes, stream);
-        free(text);
-        if (fits) return;
+        FILE *draft = NULL;
+        CIUIC_TRY(open_draft(&draft));
+        ciuic_status status = write_comment(draft, v, forms[i].list, forms[i].n);
+        if (status == CIUIC_OK) status = check_draft(draft);
+        const bool chosen = status == CIUIC_OK && (ftell(draft) <= COMMENT_MAX || i + 1 == COUNT(forms));
+        if (chosen) copy_stream(draft, stream);
+        fclose(draft);
+        if (chosen || status != CIUIC_OK) return status;
     }
+    return CIUIC_OK;
 }
 
-static void write_text(FILE *stream, const report_view *v)
+static ciuic_status write_text(FILE *stream, const report_view *v)
 {
+    page p = page_begin(stream, PAGE_TEXT);
     fprintf(stream, "%s\n", heading);
     write_subtitle(stream, PAGE_TEXT, v);
     fputs("\n\n", stream);
-    write_sections(stream, PAGE_TEXT, v);
+    return write_sections(&p, v);
 }
 
-static ciuic_status write_page(const char *directory, const char *name, void (*writer)(FILE *, const report_view *),
-                               const report_view *v)
+/* These ask for no memory. */
+static ciuic_status write_cases(FILE *stream, const report_view *v)
+{
+    csv_cases(stream, v);
+    return CIUIC_OK;
+}
+
+static ciuic_status write_verdicts(FILE *stream, const report_view *v)
+{
+    csv_verdicts(stream, v);
+    return CIUIC_OK;
+}
+
+typedef ciuic_status page_writer(FILE *stream, const report_view *v);
+
+static ciuic_status write_page(const char *directory, const char *name, page_writer *writer, const report_view *v)
 {
     char *path = NULL;
     if (asprintf(&path, "%s/%s", directory, name) < 0) return ciuic_fail_memory("a path", strlen(directory));
     atomic_file file;
     ciuic_status status = atomic_file_open(path, &file);
     if (status == CIUIC_OK) {
-        writer(file.stream, v);
-        status = atomic_file_commit(&file);
+        status = writer(file.stream, v);
+        if (status == CIUIC_OK)
+            status = atomic_file_commit(&file);
+        else
+            atomic_file_abort(&file);
     }
     free(path);
     return status;
@@ -185,10 +227,10 @@ static ciuic_status write_files(const report_request *q, const report_view *v)
     static const struct {
         report_format format;
         const char *name;
-        void (*writer)(FILE *, const report_view *);
+        page_writer *writer;
     } files[] = {{REPORT_MARKDOWN, "report.md", write_markdown},
-                 {REPORT_CSV, "cases.csv", csv_cases},
-                 {REPORT_CSV, "verdicts.csv", csv_verdicts},
+                 {REPORT_CSV, "cases.csv", write_cases},
+                 {REPORT_CSV, "verdicts.csv", write_verdicts},
                  {REPORT_HTML, "index.html", write_template}};
     for (size_t i = 0; i < COUNT(files); i++)
         if (q->format == REPORT_ALL || q->format == files[i].format)
@@ -207,7 +249,8 @@ static ciuic_status write_report(cJSON *root, bool edited, const report_request 
     const report_view v = {
         .r = &r, .plots = &plots, .edited = edited, .claims_name = q->claims_name, .imported = q->imported};
     if (status == CIUIC_OK && files) status = write_files(q, &v);
-    if (status == CIUIC_OK && !files) write_text(q->text, &v);
+    if (status == CIUIC_OK && !files) status = write_text(q->text, &v);
+    plots_finish(&plots);
     if (status == CIUIC_OK && plots.problem[0] != '\0')
         *notice = "some plots are missing (is gnuplot installed?); the tables hold the same numbers";
     plots_free(&plots);

@@ -66,15 +66,17 @@ static const char *const others[OTHERS] = {"naive", "openblas", "onednn"};
 
 static void find_others(const report_view *v, const char *question, const char *variant, bool *shown)
 {
-    size_t position = 0;
     for (size_t b = 0; b < OTHERS; b++) shown[b] = false;
-    for (const cJSON *item = json_find(v->r->root, "claims")->child; item != NULL; item = item->next, position++) {
+    for (const cJSON *item = json_find(v->r->root, "claims")->child; item != NULL; item = item->next) {
         if (strcmp(view_text(item, "question", ""), question) != 0) continue;
-        for (size_t g = 0; g < v->r->group_count; g++)
-            for (size_t b = 0; b < OTHERS; b++) {
-                const cJSON *entry = find_verdict(v, view_text(item, "id", ""), variant, g, others[b]);
-                shown[b] = shown[b] || (entry != NULL && !isnan(view_number(entry, "value")));
-            }
+        const char *id = view_text(item, "id", "");
+        for (const cJSON *entry = json_find(v->r->root, "verdicts")->child; entry != NULL; entry = entry->next) {
+            if (strcmp(view_text(entry, "claim", ""), id) != 0 || isnan(view_number(entry, "value"))) continue;
+            const result_case *c = view_case(v, view_text(entry, "case", ""));
+            if (c == NULL || strcmp(case_variant_name(c), variant) != 0) continue;
+            for (size_t b = 0; b < OTHERS; b++)
+                shown[b] = shown[b] || strcmp(view_text(entry, "baseline", ""), others[b]) == 0;
+        }
     }
 }
 

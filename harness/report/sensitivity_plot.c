@@ -144,7 +144,7 @@ ciuic_status sensitivity_plot(const cJSON *explained, const char *folder, char p
                        .variables = variables,
                        .data = data,
                        .bytes = data_bytes};
-    status = draw_plot(&d, NULL, problem);
+    status = draw_plot(&d, problem);
 
 cleanup:
     free(t.units);

@@ -4,10 +4,11 @@
 #include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEPTH = 64 };
+enum { DEPTH = 64, NUMBER = 16 };
 
 /* What SVG takes for granted, and what svg_squeeze_style says once. */
 static const struct {
@@ -57,33 +58,63 @@ static size_t colour_at(const char *c, char *to)
     return (size_t)(at - c);
 }
 
-/* ".00" behind a digit and before none. */
-static bool is_nought(const char *tag, const char *c)
+/* Bytes of a number with two decimals at `c`, which is not within another; written at `to` with one, where it is 10 or more: a
+ * coordinate, of a thousand pixels or so. Widths and scales are smaller. Noughts behind the point go. *written is its length. */
+static size_t number_at(const char *tag, const char *c, char to[NUMBER], size_t *written)
 {
-    return c > tag && isdigit((unsigned char)c[-1]) && strncmp(c, ".00", 3) == 0 && !isdigit((unsigned char)c[3]);
+    const size_t whole = strspn(c, "0123456789");
+    if (whole == 0 || whole > 4 || c[whole] != '.') return 0;
+    if (c > tag && (isdigit((unsigned char)c[-1]) || c[-1] == '.')) return 0;
+    if (strspn(c + whole + 1, "0123456789") != 2) return 0;
+    const char *decimals = c + whole + 1;
+    int hundredths = (decimals[0] - '0') * 10 + decimals[1] - '0', number = atoi(c); /* NOLINT(cert-err34-c): digits */
+    if (whole >= 2) hundredths = (hundredths + 5) / 10 * 10;
+    if (hundredths == 100) number++;
+    if (hundredths % 100 == 0)
+        *written = (size_t)snprintf(to, NUMBER, "%d", number);
+    else if (hundredths % 10 == 0)
+        *written = (size_t)snprintf(to, NUMBER, "%d.%d", number, hundredths / 10);
+    else
+        *written = (size_t)snprintf(to, NUMBER, "%d.%02d", number, hundredths);
+    return whole + 3;
+}
+
+/* The L of a line that goes on from a point of a path: behind M or L it is taken for granted. */
+static bool is_plain_line(const char *tag, const char *c)
+{
+    if (*c != 'L' || strncmp(tag, "<path", 5) != 0) return false;
+    while (--c > tag && (isdigit((unsigned char)*c) || strchr("., -", *c) != NULL)) continue;
+    return *c == 'M' || *c == 'L';
 }
 
 /* Copies the tag at `from` (of `length` bytes) to `to`, which may be the same place; returns its new end. */
 static char *copy_tag(char *to, const char *from, size_t length)
 {
     const char *const end = from + length;
+    const char *const joints = strncmp(from, "<path", 5) == 0 ? "=/>'M" : "=/>'";
     for (const char *c = from; c < end;) {
         const char *instead = NULL;
-        char colour[7];
-        const size_t known = shorter_at(c, &instead), coloured = colour_at(c, colour);
+        char other[NUMBER];
+        size_t bytes = 0;
+        const size_t known = *c == ' ' ? shorter_at(c, &instead) : 0, coloured = *c == 'r' ? colour_at(c, other) : 0;
+        const size_t number = isdigit((unsigned char)*c) ? number_at(from, c, other, &bytes) : 0;
         if (known > 0) {
             for (; *instead != '\0'; instead++) *to++ = *instead;
             c += known;
         } else if (coloured > 0) {
-            memcpy(to, colour, sizeof colour);
-            to += sizeof colour;
+            memcpy(to, other, 7);
+            to += 7;
             c += coloured;
-        } else if (is_nought(from, c)) {
-            c += 3;
+        } else if (number > 0) {
+            memcpy(to, other, bytes);
+            to += bytes;
+            c += number;
+        } else if (is_plain_line(from, c)) {
+            c++;
         } else if (isspace((unsigned char)*c)) {
             while (c < end && isspace((unsigned char)*c)) c++;
-            /* Before and behind =, and at the end of a value or a tag. */
-            if (strchr("=/>'", *c) == NULL && to[-1] != '=') *to++ = ' ';
+            /* Before and behind =, before the next part of a path, and at the end of a value or a tag. */
+            if (strchr(joints, *c) == NULL && to[-1] != '=') *to++ = ' ';
         } else {
             *to++ = *c++;
         }
@@ -99,8 +130,38 @@ static bool draws_nothing(const char *tag, const char *end)
     const char *data = memmem(tag, (size_t)(end - tag), " d='M", 5);
     if (data == NULL) return false;
     const char *c = data + 5;
-    while (c < end && (isdigit((unsigned char)*c) || strchr("., -", *c) != NULL)) c++;
-    return c < end && *c == '\'';
+    while (c < end && (isdigit((unsigned char)*c) || strchr(".,-", *c) != NULL)) c++;
+    return c < end && *c == '\''; /* behind a blank there would be another point, and a line to it */
+}
+
+/* A path that polygons have become; `end` is behind it. */
+typedef struct filled_path {
+    char *end, colour[8];
+} filled_path;
+
+/* A polygon at [begin, end) becomes a path, or a part of the one right before it that has its colour. Returns the new end. */
+static char *join_polygon(filled_path *last, char *begin, char *end)
+{
+    static const char head[] = "<polygon fill='", middle[] = "' points='", close[] = "'/>";
+    const size_t colour = sizeof last->colour - 1;
+    if ((size_t)(end - begin) < strlen(head) + colour + strlen(middle) + strlen(close)) return end;
+    char *const points = begin + strlen(head) + colour + strlen(middle);
+    if (strncmp(begin, head, strlen(head)) != 0 || begin[strlen(head)] != '#' ||
+        strncmp(points - strlen(middle), middle, strlen(middle)) != 0 || strncmp(end - strlen(close), close, 3) != 0)
+        return end;
+    const size_t bytes = (size_t)(end - points) - strlen(close);
+    char *to = begin;
+    if (last->end == begin && strncmp(last->colour, begin + strlen(head), colour) == 0) {
+        to -= strlen(close);
+    } else {
+        memcpy(last->colour, begin + strlen(head), colour);
+        to = stpcpy(stpcpy(stpcpy(to, "<path fill='"), last->colour), "' d='");
+    }
+    *to++ = 'M';
+    memmove(to, points, bytes);
+    to += bytes;
+    memcpy(to, "z'/>", 4);
+    return last->end = to + 4;
 }
 
 /* Whether [begin, end) is one text element, begun by `tag`. */
@@ -158,6 +219,7 @@ static char *close_groups(open_groups *open, char *begin, char *end)
 void svg_squeeze(char *svg)
 {
     open_groups open = {.depth = 0};
+    filled_path last = {.end = NULL};
     char *to = svg;
     for (const char *c = svg; *c != '\0';) {
         if (*c == '<') {
@@ -166,7 +228,7 @@ void svg_squeeze(char *svg)
             char *const begin = to;
             to = copy_tag(to, c, length);
             c += length;
-            to = draws_nothing(begin, to) ? begin : close_groups(&open, begin, to);
+            to = draws_nothing(begin, to) ? begin : close_groups(&open, begin, join_polygon(&last, begin, to));
             continue;
         }
         const size_t blanks = strspn(c, " \t\r\n"), text = strcspn(c, "<");

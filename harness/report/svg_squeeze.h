@@ -2,8 +2,9 @@
 #ifndef CIUIC_SVG_SQUEEZE_H
 #define CIUIC_SVG_SQUEEZE_H
 
-/* In place, and never longer: blanks between and in tags, hundredths that are nought, attributes that say what is so without
- * them, paths without a line, groups without anything or around one text. Text and ids stay as they are. */
+/* In place, and never longer: blanks between and in tags, hundredths of a pixel in coordinates, attributes that say what is so
+ * without them, paths without a line, groups without anything or around one text; polygons of one colour that follow each other
+ * become one path. Text and ids stay as they are. */
 void svg_squeeze(char *svg);
 
 /* CSS that a squeezed SVG of class plot needs; the page's template has the same. */

@@ -383,10 +383,9 @@ static void hostile_names_are_escaped(void)
         char *text = NULL;
         size_t length = 0;
         FILE *stream = open_memstream(&text, &length);
-        if (form == 0)
-            comparison_markdown(stream, &p.c);
-        else
-            disclosure_write(stream, &p.files[0]);
+        const ciuic_status written =
+            form == 0 ? comparison_markdown(stream, &p.c) : disclosure_write(stream, &p.files[0]);
+        CU_ASSERT_EQUAL(written, CIUIC_OK);
         fclose(stream);
         CHECK(strstr(text, "<script") == NULL && strchr(text, '\x1b') == NULL, "%s", text);
         CHECK(strstr(text, "&lt;script") != NULL && strstr(text, "\n| x |") == NULL, "%s", text);

@@ -9,6 +9,7 @@
 #include "harness/report/memory_kinds.h"
 #include "harness/report/plot_data.h"
 #include "harness/report/plots.h"
+#include "harness/report/svg_definitions.h"
 #include "harness/report/svg_squeeze.h"
 #include "harness/tests/program.h"
 #include "harness/tests/results_fixture.h"
@@ -124,6 +125,7 @@ static void plots_have_three_forms(void)
     CU_ASSERT_EQUAL_FATAL(results_index(results, &r), CIUIC_OK);
     CHECK(plots_make(&r, folder, &plots) == CIUIC_OK, "%s", ciuic_last_error());
     CU_ASSERT_TRUE(plots.count > 0);
+    plots_finish(&plots);
     for (size_t i = 0; i < plots.count && gnuplot_is_here(); i++) {
         char slug[96];
         snprintf(slug, sizeof slug, "%.*s", (int)(strlen(plots.plots[i].file) - strlen("plots/.svg")),
@@ -172,11 +174,19 @@ static void squeezed_plots_show_the_same(void)
          "\t<path stroke='currentColor'  d='M273.00,94.47  '/>\t<g transform=\"translate(263.90,98.00)\" "
          "stroke=\"none\" "
          "fill=\"currentColor\" font-size=\"13.00\"  text-anchor=\"end\">\n\t\t<text> 1.00 a  b</text>\n\t</g>\n</g>\n",
-         "<text transform=\"translate(263.90,98)\" class=\"t\" text-anchor=\"end\"> 1.00 a  b</text>"},
+         "<text transform=\"translate(263.9,98)\" class=\"t\" text-anchor=\"end\"> 1.00 a  b</text>"},
         {"<g a=\"b\"><text>x</text><text>y</text></g>", "<g a=\"b\"><text>x</text><text>y</text></g>"},
         {"<g id=\"c\"><text>x</text></g>", "<g id=\"c\"><text>x</text></g>"},
-        {"<path d='M1.00,2.50 L3.005,4.00  '/>", "<path d='M1,2.50 L3.005,4'/>"},
-        {"<polygon fill = 'rgb( 59, 130, 196)' points = '1,2 3,4'/>", "<polygon fill='#3b82c4' points='1,2 3,4'/>"},
+        {"<path d='M1.00,2.50 L3.005,4.00  '/>", "<path d='M1,2.5 3.005,4'/>"},
+        {"<polygon fill = 'rgb( 59, 130, 196)' points = '1,2 3,4'/>", "<path fill='#3b82c4' d='M1,2 3,4z'/>"},
+        /* Tenths of a pixel, the carry too; what is below 10 may be a width or a scale. */
+        {"<path d='M99.96,10.04 L-12.34,9.96 M1,2 h2 L7,8'/>", "<path d='M100,10 -12.3,9.96M1,2 h2 L7,8'/>"},
+        {"<text font-size=\"12.50\" x=\"8765.43\">12.34</text>", "<text font-size=\"12.5\" x=\"8765.4\">12.34</text>"},
+        {"<polygon fill='#3b82c4' points='1,2 3,4'/><polygon fill='#3b82c4' points='5,6 7,8'/>"
+         "<polygon fill='#d1495b' points='5,6 7,8'/><g a=\"b\"><polygon fill='#d1495b' points='5,6 7,8'/></g>",
+         "<path fill='#3b82c4' d='M1,2 3,4zM5,6 7,8z'/><path fill='#d1495b' d='M5,6 7,8z'/>"
+         "<g a=\"b\"><path fill='#d1495b' d='M5,6 7,8z'/></g>"},
+        {"<polygon fill='red' points='1,2 3,4'/>", "<polygon fill='red' points='1,2 3,4'/>"},
         {"<g fill=\"red\">\n</g><g id=\"a\"></g>", "<g id=\"a\"></g>"},
         {"<use xlink:href='#a' opacity='0'/><use xlink:href='#a'/>", "<use xlink:href='#a'/>"},
         {"<text>rgb( 1, 2, 3).00 </text>", "<text>rgb( 1, 2, 3).00 </text>"},
@@ -195,8 +205,37 @@ static void squeezed_plots_show_the_same(void)
     free(page);
 }
 
+/* A definition stays when it is drawn, or when one that stays is made of it. */
+static void definitions_are_dropped_when_unused(void)
+{
+    static const struct {
+        const char *svg, *left;
+    } table[] = {
+        {"<svg><defs><path id='a'/><use href='#a' id='b'/><path id='c'/><filter id='f'><x/></filter></defs>"
+         "<use href='#b'/></svg>",
+         "<svg><defs><path id='a'/><use href='#a' id='b'/></defs><use href='#b'/></svg>"},
+        {"<svg><defs><path id='a'/><path id='ab'/><filter id='f'><x/></filter></defs><g "
+         "filter=\"url(#f)\">#a</g></svg>",
+         "<svg><defs><filter id='f'><x/></filter></defs><g filter=\"url(#f)\">#a</g></svg>"},
+        {"<svg><defs><path id='a'/><path/></defs></svg>", "<svg><defs><path id='a'/><path/></defs></svg>"},
+        {"<svg><defs><g id='a'><path id='b'/></g></defs></svg>",
+         "<svg><defs><g id='a'><path id='b'/></g></defs></svg>"},
+        {"<svg><defs><path id='a'/>", "<svg><defs><path id='a'/>"},
+        {"<svg><defs><path id='a'/", "<svg><defs><path id='a'/"},
+        {"<svg></svg>", "<svg></svg>"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char *text = strdup(table[i].svg);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+        svg_drop_unused(text);
+        CHECK(strcmp(text, table[i].left) == 0, "row %zu: %s", i, text);
+        free(text);
+    }
+}
+
 static const test_case cases[] = {
     {"squeezed plots show the same", squeezed_plots_show_the_same},
+    {"definitions are dropped when unused", definitions_are_dropped_when_unused},
     {"memory: the kinds add up to the total", memory_kinds_add_up},
     {"memory: the plot ends at the total", the_memory_plot_ends_at_the_total},
     {"each plot is there as data, SVG and PNG", plots_have_three_forms},

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "harness/report/embedded.h"
-#include "harness/report/gnuplot.h"
+#include "harness/report/gnuplot_crew.h"
 #include "harness/report/report.h"
 #include "harness/report/svg.h"
 #include "harness/tests/program.h"
@@ -389,18 +389,19 @@ static void an_svg_becomes_part_of_a_page(void)
                       "<path id='gpPt1'/><use xlink:href='#gpPt1'/><use xlink:href='#gpPt1' color='white'/><text "
                       "fill=\"rgb(1,1,1)\">a</text>"
                       "<g id=\"gnuplot_plot_1\"><title>gnuplot_plot_1</title></g></svg>\n";
-    char *svg = svg_finish(raw, "memory-1", "a < b", false);
+    char *svg = svg_finish(raw, "memory-1", "a < b");
     CU_ASSERT_PTR_NOT_NULL_FATAL(svg);
     CU_ASSERT_EQUAL(strncmp(svg, "<svg class=\"plot\" role=\"img\" width=\"9\">", 39), 0);
     CU_ASSERT_TRUE(has(svg, "<title>a &lt; b</title>") && !has(svg, "Gnuplot") && !has(svg, "<style>"));
     CU_ASSERT_TRUE(has(svg, "id='memory-1-gpPt1'") && has(svg, "href='#memory-1-gpPt1'"));
     CU_ASSERT_TRUE(has(svg, "fill=\"currentColor\"") && !has(svg, "rgb(1,1,1)") && !has(svg, "white"));
     CU_ASSERT_TRUE(has(svg, "id=\"memory-1-gnuplot_plot_1\"></g>"));
+    char *file = svg_standalone(svg);
+    CU_ASSERT_TRUE(has(file, "<?xml") && has(file, "prefers-color-scheme:dark") && has(file, "</title><style>"));
+    free(file);
     free(svg);
-    svg = svg_finish(raw, "memory-1", "t", true);
-    CU_ASSERT_TRUE(has(svg, "<?xml") && has(svg, "prefers-color-scheme:dark"));
-    free(svg);
-    CU_ASSERT_PTR_NULL(svg_finish("no plot", "s", "t", false));
+    CU_ASSERT_PTR_NULL(svg_finish("no plot", "s", "t"));
+    CU_ASSERT_PTR_NULL(svg_finish("<svg width=\"9\"><g>a plot without its en", "s", "t"));
 }
 
 static void check_embedded(const char *path, embedded_file file)
@@ -489,31 +490,47 @@ static void the_command_writes_where_it_is_told(void)
     remove_tree(folder);
 }
 
-/* Several in one process give what each gives by itself; a bad one costs only itself, since all are then to be run alone. */
-static void plots_of_a_batch_are_those_of_single_runs(void)
+/* Several in one process give what each gives by itself; a bad one costs only itself. */
+static void a_bad_plot_costs_no_other(void)
 {
     char good[] = "set terminal svg size 200, 100\nplot x\n",
          also[] = "set terminal svg size 90, 90\nplot [0:1] x**2\n",
          bad[] = "set terminal svg\nplot no_such_function(x)\n";
-    const gnuplot_script scripts[] = {{good, strlen(good)}, {also, strlen(also)}, {bad, strlen(bad)}};
-    char *outputs[3], *alone = NULL;
-    if (gnuplot_run(".", good, strlen(good), &alone) != CIUIC_OK) { /* not installed */
-        CU_ASSERT_PTR_NOT_NULL(strstr(ciuic_last_error(), "gnuplot"));
+    const gnuplot_script some[] = {{good, strlen(good)}, {also, strlen(also)}},
+                         scripts[] = {some[0], {bad, strlen(bad)}, {bad, strlen(bad)}, some[1], some[0]};
+    char *alone[2] = {NULL}, *outputs[5] = {NULL}, problem[128] = "";
+    gnuplot_process p;
+    size_t whole = 0;
+    bool again = false;
+    if (gnuplot_start(&p, ".", some, 2) != CIUIC_OK || gnuplot_finish(&p, alone, &whole, &again) != CIUIC_OK) {
+        CU_ASSERT_PTR_NOT_NULL(strstr(ciuic_last_error(), "gnuplot")); /* not installed */
         return;
     }
-    gnuplot_run_batch(".", scripts, 2, outputs);
-    CHECK(outputs[0] != NULL && outputs[1] != NULL, "no output");
-    for (int i = 0; i < 2; i++) CHECK(outputs[i] != NULL && strstr(outputs[i], "</svg>") != NULL, "plot %d is cut", i);
-    CHECK(outputs[0] != NULL && strstr(outputs[0], "width=\"200\"") != NULL, "the first is another");
-    CHECK(outputs[1] != NULL && strstr(outputs[1], "width=\"90\"") != NULL, "the second is another");
-    for (int i = 0; i < 2; i++) free(outputs[i]);
-    gnuplot_run_batch(".", scripts, 3, outputs);
-    for (int i = 0; i < 3; i++) CHECK(outputs[i] == NULL, "plot %d was taken from a run that failed", i);
-    free(alone);
+    CU_ASSERT_TRUE(whole == 2 && !again);
+    CHECK(has(alone[0], "width=\"200\"") && has(alone[0], "</svg>"), "the first is another");
+    CHECK(has(alone[1], "width=\"90\"") && has(alone[1], "</svg>"), "the second is another");
+    CU_ASSERT_EQUAL(gnuplot_start(&p, ".", scripts, 5), CIUIC_OK);
+    CU_ASSERT_EQUAL(gnuplot_finish(&p, outputs, &whole, &again), CIUIC_ERROR_UNSUPPORTED);
+    CHECK(whole == 1 && again && outputs[1] == NULL, "%zu are whole", whole);
+    free(outputs[0]);
+    gnuplot_crew crew;
+    crew_start(&crew, ".", scripts, 5);
+    crew_finish(&crew, outputs, problem, sizeof problem);
+    CHECK(has(problem, "gnuplot failed with status"), "%s", problem);
+    for (int i = 0; i < 5; i++) {
+        const char *width = i == 3 ? "width=\"90\"" : "width=\"200\"";
+        if (i == 1 || i == 2)
+            CHECK(outputs[i] == NULL, "plot %d was drawn", i);
+        else
+            CHECK(outputs[i] != NULL && has(outputs[i], width) && has(outputs[i], "</svg>"), "plot %d is another", i);
+        free(outputs[i]);
+    }
+    free(alone[0]);
+    free(alone[1]);
 }
 
 static const test_case cases[] = {
-    {"plots of a batch are those of single runs", plots_of_a_batch_are_those_of_single_runs},
+    {"a bad plot costs no other", a_bad_plot_costs_no_other},
     {"a page is whole and needs nothing else", a_page_is_whole},
     {"a report is the same every time", a_report_is_the_same_every_time},
     {"hostile names execute nothing", hostile_names_execute_nothing},
