@@ -12,7 +12,7 @@ stats file using 1 nooutput name "error"
 stats file using 3 nooutput name "low"
 stats file using 4 nooutput name "high"
 right = error_max > 0.01 ? error_max : 0.01
-set xrange [error_min * 0.5 : right * (right / error_min) ** 0.45]
+set xrange [error_min * 0.5 : right * (right / error_min) ** 0.12]
 set yrange [low_min * 0.8 : (high_max > 3 ? high_max : 3) * 1.3]
 set arrow 1 from graph 0, first 3 to graph 1, first 3 nohead linecolor rgb red linewidth 1 dashtype 2
 set arrow 2 from 0.01, graph 0 to 0.01, graph 1 nohead linecolor rgb red linewidth 1 dashtype 2

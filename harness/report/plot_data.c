@@ -241,7 +241,7 @@ size_t plot_data_tradeoff(const result_set *r, size_t group, FILE *out)
         put_number(out, drawn_error(r, c));
         put_interval(out, rows[i].key, json_number(ratio, "low"), json_number(ratio, "high"));
         fprintf(out, "%d\t", is_all_on(r, c) ? 1 : 0);
-        put_label(out, fastest ? case_variant_name(c) : " ");
+        put_label(out, fastest ? c->quantize : " ");
         fputc('\n', out);
         written++;
     }

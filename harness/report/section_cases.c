@@ -215,6 +215,6 @@ void section_tradeoff(page *p, const report_view *v)
         view_plot(
             p, v, "tradeoff", g,
             "Every variant; blue: everything on. The claims want the upper left corner that the dashed lines cut off. "
-            "The fastest of each format is named.");
+            "The fastest of each format bears the name of that format.");
     }
 }

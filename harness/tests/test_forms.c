@@ -124,6 +124,25 @@ static void wide_tables_go_on_below(void)
     free(text);
 }
 
+/* A page that lacks something, as for want of memory, is an error, and no page: here a table that was refused. */
+static void what_is_missing_is_an_error(void)
+{
+    page_column columns[25];
+    for (size_t i = 0; i < 25; i++) columns[i] = (page_column){.title = "t"};
+    for (int form = PAGE_HTML; form <= PAGE_TEXT; form++)
+        for (size_t n = 24; n <= 25; n++) {
+            FILE *out = fopen("/dev/null", "w");
+            CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+            page p = page_begin(out, (page_form)form);
+            page_table_begin(&p, "caption", columns, n, false);
+            for (size_t i = 0; i < n; i++) page_cell(&p, TONE_PLAIN, "x");
+            page_table_end(&p);
+            const ciuic_status expected = form == PAGE_TEXT && n == 25 ? CIUIC_ERROR_UNSUPPORTED : CIUIC_OK;
+            CHECK(page_end(&p) == expected, "form %d, %zu columns", form, n);
+            fclose(out);
+        }
+}
+
 static const char hostile[] = "\x1b[2J\x1b]0;owned\x07=HYPERLINK(\"http://evil.invalid\")\r\n@SUM(1)|<script>\xc2\x9b"
                               "31m";
 
@@ -392,6 +411,7 @@ static void two_hundred_cases_fit(void)
 static const test_case cases[] = {
     {"text fits a terminal", text_fits_a_terminal},
     {"wide tables go on below", wide_tables_go_on_below},
+    {"what is missing is an error", what_is_missing_is_an_error},
     {"a terminal is not commanded", a_terminal_is_not_commanded},
     {"cells are no formulas", cells_are_no_formulas},
     {"what is asked for is written", what_is_asked_for_is_written},

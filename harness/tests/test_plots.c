@@ -115,6 +115,21 @@ static bool gnuplot_is_here(void)
     return system("command -v gnuplot >/dev/null 2>&1") == 0; /* NOLINT(cert-env33-c): a test asks the PATH */
 }
 
+/* Every element that begins ends, within the one around it. */
+static bool is_balanced(const char *svg)
+{
+    int depth = 0;
+    for (const char *c = svg; c != NULL && (c = strchr(c, '<')) != NULL; c = strchr(c, '>')) {
+        const char *end = strchr(c, '>');
+        if (end == NULL || depth < 0) return false;
+        if (c[1] == '/')
+            depth--;
+        else if (end[-1] != '/')
+            depth++;
+    }
+    return depth == 0;
+}
+
 /* Each as data, SVG and PNG. */
 static void plots_have_three_forms(void)
 {
@@ -132,6 +147,7 @@ static void plots_have_three_forms(void)
                  plots.plots[i].file + strlen("plots/"));
         CHECK(plots.plots[i].svg != NULL && exists(folder, slug, "svg", "<?xml"), "%s has no SVG: %s", slug,
               plots.problem);
+        CHECK(plots.plots[i].svg == NULL || is_balanced(plots.plots[i].svg), "%s: a tag is lost", slug);
         CHECK(exists(folder, slug, "png", "\x89PNG\r\n"), "%s has no PNG", slug);
         CHECK(exists(folder, slug, "dat", ""), "%s has no data", slug);
     }
