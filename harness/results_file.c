@@ -25,6 +25,16 @@ ciuic_status results_check_version(const cJSON *root, const char *name)
                       name, version->valuedouble, SCHEMA_VERSION);
 }
 
+ciuic_status results_rename_members(cJSON *root)
+{
+    cJSON *machine = cJSON_GetObjectItemCaseSensitive(root, "machine");
+    cJSON *load = cJSON_DetachItemFromObjectCaseSensitive(machine, "company");
+    if (load == NULL) return CIUIC_OK;
+    if (cJSON_AddItemToObject(machine, "background_load", load)) return CIUIC_OK;
+    cJSON_Delete(load);
+    return ciuic_fail_memory("the machine record", 0);
+}
+
 /* From what judging has left in noise_floor[]. */
 static void set_noise_floors(result_set *set)
 {
@@ -61,6 +71,7 @@ static ciuic_status take(cJSON *root, const char *name, bool edited_too, results
     CIUIC_TRY(results_check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
     if (!edited_too) CIUIC_TRY(check_content(root, name));
+    CIUIC_TRY(results_rename_members(root));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     CIUIC_TRY(results_index(root, &file->set));
     set_noise_floors(&file->set);

@@ -86,11 +86,12 @@ ciuic_status run_limit_plan(const ciuic_model *plain, const ciuic_options *optio
     return CIUIC_OK;
 }
 
-ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit)
+ciuic_status run_limit_check(const char *who, run_need *need, size_t limit)
 {
     const double mib = 1048576.0;
     const ciuic_memory_use *u = &need->use;
     if (limit == 0 || need->total <= limit) return CIUIC_OK;
+    need->refused = limit;
     return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
                       "%s: needs %.1f MiB (weights %.1f, checkpoint's files %.1f, cache %.1f, activations %.1f, "
                       "workspace %.1f, other %.1f), and the limit is %.1f MiB; the longest context that fits is %zu",
@@ -100,16 +101,14 @@ ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit
                       need->longest_context);
 }
 
-bool run_limit_refused(const char *words, double *needed, double *limit)
+cJSON *run_refusal_json(const run_need *need)
 {
-    static const char need[] = ": needs ", bound[] = ", and the limit is ";
-    const char *first = strstr(words, need), *second = first != NULL ? strstr(first, bound) : NULL;
-    if (second == NULL || strstr(second, " MiB; the longest context") == NULL) return false;
-    /* The name before it may say the same. */
-    for (const char *again = first; again != NULL && again < second; again = strstr(again + 1, need)) first = again;
-    *needed = strtod(first + sizeof need - 1, NULL) * 1048576.0;
-    *limit = strtod(second + sizeof bound - 1, NULL) * 1048576.0;
-    return *needed > 0.0 && *limit > 0.0;
+    cJSON *refusal = need->refused > 0 ? cJSON_CreateObject() : NULL;
+    if (refusal == NULL ||
+        (json_add_size(refusal, "needed_bytes", need->total) && json_add_size(refusal, "limit_bytes", need->refused)))
+        return refusal;
+    cJSON_Delete(refusal);
+    return NULL;
 }
 
 ciuic_status run_limit_set(size_t limit)

@@ -17,6 +17,7 @@ typedef struct run_need {
     size_t allowance;       /* for what malloc rounds up to pages, and small things of the program's own */
     size_t total;           /* all of it, at the worst moment */
     size_t longest_context; /* that keeps within the limit, or without one within the machine's memory */
+    size_t refused;         /* the limit, in bytes, that run_limit_check refused it under; 0: it has not */
 } run_need;
 
 /* Starts the threads, gives the first one the stack that kernels may use, and notes what the process has: call it before a checkpoint is opened. */
@@ -27,10 +28,10 @@ void run_limit_begin(int threads);
 ciuic_status run_limit_plan(const ciuic_model *plain, const ciuic_options *options,
                             const ciuic_session_options *session, const ciuic_work *work, size_t caller, size_t limit,
                             run_need *need);
-/* CIUIC_ERROR_UNSUPPORTED where the need is more than the limit: `who` needs how much of what. */
-ciuic_status run_limit_check(const char *who, const run_need *need, size_t limit);
-/* Whether `words` are run_limit_check's, and of which need and limit: to the 0.1 MiB that they say. */
-bool run_limit_refused(const char *words, double *needed, double *limit);
+/* CIUIC_ERROR_UNSUPPORTED where the need is more than the limit: `who` needs how much of what; need->refused is then set. */
+ciuic_status run_limit_check(const char *who, run_need *need, size_t limit);
+/* {needed_bytes, limit_bytes} of a need that was refused; NULL: it was not, or out of memory. */
+cJSON *run_refusal_json(const run_need *need);
 /* Holds the process to the limit from now on. CIUIC_ERROR_UNSUPPORTED: the kernel does not do it. */
 ciuic_status run_limit_set(size_t limit);
 /* The run is over: what comes now is not the variant's. */

@@ -361,16 +361,16 @@ bool machine_state_warn(const cJSON *machine, int threads, double load, cJSON *w
     return ok;
 }
 
-/* ---- company ---------------------------------------------------------------------------------------------------- */
+/* ---- background load -------------------------------------------------------------------------------------------- */
 
 static double seconds_of(const struct timeval *t)
 {
     return (double)t->tv_sec + 1e-6 * (double)t->tv_usec;
 }
 
-company company_now(const char *root)
+background_load background_load_now(const char *root)
 {
-    company c = {.busy_s = NAN, .stolen_s = NAN};
+    background_load c = {.busy_s = NAN, .stolen_s = NAN};
     unsigned long long user, nice, system, idle, iowait, irq, softirq, steal;
     char line[LINE];
     struct rusage own = {0}, children = {0};
@@ -389,19 +389,19 @@ company company_now(const char *root)
     return c;
 }
 
-bool company_add(cJSON *machine, const company *start, const char *root)
+bool background_load_add(cJSON *machine, const background_load *start, const char *root)
 {
-    const company now = company_now(root);
+    const background_load now = background_load_now(root);
     const double seconds = now.clock_s - start->clock_s;
     /* Ticks of the kernel are whole hundredths, and of a short time little is known. */
     const double others =
         seconds > 0.5 ? fmax(0, now.busy_s - start->busy_s - (now.own_s - start->own_s)) / seconds : NAN;
     const double stolen = seconds > 0.5 ? (now.stolen_s - start->stolen_s) / seconds : NAN;
     double load[1] = {NAN};
-    cJSON_DeleteItemFromObjectCaseSensitive(machine, "company");
+    cJSON_DeleteItemFromObjectCaseSensitive(machine, "background_load");
     cJSON_DeleteItemFromObjectCaseSensitive(machine, "load_average_end");
     if (getloadavg(load, 1) != 1) load[0] = NAN;
-    cJSON *object = cJSON_AddObjectToObject(machine, "company"),
+    cJSON *object = cJSON_AddObjectToObject(machine, "background_load"),
           *warnings = cJSON_GetObjectItemCaseSensitive(machine, "warnings");
     bool ok = object != NULL && json_add_double(object, "others_cores", isnan(now.busy_s) ? NAN : others) &&
               json_add_double(object, "stolen_cores", stolen) && json_add_double(object, "seconds", seconds) &&

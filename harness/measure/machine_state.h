@@ -18,16 +18,16 @@ bool machine_state_add(cJSON *machine, const char *root);
 bool machine_state_warn(const cJSON *machine, int threads, double load, cJSON *warnings);
 
 /* The CPU time of everybody and of this program, to tell the others' part of it. */
-typedef struct company {
+typedef struct background_load {
     double busy_s;   /* of all cores, since boot; NaN: not known */
     double stolen_s; /* by the hypervisor */
     double own_s;    /* of this process and its children that have ended */
     double clock_s;
-} company;
+} background_load;
 
-company company_now(const char *root);
-/* Adds "company": {"others_cores", "stolen_cores", "seconds"}, the mean over the time since `start`, and load_average_end; and
+background_load background_load_now(const char *root);
+/* Adds "background_load": {"others_cores", "stolen_cores", "seconds"}, the mean over the time since `start`, and load_average_end; and
  * warns of more than a tenth of a core. Call it when this program's children have ended. False: out of memory. */
-bool company_add(cJSON *machine, const company *start, const char *root);
+bool background_load_add(cJSON *machine, const background_load *start, const char *root);
 
 #endif

@@ -273,6 +273,7 @@ ciuic_status report_write(cJSON *root, const char *name, const report_request *r
     CIUIC_TRY(results_check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
     CIUIC_TRY(content_check(root, &content)); /* before judging, which writes into it */
+    CIUIC_TRY(results_rename_members(root));
     CIUIC_TRY(choose_claims(root, request));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     CIUIC_TRY(write_report(root, content == CONTENT_EDITED, request, notice));

@@ -8,7 +8,6 @@
 
 #include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
-#include "harness/run_limit.h"
 #include "harness/suite/case_counters.h"
 #include "harness/suite/precision.h"
 #include "harness/variant_json.h"
@@ -206,6 +205,11 @@ static void add_timed_output(cJSON *item, const case_key *key)
 
 static void add_accuracy(cJSON *item, const case_record *c)
 {
+    if (c->weight_check != NULL) {
+        static const char *const members[] = {"checked", "unchecked", "seconds"};
+        copy_members(cJSON_AddObjectToObject(item, "weight_check"), c->weight_check, members,
+                     sizeof members / sizeof members[0]);
+    }
     if (c->output[0] != '\0') cJSON_AddStringToObject(item, "output_sha256", c->output);
     if (c->accuracy == NULL) {
         cJSON_AddNullToObject(item, "accuracy");
@@ -291,13 +295,14 @@ static void add_measurements(cJSON *item, const case_key *key)
 }
 
 /* A case that was not run because of what it needs. */
-static void add_refusal(cJSON *item, const char *reason)
+static void add_refusal(cJSON *item, const case_key *key)
 {
-    double needed = NAN, limit = NAN;
-    if (!run_limit_refused(reason, &needed, &limit)) return;
-    cJSON *refused = cJSON_AddObjectToObject(item, "refused");
-    json_add_double(refused, "needed_bytes", needed);
-    json_add_double(refused, "limit_bytes", limit);
+    case_slots at = {.key = *key};
+    for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {
+        if (s->refused == NULL) continue;
+        cJSON_AddItemToObject(item, "refused", cJSON_Duplicate(s->refused, 1));
+        return;
+    }
 }
 
 static cJSON *case_item(const case_key *key)
@@ -325,7 +330,7 @@ static cJSON *case_item(const case_key *key)
     const cJSON *search = r->cases[key->index].search;
     if (search != NULL && !key->again) cJSON_AddItemToObject(item, "limits", cJSON_Duplicate(search, 1));
     if (reason != NULL) {
-        add_refusal(item, reason);
+        add_refusal(item, key);
         return item;
     }
     add_measurements(item, key);

@@ -38,6 +38,7 @@ static void free_block(block_record *b, size_t slots)
     for (size_t i = 0; b->slots != NULL && i < slots; i++) {
         cJSON_Delete(b->slots[i].loaded);
         cJSON_Delete(b->slots[i].finished);
+        cJSON_Delete(b->slots[i].refused);
         free(b->slots[i].failed);
         free(b->slots[i].seconds);
         free(b->slots[i].cpu_seconds);
@@ -55,6 +56,7 @@ void record_free(bench_record *r)
         cJSON_Delete(r->cases[i].accuracy);
         free(r->cases[i].accuracy_failed);
         cJSON_Delete(r->cases[i].counters);
+        cJSON_Delete(r->cases[i].weight_check);
         cJSON_Delete(r->cases[i].search);
     }
     cJSON_Delete(r->run);
@@ -190,6 +192,16 @@ static ciuic_status apply_accuracy(bench_record *r, const cJSON *entry)
     return replace(&r->cases[index].accuracy, metrics);
 }
 
+static ciuic_status apply_weights(bench_record *r, const cJSON *entry)
+{
+    size_t index = 0;
+    const cJSON *answer = NULL;
+    if (r->matrix->case_count == 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: there is no case", where);
+    CIUIC_TRY(json_get_size(entry, where, "case", 0, r->matrix->case_count - 1, &index));
+    CIUIC_TRY(json_get_object(entry, where, "answer", &answer));
+    return replace(&r->cases[index].weight_check, answer);
+}
+
 static ciuic_status apply_counted(bench_record *r, const cJSON *entry)
 {
     size_t index = 0;
@@ -299,6 +311,8 @@ static ciuic_status apply_failed(bench_record *r, const cJSON *entry)
     const char *reason = NULL;
     CIUIC_TRY(find_slot(r, entry, &block, &index, &slot));
     CIUIC_TRY(json_get_string(entry, where, "reason", &reason));
+    const cJSON *refused = json_find(entry, "refused");
+    if (cJSON_IsObject(refused)) CIUIC_TRY(replace(&slot->refused, refused));
     return replace_text(&slot->failed, reason);
 }
 
@@ -351,7 +365,7 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry)
         {"stop", apply_stop},         {"failed", apply_failed},
         {"finished", apply_finished}, {"bandwidth", apply_bandwidth},
         {"counted", apply_counted},   {"search", apply_search},
-        {"done", apply_done},
+        {"done", apply_done},         {"weights", apply_weights},
     };
     const char *kind = NULL;
     CIUIC_TRY(json_get_string(entry, where, "kind", &kind));
@@ -375,4 +389,15 @@ double record_bandwidth(const bench_record *r, int threads, size_t bytes)
             best = fmax(best, value->valuedouble); /* of a NaN and a number, the number */
     }
     return best;
+}
+
+double record_weight_seconds(const bench_record *r)
+{
+    double longest = NAN;
+    for (size_t i = 0; i < r->matrix->case_count; i++) {
+        const cJSON *check = r->cases[i].weight_check;
+        const double weights = json_number(check, "checked"), seconds = json_number(check, "seconds");
+        if (weights > 0 && seconds >= 0) longest = fmax(longest, seconds / weights);
+    }
+    return longest;
 }

@@ -12,11 +12,12 @@
  *   start      block: its workers are about to be loaded (again); a round cut before is lost from here on
  *   loaded     block, slot, "answer" to load
  *   accuracy   case, "accuracy", output_sha256 of the logits that were scored last in the timed workload; or "failed"
+ *   weights    case, "answer": how many weights were made once more, and in what time
  *   plan       block, rounds, iterations of each slot
  *   sample     block, slot, round, seconds, cpu_seconds, output_sha256 of the logits it ended with
  *   round      block, round: all slots that live have been asked
  *   stop       block, why: no round is added to those planned any more: "precision", "time" or "rounds"
- *   failed     block, slot, reason
+ *   failed     block, slot, reason; "refused" {needed_bytes, limit_bytes} where it needs more than it may have
  *   finished   block, slot, "answer"
  *   counted    case, "counters": what cachegrind counted, or why it did not
  *   bandwidth  threads, bytes, bytes_per_s: measured over a buffer of that size
@@ -34,6 +35,7 @@ enum { RECORD_ROUNDS_MAX = 1000000 };
 typedef struct slot_record {
     cJSON *loaded, *finished; /* answers of the worker; NULL: not yet */
     char *failed;             /* why this slot is out; NULL: it is not */
+    cJSON *refused;           /* what it needs of which limit, when that is why; NULL: it is not */
     double *seconds;          /* [rounds begun], NaN where there is none */
     double *cpu_seconds;
     size_t iterations; /* of one repetition; 0: not planned yet */
@@ -63,6 +65,7 @@ typedef struct block_record {
 typedef struct case_record {
     cJSON *accuracy;       /* NULL: not yet, or failed */
     char *accuracy_failed; /* why there is none */
+    cJSON *weight_check;   /* the answer to "weights"; NULL: not yet */
     cJSON *search;         /* the longest context and the smallest limit; NULL: not searched for, or not yet */
     char output[65];       /* sha256 of the timed workload's last logits, as scored; "" when accuracy is NULL */
     cJSON *counters;       /* simulated; NULL: not yet, or not asked for */
@@ -88,5 +91,7 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry);
 
 /* The highest bytes per second measured over a buffer of this size or a larger one; NaN when there is none. */
 double record_bandwidth(const bench_record *r, int threads, size_t bytes);
+/* The longest that making a weight once more has taken, over the cases so far; NaN before the first. */
+double record_weight_seconds(const bench_record *r);
 
 #endif

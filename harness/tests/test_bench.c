@@ -281,7 +281,8 @@ static void a_limit_of_everything_refuses_by_name(void)
             ok && cJSON_IsObject(json_find(item, "accuracy")) && json_is_number(json_find(item, "first_token_s"));
         refused += !ok && strstr(bench_text(item, "reason"), "needs") != NULL &&
                    strstr(bench_text(item, "reason"), "limit") != NULL &&
-                   json_is_number(json_find(json_find(item, "refused"), "needed_bytes"));
+                   json_number(json_find(item, "refused"), "limit_bytes") == 32000000 &&
+                   json_number(json_find(item, "refused"), "needed_bytes") > 32000000;
     }
     CHECK(fitting == 3, "%zu cases fit: tuned, its twin, int8 with memory on", fitting);
     CHECK(refused == 2, "%zu cases were refused: naive and openblas", refused);

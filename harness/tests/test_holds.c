@@ -68,19 +68,25 @@ static void a_limit_that_fp16_exceeds(void)
     }
 }
 
-/* The sentence and its reader are in one place: what the one writes, the other finds again, to the 0.1 MiB that it says. */
-static void a_refusal_is_read_back(void)
+/* The numbers go beside the sentence, to the byte: the sentence rounds them. */
+static void a_refusal_carries_its_numbers(void)
 {
-    const run_need need = {.total = 123456789, .longest_context = 7};
-    double needed = NAN, limit = NAN;
-    CU_ASSERT_EQUAL(run_limit_check("a model: needs care", &need, 100000000), CIUIC_ERROR_UNSUPPORTED);
-    CHECK(run_limit_refused(ciuic_last_error(), &needed, &limit), "\"%s\" is not read as a refusal",
-          ciuic_last_error());
-    CHECK(fabs(needed - 123456789) < 0.05 * 1048576 + 1 && fabs(limit - 100000000) < 0.05 * 1048576 + 1, "%g of %g",
-          needed, limit);
-    static const char *const others[] = {"the worker was killed by signal 9", "model: needs 12", ""};
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        CHECK(!run_limit_refused(others[i], &needed, &limit), "\"%s\" is read as a refusal", others[i]);
+    static const struct {
+        size_t total, limit;
+        bool refused;
+    } rows[] = {
+        {123456789, 100000000, true}, {100000001, 100000000, true}, {100000000, 100000000, false}, {7, 0, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        run_need need = {.total = rows[i].total, .longest_context = 7};
+        const ciuic_status status = run_limit_check("a model", &need, rows[i].limit);
+        cJSON *refusal = run_refusal_json(&need);
+        CHECK(status == (rows[i].refused ? CIUIC_ERROR_UNSUPPORTED : CIUIC_OK), "row %zu: status %d", i, (int)status);
+        CHECK((refusal != NULL) == rows[i].refused, "row %zu: %s", i, refusal != NULL ? "refused" : "not refused");
+        CHECK(refusal == NULL || (json_number(refusal, "needed_bytes") == (double)rows[i].total &&
+                                  json_number(refusal, "limit_bytes") == (double)rows[i].limit),
+              "row %zu: %g of %g", i, json_number(refusal, "needed_bytes"), json_number(refusal, "limit_bytes"));
+        cJSON_Delete(refusal);
+    }
 }
 
 static const cJSON *summed_up(const cJSON *results, const char *claim_id)
@@ -212,7 +218,7 @@ static void every_rung_is_judged_against_its_own(void)
 
 static const test_case cases[] = {
     {"a limit of memory that FP16 exceeds", a_limit_that_fp16_exceeds},
-    {"a refusal is read back", a_refusal_is_read_back},
+    {"a refusal carries its numbers", a_refusal_carries_its_numbers},
     {"the sums are those of the verdicts", the_sums_are_those_of_the_verdicts},
     {"what it takes is arithmetic", what_it_takes_is_arithmetic},
     {"what rounds can do", what_rounds_can_do},

@@ -206,13 +206,15 @@ static void others_are_told_from_us(void)
         temporary_folder_create(&root);
         cJSON *machine = cJSON_Parse("{\"warnings\":[]}");
         put_file(&root, &(const file){"/proc/stat", rows[i].before});
-        company start = company_now(root.path);
+        background_load start = background_load_now(root.path);
         start.clock_s -= 10;
         put_file(&root, &(const file){"/proc/stat", rows[i].after});
-        CHECK(company_add(machine, &start, root.path) && company_add(machine, &start, root.path), "out of memory");
+        CHECK(background_load_add(machine, &start, root.path) && background_load_add(machine, &start, root.path),
+              "out of memory");
         char *text = cJSON_PrintUnformatted(machine);
-        CHECK(strstr(text, "load_average_end") != NULL && strstr(strstr(text, "company") + 1, "company") == NULL, "%s",
-              text);
+        CHECK(strstr(text, "load_average_end") != NULL &&
+                  strstr(strstr(text, "background_load") + 1, "background_load") == NULL,
+              "%s", text);
         const bool warned = cJSON_GetArraySize(json_find(machine, "warnings")) > 0;
         CHECK(warned == (rows[i].says != NULL) && (!warned || strstr(text, rows[i].says) != NULL), "row %zu: %s", i,
               text);

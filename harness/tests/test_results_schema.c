@@ -6,7 +6,9 @@
 
 #include "harness/judge/judge.h"
 #include "harness/report/schema.h"
+#include "harness/results_file.h"
 #include "harness/tests/results_fixture.h"
+#include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
 static bool has(const char *text, const char *part)
@@ -103,9 +105,24 @@ static void a_schema_is_read_strictly(void)
     }
 }
 
+/* What a version before this one called otherwise is read under the name that it has now. */
+static void earlier_names_are_read(void)
+{
+    cJSON *results = fixture_bench_results(&fixture_usual);
+    results_file file;
+    set_member(cJSON_GetObjectItem(results, "machine"), "company",
+               cJSON_Parse("{\"others_cores\": 0.25, \"stolen_cores\": null, \"seconds\": 7}"));
+    CHECK(results_file_take(results, "made-up.json", &file) == CIUIC_OK, "%s", ciuic_last_error());
+    const cJSON *machine = json_find(file.root, "machine");
+    CHECK(json_number(json_find(machine, "background_load"), "others_cores") == 0.25, "it was lost");
+    CHECK(json_find(machine, "company") == NULL, "it has two names");
+    results_file_free(&file);
+}
+
 static const test_case cases[] = {
     {"results keep the schema", results_keep_the_schema},
     {"spoilt results are refused by place", spoilt_results_are_refused_by_place},
     {"a schema is read strictly", a_schema_is_read_strictly},
+    {"earlier names are read", earlier_names_are_read},
 };
 TEST_SUITE(results_schema, cases);

@@ -137,7 +137,7 @@ static ciuic_status note_machine(bench *b)
     const bool real = b->options->machine == NULL;
     if (status == CIUIC_OK && real) status = machine_measure(machine, machine_threads());
     if (status == CIUIC_OK && real && known == NULL) status = cross_check(b, machine);
-    if (status == CIUIC_OK && real && known != NULL && !company_add(machine, &b->company, ""))
+    if (status == CIUIC_OK && real && known != NULL && !background_load_add(machine, &b->load, ""))
         status = ciuic_fail_memory("the machine record", 0);
     if (status != CIUIC_OK) {
         cJSON_Delete(entry);
@@ -386,7 +386,7 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
 
 ciuic_status bench_run(const bench_options *options)
 {
-    bench b = {.options = options, .started_s = monotonic_s(), .company = company_now("")};
+    bench b = {.options = options, .started_s = monotonic_s(), .load = background_load_now("")};
     signal(SIGXFSZ, SIG_IGN); /* a file that grows beyond a limit is then an error like a full disk, and no end */
     char *default_directory = NULL;
     cJSON *entries = NULL, *claims = NULL;

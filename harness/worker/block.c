@@ -17,6 +17,7 @@
 #include "harness/worker/counted_cases.h"
 #include "harness/worker/load_order.h"
 #include "harness/worker/process.h"
+#include "harness/worker/reference_file.h"
 #include "kernels/ceiling.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
@@ -56,6 +57,7 @@ static cJSON *slot_entry(const block *k, const char *kind, size_t slot)
 static ciuic_status note_failure(block *k, size_t slot, const char *reason)
 {
     char id[SLOT_ID_MAX], line[SLOT_ID_MAX + WORKER_REASON_MAX + 16];
+    cJSON *refusal = cJSON_Duplicate(worker_refusal(k->workers[slot]), true);
     worker_stop(k->workers[slot]);
     k->workers[slot] = NULL;
     matrix_slot_id(k->bench->matrix, &k->plan->slots[slot], id);
@@ -63,6 +65,7 @@ static ciuic_status note_failure(block *k, size_t slot, const char *reason)
     progress_say(k->bench->progress, line);
     cJSON *entry = slot_entry(k, "failed", slot);
     cJSON_AddStringToObject(entry, "reason", reason);
+    if (refusal != NULL && !cJSON_AddItemToObject(entry, "refused", refusal)) cJSON_Delete(refusal);
     return bench_note(k->bench, entry);
 }
 
@@ -147,31 +150,6 @@ static ciuic_status load_slot(block *k, size_t slot)
 
 /* ---- accuracy --------------------------------------------------------------------------------------------------- */
 
-/* A process of its own computes the reference's logits once; they are mapped by every worker of the workload. */
-static ciuic_status write_reference(block *k, char reason[WORKER_REASON_MAX])
-{
-    const bench_variant off = {.isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
-    worker_process *w = NULL;
-    cJSON *answer = NULL, *load = block_load_request(k->bench, k->plan, &off), *write = worker_request("reference");
-    ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
-    if (status == CIUIC_OK) {
-        cJSON_AddStringToObject(write, "file", k->reference);
-        /* What errors are measured against has to be there, whether or not it would fit as a variant. */
-        cJSON_ReplaceItemInObjectCaseSensitive(load, "total_limit", json_size(0));
-        worker_outcome outcome = worker_ask(w, load, k->bench->suite->timeout_s, &answer, reason);
-        cJSON_Delete(answer);
-        answer = NULL;
-        if (outcome == WORKER_ANSWERED) outcome = worker_ask(w, write, k->bench->suite->timeout_s, &answer, reason);
-        cJSON_Delete(answer);
-        if (outcome == WORKER_INTERRUPTED) status = interrupted();
-        if (outcome == WORKER_ANSWERED) reason[0] = '\0';
-    }
-    cJSON_Delete(load);
-    cJSON_Delete(write);
-    worker_stop(w);
-    return status;
-}
-
 /* The file as the journal remembers it, or made afresh; reference_failed is not empty when there is none to be had. */
 static ciuic_status need_reference(block *k)
 {
@@ -182,7 +160,7 @@ static ciuic_status need_reference(block *k)
     if (access(path, R_OK) == 0 && sha256_file(path, &digest) == CIUIC_OK && strcmp(digest.text, known) == 0)
         return CIUIC_OK;
     step(k, "computing", "the reference");
-    CIUIC_TRY(write_reference(k, k->reference_failed));
+    CIUIC_TRY(reference_write(k->bench, k->plan, path, k->reference_failed));
     if (journal_no_space(k->reference_failed)) { /* no fault of any case: it is tried again when there is room */
         unlink(path);
         k->bench->disk_full = true;
@@ -224,7 +202,7 @@ static bool unverified(const block *k, size_t slot)
     return k->workers[slot] != NULL && known->accuracy == NULL && known->accuracy_failed == NULL;
 }
 
-static ciuic_status verify_slot(block *k, size_t slot)
+static ciuic_status measure_errors(block *k, size_t slot)
 {
     cJSON *request = NULL, *answer = NULL;
     if (k->bench->suite->no_reference) return note_accuracy(k, slot, NULL, "the suite asks for no reference");
@@ -241,25 +219,56 @@ static ciuic_status verify_slot(block *k, size_t slot)
     return answer != NULL ? note_accuracy(k, slot, answer, NULL) : CIUIC_OK;
 }
 
+/* Once per case, too. */
+static bool weights_unread(const block *k, size_t slot)
+{
+    return k->workers[slot] != NULL && k->bench->record->cases[k->plan->slots[slot].index].weight_check == NULL;
+}
+
+static ciuic_status check_weights(block *k, size_t slot)
+{
+    cJSON *answer = NULL;
+    step(k, "checking the weights of", case_of(k, slot)->variant.name);
+    CIUIC_TRY(ask(k, slot, worker_request("weights"), &answer));
+    if (answer == NULL) return CIUIC_OK;
+    cJSON *entry = bench_entry("weights");
+    json_add_size(entry, "case", k->plan->slots[slot].index);
+    cJSON_AddItemToObject(entry, "answer", answer);
+    return bench_note(k->bench, entry);
+}
+
+static ciuic_status verify_slot(block *k, size_t slot)
+{
+    if (unverified(k, slot)) CIUIC_TRY(measure_errors(k, slot));
+    return weights_unread(k, slot) ? check_weights(k, slot) : CIUIC_OK;
+}
+
 /* After the rounds: what it touches would otherwise count as the workload's memory. */
 static ciuic_status verify_slots(block *k)
 {
     for (size_t i = 0; i < k->plan->slot_count; i++) {
         if (command_interrupted()) return interrupted();
-        if (unverified(k, i)) CIUIC_TRY(verify_slot(k, i));
+        CIUIC_TRY(verify_slot(k, i));
     }
     return CIUIC_OK;
 }
 
-/* About how long that will take: each position costs what a timed one does. */
+/* About how long that will take: each position costs what a timed one does, each weight what those checked before did, and
+ * before any was, all of them what loading did. */
 static double verify_seconds(const block *k)
 {
     const suite *s = k->bench->suite;
     const double timed = (double)s->workloads[k->plan->workload].tokens;
     const double positions = timed + (double)(s->accuracy_windows * s->accuracy_tokens);
+    const double weight_s = record_weight_seconds(k->bench->record);
     double sum = 0;
-    for (size_t i = 0; i < k->plan->slot_count && !s->no_reference; i++)
-        if (unverified(k, i) && k->trial_s[i] > 0) sum += k->trial_s[i] * (1 + positions / timed) + overhead_s;
+    for (size_t i = 0; i < k->plan->slot_count; i++) {
+        const cJSON *loaded = k->record->slots[i].loaded;
+        const double weights_s = weight_s * json_number(loaded, "parameters"), load_s = json_number(loaded, "load_s");
+        if (unverified(k, i) && !s->no_reference && k->trial_s[i] > 0)
+            sum += k->trial_s[i] * (1 + positions / timed) + overhead_s;
+        if (weights_unread(k, i)) sum += overhead_s + (weights_s > 0 ? weights_s : load_s > 0 ? load_s : 0);
+    }
     return sum;
 }
 
@@ -516,7 +525,7 @@ static ciuic_status run_untimed(block *k)
         if (command_interrupted()) return interrupted();
         if (!wanted(k, i)) continue;
         CIUIC_TRY(load_slot(k, i));
-        if (unverified(k, i)) CIUIC_TRY(verify_slot(k, i));
+        CIUIC_TRY(verify_slot(k, i));
         CIUIC_TRY(finish_slots(k));
     }
     CIUIC_TRY(counted_cases(k->bench, k->index));

@@ -20,7 +20,7 @@ typedef struct bench {
     journal *journal;
     counter_support support;
     simulated_support simulated; /* where the suite wants simulated counters */
-    company company;             /* at the start of this process\'s part of the bench */
+    background_load load;        /* at the start of this process's part of the bench */
     cJSON *machine;              /* described, not measured */
     cJSON *checkpoints;          /* digests */
     progress *progress;

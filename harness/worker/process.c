@@ -29,6 +29,7 @@ struct worker_process {
     char *line;   /* bytes received, not yet a whole line */
     size_t received;
     bool given_up;
+    cJSON *refusal;               /* see worker_refusal; NULL: none */
     worker_progress_fn *progress; /* NULL: nobody listens */
     void *progress_context;
 };
@@ -295,6 +296,7 @@ static worker_outcome read_answer(worker_process *w, size_t length, const char *
         outcome = WORKER_ANSWERED;
     } else if (cJSON_IsFalse(ok) && cJSON_IsString(error)) {
         snprintf(reason, WORKER_REASON_MAX, "%s", error->valuestring);
+        w->refusal = cJSON_DetachItemFromObjectCaseSensitive(parsed, "refused"); /* the last answer: it dies here */
         kill_and_reap(w);
     } else {
         char what[128], seen[41];
@@ -342,6 +344,11 @@ bool worker_given_up(const worker_process *w)
     return w->given_up;
 }
 
+const cJSON *worker_refusal(const worker_process *w)
+{
+    return w->refusal;
+}
+
 bool worker_alive(const worker_process *w)
 {
     return w->pid != 0;
@@ -358,6 +365,7 @@ void worker_stop(worker_process *w)
     kill_and_reap(w);
     close(w->socket);
     close(w->messages);
+    cJSON_Delete(w->refusal);
     free(w->line);
     free(w);
 }

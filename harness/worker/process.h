@@ -9,14 +9,16 @@
  *                                            -> sizes, load_s, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored
+ *   {"do":"weights"}                         -> checked, unchecked: how many weights were made once more, see ciuic.h; seconds
  *   {"do":"measure", "iterations":k}         -> seconds, cpu_seconds, output_sha256; an audit adds what fresh_inputs.h says
- *   {"do":"finish"}                          -> peak_rss (until "accuracy", which is not the workload's), counters; then
+ *   {"do":"finish"}                          -> peak_rss (until "accuracy" or "weights", which are not the workload's), counters; then
  *                                               the worker exits
  *
  * Before it answers, a worker that quantises says {"progress":"quantising","done":3,"total":12} now and then: the time it has
  * for its answer begins anew with each such line.
  *
- * An answer is {"ok":true, ...} or {"ok":false,"error":"one line"}; an answer to anything but `finish` comes only when
+ * An answer is {"ok":true, ...} or {"ok":false,"error":"one line"}, with "refused":{needed_bytes, limit_bytes} where the variant
+ * needs more than total_limit; an answer to anything but `finish` comes only when
  * the worker's threads have stopped spinning, so that an idle worker does not disturb the one being timed; when they do
  * not stop, that is its error. */
 #ifndef CIUIC_WORKER_PROCESS_H
@@ -54,6 +56,8 @@ typedef void worker_progress_fn(void *context, const char *what, size_t done, si
 void worker_on_progress(worker_process *w, worker_progress_fn *progress, void *context);
 /* Whether it was killed by the parent, which waited too long or heard what is no answer: not an end of its own. */
 bool worker_given_up(const worker_process *w);
+/* What it was refused for, {needed_bytes, limit_bytes}, when the last answer was that; NULL: it was not. The worker's own. */
+const cJSON *worker_refusal(const worker_process *w);
 bool worker_alive(const worker_process *w);
 pid_t worker_pid(const worker_process *w);
 /* Kills the process if it still lives, and frees. NULL is allowed. */

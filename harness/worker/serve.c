@@ -195,18 +195,29 @@ static ciuic_status do_accuracy(worker *w, const cJSON *request, cJSON *answer)
 {
     const char *path = NULL;
     accuracy_result result;
-    ciuic_weight_check weights;
     sha256_hex scored;
     CIUIC_TRY(json_get_string(request, "accuracy", "file", &path));
     CIUIC_TRY(read_memory(w));
     run_limit_lift(); /* it was for the workload */
     CIUIC_TRY(workload_accuracy(w->work, path, &result, &scored));
-    CIUIC_TRY(ciuic_check_weights(w->model, &weights)); /* errors do not show a weight that these ids hardly meet */
     cJSON *metrics = accuracy_json(&result);
-    if (metrics == NULL || !json_add_size(metrics, "weights_checked", weights.checked) ||
-        !json_add_size(metrics, "weights_unchecked", weights.unchecked) ||
-        !cJSON_AddItemToObject(answer, "accuracy", metrics) ||
+    if (metrics == NULL || !cJSON_AddItemToObject(answer, "accuracy", metrics) ||
         cJSON_AddStringToObject(answer, "output_sha256", scored.text) == NULL)
+        return ciuic_fail_memory("an answer", 0);
+    return CIUIC_OK;
+}
+
+/* Errors do not show a weight that the ids hardly meet. It needs no reference, so that suites without one ask for it, too. */
+static ciuic_status do_weights(worker *w, const cJSON *request, cJSON *answer)
+{
+    ciuic_weight_check weights;
+    (void)request;
+    CIUIC_TRY(read_memory(w));
+    run_limit_lift();
+    const double start = monotonic_s();
+    CIUIC_TRY(ciuic_check_weights(w->model, &weights));
+    if (!json_add_size(answer, "checked", weights.checked) || !json_add_size(answer, "unchecked", weights.unchecked) ||
+        !json_add_double(answer, "seconds", monotonic_s() - start))
         return ciuic_fail_memory("an answer", 0);
     return CIUIC_OK;
 }
@@ -376,8 +387,8 @@ typedef struct request_type {
 
 static const request_type request_types[] = {
     {"load", do_load, false, false},        {"reference", do_reference, true, false},
-    {"accuracy", do_accuracy, true, false}, {"measure", do_measure, true, false},
-    {"finish", do_finish, true, true},
+    {"accuracy", do_accuracy, true, false}, {"weights", do_weights, true, false},
+    {"measure", do_measure, true, false},   {"finish", do_finish, true, true},
 };
 
 static ciuic_status run_request(worker *w, const cJSON *request, cJSON *answer, const request_type **type)
@@ -392,13 +403,15 @@ static ciuic_status run_request(worker *w, const cJSON *request, cJSON *answer, 
     return (*type)->run(w, request, answer);
 }
 
-/* *answer becomes the last error instead. */
-static void answer_error(cJSON **answer)
+/* *answer becomes the last error instead, and what was refused for its need with it. */
+static void answer_error(const worker *w, cJSON **answer)
 {
+    cJSON *refusal = run_refusal_json(&w->need);
     cJSON_Delete(*answer);
     *answer = cJSON_CreateObject();
     cJSON_AddBoolToObject(*answer, "ok", false);
     cJSON_AddStringToObject(*answer, "error", ciuic_last_error());
+    if (refusal != NULL) cJSON_AddItemToObject(*answer, "refused", refusal);
 }
 
 /* Answers one line; false ends the process. */
@@ -411,7 +424,7 @@ static bool serve_line(worker *w, const char *line, size_t length)
     if (status == CIUIC_OK) status = run_request(w, request, answer, &type);
     if (type != NULL) maybe_fail(&w->fault, type->name);
     if (status == CIUIC_OK && !type->last) status = settle();
-    if (status != CIUIC_OK) answer_error(&answer);
+    if (status != CIUIC_OK) answer_error(w, &answer);
     send_answer(answer);
     cJSON_Delete(answer);
     cJSON_Delete(request);
