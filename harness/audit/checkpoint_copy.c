@@ -111,14 +111,31 @@ const char *layer_part_name(layer_part part)
     return part == LAYER_ATTENTION ? "attention" : "mlp";
 }
 
-/* Block scales and the scales of quantised matrices stay with their rows: it is the codes that move. */
-static bool is_part(const tensor *t, size_t layer, layer_part part)
+/* Rows that lie within each other, as a panel of a quantised matrix has them, move together: less than a panel would put a
+ * code where another column's, or the padding, is. 1 where rows lie one by one. */
+static size_t panel_rows(const checkpoint *c, const tensor *t)
+{
+    char matrix[256];
+    const size_t length = strlen(t->name) - strlen(".weight");
+    snprintf(matrix, sizeof matrix, "%.*s", (int)length, t->name);
+    const quantized_tensor *quantised = checkpoint_quantized_tensor(c, matrix);
+    return quantised != NULL && quantised->interleave > 0 ? quantised->interleave : 1;
+}
+
+static bool ends_with(const char *text, const char *ending)
+{
+    const size_t n = strlen(text), m = strlen(ending);
+    return n >= m && strcmp(text + n - m, ending) == 0;
+}
+
+/* Block scales, and the scales and minimums of quantised matrices, stay where they are: it is the codes that move. */
+static bool is_part(const checkpoint *c, const tensor *t, size_t layer, layer_part part)
 {
     char prefix[64];
     snprintf(prefix, sizeof prefix, "model.layers.%zu.", layer);
-    return t->dims == 2 && t->shape[0] > 1 && strncmp(t->name, prefix, strlen(prefix)) == 0 &&
-           strstr(t->name, part == LAYER_ATTENTION ? ".o_proj." : ".down_proj.") != NULL &&
-           strstr(t->name, "scale") == NULL && strstr(t->name, "minimum") == NULL;
+    return t->dims == 2 && strncmp(t->name, prefix, strlen(prefix)) == 0 &&
+           ends_with(t->name, part == LAYER_ATTENTION ? ".o_proj.weight" : ".down_proj.weight") &&
+           t->shape[0] > panel_rows(c, t);
 }
 
 /* Data begins behind the header, with the tensor that comes first, and there are no holes. */
@@ -138,7 +155,19 @@ static ciuic_status find_offset(const checkpoint *c, const tensor *t, int file, 
     return CIUIC_OK;
 }
 
-/* Row r + 1 where row r was; or, to restore, as they were. */
+/* In as many writes as it takes: the kernel takes no more than 2 GiB at once. */
+static bool write_all(int file, const unsigned char *data, size_t bytes, off_t at)
+{
+    for (size_t done = 0; done < bytes;) {
+        const ssize_t n = pwrite(file, data + done, bytes - done, at + (off_t)done);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) return false;
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* Row (or panel) r + 1 where r was; or, to restore, as they were. */
 static ciuic_status write_rows(const checkpoint *c, const tensor *t, const char *folder, bool moved)
 {
     char path[PATH_BYTES];
@@ -147,10 +176,10 @@ static ciuic_status write_rows(const checkpoint *c, const tensor *t, const char 
     const int file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW); /* the copy, never what a link leads to */
     if (file < 0) return fail_with_errno(path, "cannot be altered");
     ciuic_status status = find_offset(c, t, file, &at);
-    const size_t row = moved ? t->bytes / t->shape[0] : 0, rest = t->bytes - row;
+    const size_t step = moved ? t->bytes / t->shape[0] * panel_rows(c, t) : 0, rest = t->bytes - step;
     const unsigned char *data = t->data;
-    if (status == CIUIC_OK && (pwrite(file, data + row, rest, at) != (ssize_t)rest ||
-                               pwrite(file, data, row, at + (off_t)rest) != (ssize_t)row))
+    if (status == CIUIC_OK &&
+        !(write_all(file, data + step, rest, at) && write_all(file, data, step, at + (off_t)rest)))
         status = fail_with_errno(path, "cannot be altered");
     if (close(file) != 0 && status == CIUIC_OK) status = fail_with_errno(path, "cannot be altered");
     return status;
@@ -162,7 +191,7 @@ static ciuic_status write_part(const checkpoint *c, const char *folder, size_t l
     *altered = 0;
     for (size_t i = 0; i < checkpoint_count(c); i++) {
         const tensor *t = checkpoint_at(c, i);
-        if (!checkpoint_uses(c, i) || !is_part(t, layer, part)) continue;
+        if (!checkpoint_uses(c, i) || !is_part(c, t, layer, part)) continue;
         CIUIC_TRY(write_rows(c, t, folder, moved));
         ++*altered;
     }

@@ -1,5 +1,5 @@
 /* checkpoint_copy.h - a checkpoint beside itself, with links to its files where they stay as they are, and layers whose
- * weights are altered in a copy of the others. */
+ * weights are altered in a copy of the others: of one file or of several, of floats or of codes. */
 #ifndef CIUIC_AUDIT_CHECKPOINT_COPY_H
 #define CIUIC_AUDIT_CHECKPOINT_COPY_H
 
@@ -14,8 +14,9 @@ ciuic_status checkpoint_copy(const checkpoint *c, const char *folder);
 typedef enum layer_part { LAYER_ATTENTION, LAYER_MLP, LAYER_PARTS } layer_part;
 const char *layer_part_name(layer_part part); /* "attention", "mlp" */
 
-/* Moves the rows of the part's last matrix (of every expert's, too) on by one, in the copy: the same numbers elsewhere, so
- * that whoever computes with them is as fast as before. *altered: how many matrices; 0 when none goes by a known name. */
+/* Moves the rows of the part's last matrix (of every expert's, too) on by one, in the copy, those of a quantised matrix by a
+ * panel: the same numbers elsewhere, so that whoever computes with them is as fast as before. Scales stay. *altered: how many
+ * matrices; 0 when none goes by a known name, or none has more than a panel. */
 ciuic_status checkpoint_alter(const checkpoint *c, const char *folder, size_t layer, layer_part part, size_t *altered);
 /* Undoes that. */
 ciuic_status checkpoint_restore(const checkpoint *c, const char *folder, size_t layer, layer_part part);

@@ -10,9 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "harness/audit/checkpoint_copy.h"
 #include "harness/audit/probe.h"
-#include "harness/audit/temporary.h"
 #include "harness/audit/timing.h"
 #include "harness/report/schema.h"
 #include "harness/tests/bench_fixture.h"
@@ -331,43 +329,6 @@ static void other_inputs_give_other_outputs(void)
     probe_stop(&p);
 }
 
-static sha256_hex weights_of(const char *folder)
-{
-    char path[4400];
-    sha256_hex digest = {""};
-    snprintf(path, sizeof path, "%s/model.safetensors", folder);
-    CHECK(sha256_file(path, &digest) == CIUIC_OK, "%s", ciuic_last_error());
-    return digest;
-}
-
-static void a_layer_is_altered_in_the_copy_and_restored(void)
-{
-    checkpoint *original = NULL, *copy = NULL;
-    char *place = NULL, *folder = NULL;
-    CU_ASSERT_EQUAL_FATAL(temporary_make(&place), CIUIC_OK);
-    CU_ASSERT_EQUAL_FATAL(checkpoint_open(checkpoint_folder, &original), CIUIC_OK);
-    folder = bench_path(place, "copy");
-    CHECK(checkpoint_copy(original, folder) == CIUIC_OK, "%s", ciuic_last_error());
-    const sha256_hex before = weights_of(checkpoint_folder);
-    /* Layer 1 has eight experts and one that all tokens share. */
-    const size_t expected[LAYER_PARTS] = {[LAYER_ATTENTION] = 1, [LAYER_MLP] = 9};
-    for (layer_part part = LAYER_ATTENTION; part < LAYER_PARTS; part++) {
-        size_t altered = 0;
-        CHECK(strcmp(weights_of(folder).text, before.text) == 0, "the copy is none");
-        CHECK(checkpoint_alter(original, folder, 1, part, &altered) == CIUIC_OK, "%s", ciuic_last_error());
-        CHECK(altered == expected[part], "%zu matrices of %s", altered, layer_part_name(part));
-        CHECK(strcmp(weights_of(folder).text, before.text) != 0, "%s is not altered", layer_part_name(part));
-        CHECK(checkpoint_open(folder, &copy) == CIUIC_OK, "%s", ciuic_last_error());
-        checkpoint_release(copy);
-        CHECK(checkpoint_restore(original, folder, 1, part) == CIUIC_OK, "%s", ciuic_last_error());
-    }
-    CHECK(strcmp(weights_of(folder).text, before.text) == 0, "it is not restored");
-    CHECK(strcmp(weights_of(checkpoint_folder).text, before.text) == 0, "the checkpoint itself was altered");
-    checkpoint_release(original);
-    free(folder);
-    temporary_remove(place);
-}
-
 static void noise_never_fails(void)
 {
     static const struct {
@@ -402,7 +363,6 @@ static const test_case cases[] = {
     {"what is no result is refused", what_is_no_result_is_refused},
     {"an interruption leaves nothing", an_interruption_leaves_nothing},
     {"other inputs give other outputs", other_inputs_give_other_outputs},
-    {"a layer is altered in the copy, and restored", a_layer_is_altered_in_the_copy_and_restored},
     {"noise never fails", noise_never_fails},
 };
 TEST_SUITE(audit, cases);
