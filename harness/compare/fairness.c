@@ -36,16 +36,6 @@ static void read_threads(const result_set *r, char text[TEXT])
     }
 }
 
-static void read_baselines(const result_set *r, char text[TEXT])
-{
-    static const char *const names[] = {"naive", "tuned", "openblas", "onednn"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0] && r->group_count > 0; i++) {
-        const result_case *base = group_baseline(&r->groups[0], names[i]);
-        if (base != NULL)
-            plain_append(text, TEXT, "%s%s = %.40s", text[0] != '\0' ? "; " : "", names[i], case_variant_name(base));
-    }
-}
-
 static void read_calibration(const result_set *r, char text[TEXT])
 {
     static const char *const quantizers[] = {"clip", "awq", "gptq"};
@@ -147,8 +137,6 @@ static const aspect aspects[] = {
     {"threads", read_threads, 0,
      "More threads are faster up to the memory's bandwidth; ratios over a baseline shift, too. Compare per thread "
      "count."},
-    {"baselines", read_baselines, 0,
-     "A ratio over another baseline is another ratio: a weaker one makes the same speed look better."},
     {"calibration", read_calibration, 0,
      "Calibrated codes have less error at the same bits. It has to be on ids that are not evaluated; bench refuses "
      "others."},
@@ -221,6 +209,18 @@ static bool same_files(const cJSON *a, const cJSON *b, bool ids)
     return true;
 }
 
+/* Of a checkpoint that brings no ids of its own. */
+static ciuic_status check_drawn_ids(const result_set *a, const result_set *b, size_t file, fairness *out)
+{
+    static const aspect drawn = {"inputs", NULL, FIGURE_ERROR,
+                                 "The checkpoint brings no token ids, and other ones were drawn: errors are over other "
+                                 "inputs, and experts chosen differ."};
+    char first[TEXT] = "drawn from seed ", other[TEXT] = "drawn from seed ";
+    read_seed(a, first);
+    read_seed(b, other);
+    return strcmp(first, other) != 0 ? add(out, file, &drawn, first, other) : CIUIC_OK;
+}
+
 static ciuic_status check_checkpoint(const result_set *a, const result_set *b, const char *name, size_t file,
                                      fairness *out)
 {
@@ -243,6 +243,8 @@ static ciuic_status check_checkpoint(const result_set *a, const result_set *b, c
             CIUIC_TRY(add(out, file, is_ids ? &ids : &model, mine, theirs));
         else if (headers && !is_ids)
             CIUIC_TRY(add(out, file, &unread, mine, theirs));
+        else if (is_ids && !missing && strcmp(mine, unknown) == 0)
+            CIUIC_TRY(check_drawn_ids(a, b, file, out));
     }
     return CIUIC_OK;
 }
@@ -285,6 +287,100 @@ static ciuic_status check_workloads(const result_set *a, const result_set *b, si
     return add(out, file, common == 0 ? &none : &some, first, other);
 }
 
+/* ---- baselines -------------------------------------------------------------------------------------------------- */
+
+static void describe_baselines(const result_group *group, char text[TEXT])
+{
+    static const char *const names[] = {"naive", "tuned", "openblas", "onednn"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const result_case *base = group_baseline(group, names[i]);
+        if (base != NULL)
+            plain_append(text, TEXT, "%s%s = %.40s", text[0] != '\0' ? "; " : "", names[i], case_variant_name(base));
+    }
+    if (text[0] == '\0') plain_append(text, TEXT, "none");
+}
+
+/* Of every workload that both have, not of the first alone: it is named where they differ first. */
+static ciuic_status check_baselines(const result_set *a, const result_set *b, size_t file, fairness *out)
+{
+    static const aspect baselines = {
+        "baselines", NULL, 0,
+        "A ratio over another baseline is another ratio: a weaker one makes the same speed look better."};
+    for (size_t g = 0; g < a->group_count; g++) {
+        const result_group *group = same_workload(b, &a->groups[g]);
+        char first[TEXT] = "", other[TEXT] = "";
+        if (group == NULL) continue;
+        describe_baselines(&a->groups[g], first);
+        describe_baselines(group, other);
+        if (strcmp(first, other) != 0) return add(out, file, &baselines, first, other);
+    }
+    return CIUIC_OK;
+}
+
+/* ---- how errors were measured ----------------------------------------------------------------------------------- */
+
+/* Windows of the evaluation ids, each alone, beside the timed positions. Without windows their length does not matter. */
+static void describe_evaluation(const result_set *r, char text[TEXT])
+{
+    const cJSON *said = json_find(r->root, "evaluation");
+    const double windows = json_number(said, "windows"), tokens = json_number(said, "window_tokens");
+    if (isnan(windows) || isnan(tokens))
+        plain_append(text, TEXT, "%s", unknown);
+    else if (windows == 0)
+        plain_append(text, TEXT, "the timed positions alone");
+    else
+        plain_append(text, TEXT, "the timed positions and %.0f windows of %.0f tokens", windows, tokens);
+}
+
+static ciuic_status check_evaluation(const result_set *a, const result_set *b, size_t file, fairness *out)
+{
+    static const aspect evaluation = {"evaluation", NULL, FIGURE_ERROR,
+                                      "Errors are means over other positions. In shorter windows a position has less "
+                                      "text before it, which raises NLL and "
+                                      "perplexity and moves every error with them; other windows are other text."};
+    static const aspect undisclosed = {
+        "evaluation", NULL, 0,
+        "One side does not say which windows its errors are means over: that they are the same is not known."};
+    char first[TEXT] = "", other[TEXT] = "";
+    describe_evaluation(a, first);
+    describe_evaluation(b, other);
+    if (strcmp(first, other) == 0) return CIUIC_OK;
+    const bool known = strcmp(first, unknown) != 0 && strcmp(other, unknown) != 0;
+    return add(out, file, known ? &evaluation : &undisclosed, first, other);
+}
+
+/* The digest of the reference's logits on a workload; NULL when there is none. */
+static const char *reference_digest(const result_set *r, const cJSON *workload)
+{
+    const cJSON *list = json_find(r->root, "references");
+    for (const cJSON *item = cJSON_IsArray(list) ? list->child : NULL; item != NULL; item = item->next)
+        if (cJSON_Compare(json_find(item, "workload"), workload, true))
+            return cJSON_GetStringValue(json_find(item, "sha256"));
+    return NULL;
+}
+
+/* An NLL is a mean, and hides a reference that is a little coarser; its logits' digest hides nothing, but another CPU or
+ * compiler changes it, too. */
+static ciuic_status check_reference_logits(const result_set *a, const result_set *b, size_t file, fairness *out)
+{
+    static const aspect logits = {
+        "reference's logits", NULL, 0,
+        "They differ in some bits, as another CPU, compiler or library of mathematics makes them, or a reference of "
+        "another "
+        "precision. Its NLL is the same to 0.001, and errors as small as that may be its own."};
+    for (size_t g = 0; g < a->group_count; g++) {
+        const result_group *group = same_workload(b, &a->groups[g]);
+        const char *mine = reference_digest(a, a->groups[g].workload);
+        const char *theirs = group != NULL ? reference_digest(b, group->workload) : NULL;
+        if (mine == NULL || theirs == NULL || strcmp(mine, theirs) == 0) continue;
+        char first[TEXT] = "", other[TEXT] = "";
+        plain_append(first, TEXT, "sha256 %.12s in %.16s%zu", mine, a->groups[g].phase, a->groups[g].tokens);
+        plain_append(other, TEXT, "sha256 %.12s", theirs);
+        return add(out, file, &logits, first, other);
+    }
+    return CIUIC_OK;
+}
+
 /* ---- what figures give away ------------------------------------------------------------------------------------- */
 
 /* The reference is portable C in FP32: over the same ids it gives the same NLL everywhere but for the order of a few sums
@@ -320,12 +416,12 @@ static ciuic_status check_reference(const result_set *a, const result_set *b, si
             plain_append(other, TEXT, "%.0f", m);
             return add(out, file, &positions, first, other);
         }
-        if (fabs(nll - theirs) <= reference_tolerance) continue;
+        if (fabs(nll - theirs) <= reference_tolerance) continue; /* the digests say whether it is the very same */
         plain_append(first, TEXT, "NLL %.6f in %s%zu", nll, a->groups[g].phase, a->groups[g].tokens);
         plain_append(other, TEXT, "NLL %.6f", theirs);
         return add(out, file, &reference, first, other);
     }
-    return CIUIC_OK;
+    return check_reference_logits(a, b, file, out);
 }
 
 static ciuic_status check_cache(const result_set *a, const result_set *b, size_t file, fairness *out)
@@ -374,6 +470,8 @@ ciuic_status fairness_check(const results_file *files, size_t n, fairness *out)
         const result_set *a = &files[0].set, *b = &files[i].set;
         CIUIC_TRY(check_checkpoints(a, b, i, out));
         CIUIC_TRY(check_workloads(a, b, i, out));
+        CIUIC_TRY(check_baselines(a, b, i, out));
+        CIUIC_TRY(check_evaluation(a, b, i, out));
         CIUIC_TRY(check_reference(a, b, i, out));
         CIUIC_TRY(check_cache(a, b, i, out));
         CIUIC_TRY(check_aspects(a, b, i, out));

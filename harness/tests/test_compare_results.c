@@ -19,12 +19,23 @@ static const char checkpoints_text[] =
     "{\"file\": \"model.safetensors\", \"bytes\": 2, \"sha256\": \"2222\", \"covers\": \"file\"},"
     "{\"file\": \"streams.safetensors\", \"bytes\": 3, \"sha256\": \"3333\", \"covers\": \"file\"}]}]";
 
+static cJSON *each_case(cJSON *results)
+{
+    return cJSON_GetObjectItem(results, "cases")->child;
+}
+
 static cJSON *made_up(const fixture_machine *machine)
 {
     cJSON *results = fixture_results(machine), *claims = NULL;
     CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
     cJSON_AddItemToObject(results, "claims", claims);
     cJSON_AddItemToObject(results, "checkpoints", cJSON_Parse(checkpoints_text));
+    cJSON_AddItemToObject(results, "evaluation", cJSON_Parse("{\"windows\": 8, \"window_tokens\": 128}"));
+    cJSON *references = cJSON_AddArrayToObject(results, "references"), *reference = cJSON_CreateObject();
+    cJSON_AddItemToObject(reference, "workload",
+                          cJSON_Duplicate(cJSON_GetObjectItem(each_case(results), "workload"), true));
+    cJSON_AddStringToObject(reference, "sha256", "4444");
+    cJSON_AddItemToArray(references, reference);
     return results;
 }
 
@@ -35,11 +46,6 @@ static void replace_strings(cJSON *tree, const char *from, const char *to)
 {
     if (cJSON_IsString(tree) && strcmp(tree->valuestring, from) == 0) cJSON_SetValuestring(tree, to);
     for (cJSON *child = tree->child; child != NULL; child = child->next) replace_strings(child, from, to);
-}
-
-static cJSON *each_case(cJSON *results)
-{
-    return cJSON_GetObjectItem(results, "cases")->child;
 }
 
 static void nothing(cJSON *results)
@@ -167,6 +173,45 @@ static void random_weights(cJSON *results)
     for (cJSON *c = each_case(results); c != NULL; c = c->next) set_member(c, "random_weights", cJSON_CreateTrue());
 }
 
+/* One that keeps another KV cache, say: its mean hardly moves. */
+static void coarser_reference(cJSON *results)
+{
+    replace_strings(results, "4444", "dddd");
+}
+
+static void shorter_windows(cJSON *results)
+{
+    set_member(cJSON_GetObjectItem(results, "evaluation"), "window_tokens", json_size(64));
+}
+
+static void more_windows(cJSON *results)
+{
+    set_member(cJSON_GetObjectItem(results, "evaluation"), "windows", json_size(16));
+}
+
+static void no_evaluation(cJSON *results)
+{
+    cJSON_DeleteItemFromObject(results, "evaluation");
+}
+
+/* In the last workload alone: the first does not speak for it. */
+static void naive_missing_once(cJSON *results)
+{
+    cJSON *last = NULL;
+    for (cJSON *c = each_case(results); c != NULL; c = c->next) {
+        const cJSON *name = cJSON_GetObjectItem(cJSON_GetObjectItem(c, "variant"), "baseline");
+        if (cJSON_IsString(name) && strcmp(name->valuestring, "naive") == 0) last = c;
+    }
+    set_member(cJSON_GetObjectItem(last, "variant"), "baseline", cJSON_CreateNull());
+}
+
+static void prefixes_kept(cJSON *results)
+{
+    for (cJSON *c = each_case(results); c != NULL; c = c->next)
+        if (strstr(cJSON_GetObjectItem(c, "id")->valuestring, "int8") != NULL)
+            set_member(cJSON_GetObjectItem(c, "variant"), "prefix_cache_bytes", json_size(1000000));
+}
+
 static void failed_case(cJSON *results)
 {
     cJSON_SetValuestring(cJSON_GetObjectItem(each_case(results), "status"), "failed");
@@ -212,6 +257,12 @@ static void unfairness_is_named(void)
         {"no digests", no_digests, "checkpoint", FIGURE_ALL},
         {"other token ids", other_ids, "inputs", FIGURE_ERROR},
         {"another reference", other_reference, "reference", FIGURE_ERROR},
+        {"a reference that is a little coarser", coarser_reference, "reference's logits", 0},
+        {"shorter windows", shorter_windows, "evaluation", FIGURE_ERROR},
+        {"more windows", more_windows, "evaluation", FIGURE_ERROR},
+        {"windows that nobody says", no_evaluation, "evaluation", 0},
+        {"another baseline in one workload", naive_missing_once, "baselines", 0},
+        {"prompts' beginnings that are kept", prefixes_kept, "prefix cache", 0},
         {"fewer positions", fewer_positions, "evaluated positions", FIGURE_ERROR},
         {"other lengths", other_lengths, "workloads", FIGURE_ALL},
         {"another batch", larger_batch, "workloads", FIGURE_ALL},
@@ -247,6 +298,24 @@ static void unfairness_is_named(void)
         CHECK(found == NULL || (found->effect[0] != '\0' && strcmp(found->first, found->other) != 0) ||
                   strcmp(found->aspect, "checkpoint") == 0,
               "%s: %s and %s", rows[i].what, found->first, found->other);
+        pair_free(&p);
+    }
+}
+
+/* Where a checkpoint brings no token ids, the seed draws them. */
+static void drawn_ids_are_those_of_the_seed(void)
+{
+    for (size_t seed = 1; seed <= 2; seed++) {
+        cJSON *results[] = {made_up(&fixture_usual), made_up(&fixture_usual)};
+        for (size_t i = 0; i < 2; i++)
+            cJSON_DeleteItemFromArray(
+                cJSON_GetObjectItem(cJSON_GetObjectItem(results[i], "checkpoints")->child, "files"), 2);
+        set_member(results[0], "seed", json_size(1));
+        set_member(results[1], "seed", json_size(seed));
+        pair p;
+        compare_pair(results[0], results[1], &p);
+        CHECK(p.c.fairness.broken == (seed == 1 ? 0u : FIGURE_ERROR), "seed %zu breaks: %s", seed,
+              figure_names(p.c.fairness.broken));
         pair_free(&p);
     }
 }
@@ -477,6 +546,7 @@ static void command_answers_with_its_status(void)
 
 static const test_case cases[] = {
     {"unfairness is named", unfairness_is_named},
+    {"drawn ids are those of the seed", drawn_ids_are_those_of_the_seed},
     {"speeds are set against the first", speeds_are_set_against_the_first},
     {"what may not be compared is not", what_may_not_be_compared_is_not},
     {"best kernels meet", best_kernels_meet},
