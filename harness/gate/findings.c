@@ -307,7 +307,9 @@ ciuic_status gate_judge(const gate_file *file, const result_set *r, const char *
     if (file->checkpoints != NULL) judge_checkpoints(file, r, next_finding(findings, "checkpoints", "checkpoints"));
     for (size_t i = 0; i < file->count; i++) {
         const gate_limit *limit = &file->limits[i];
-        CIUIC_TRY(judge_limit(file, limit, r, today, next_finding(findings, limit->id, limit->metric.name)));
+        gate_finding *finding = next_finding(findings, limit->id, limit->metric.name);
+        finding->reason = limit->reason;
+        CIUIC_TRY(judge_limit(file, limit, r, today, finding));
     }
     for (size_t i = 0; i < findings->count; i++) {
         plain_text(findings->list[i].message);

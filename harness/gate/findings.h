@@ -18,6 +18,7 @@ const char *gate_outcome_name(gate_outcome outcome);
 typedef struct gate_finding {
     const char *id;      /* of the limit; borrowed */
     const char *metric;  /* its name; "checkpoints" for that check */
+    const char *reason;  /* where the limit's bounds come from; NULL when the file does not say */
     const char *case_id; /* the case that `value` is of; NULL when there is none */
     gate_outcome outcome;
     size_t cases;            /* that were measured and looked at */

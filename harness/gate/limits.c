@@ -196,8 +196,8 @@ static ciuic_status get_recorded(const cJSON *item, const char *where, gate_limi
 
 static ciuic_status parse_limit(cJSON *item, const char *where, gate_limit *out)
 {
-    static const char *const keys[] = {"id",     "description", "cases", "metric", "baseline",
-                                       "source", "hard",        "soft",  "waiver", "recorded"};
+    static const char *const keys[] = {"id",     "description", "reason", "cases",  "metric",  "baseline",
+                                       "source", "hard",        "soft",   "waiver", "recorded"};
     static const char *const baselines[] = {"naive", "tuned", "openblas", "onednn", NULL};
     static const char *const sources[] = {"simulated", "likwid", "perf_event", NULL};
     if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: not an object; expected a limit", where);
@@ -207,6 +207,9 @@ static ciuic_status parse_limit(cJSON *item, const char *where, gate_limit *out)
     CIUIC_TRY(json_get_string(item, where, "cases", &out->cases));
     const char *description = NULL;
     if (json_find(item, "description") != NULL) CIUIC_TRY(json_get_string(item, where, "description", &description));
+    if (json_find(item, "reason") != NULL) CIUIC_TRY(json_get_string(item, where, "reason", &out->reason));
+    if (out->reason != NULL && strspn(out->reason, " ") == strlen(out->reason))
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: reason is empty; expected where the bounds come from", where);
     if (out->id[0] == '\0' || out->cases[0] == '\0')
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s is empty; expected %s", where, out->id[0] == '\0' ? "id" : "cases",
                           out->id[0] == '\0' ? "a name for the limit" : "a pattern of case ids, such as *int8*");

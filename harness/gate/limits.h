@@ -37,6 +37,7 @@ typedef struct gate_bounds {
 typedef struct gate_limit {
     cJSON *json;
     const char *id, *cases; /* a pattern as bench --only takes it */
+    const char *reason;     /* where its bounds come from; NULL when nobody says */
     gate_metric metric;
     const char *baseline; /* speed: "naive", "tuned", "openblas", "onednn" */
     const char *source;   /* counters: "simulated", "likwid", "perf_event" */

@@ -119,7 +119,10 @@ static void write_table(page *p, const gate_findings *findings, bool passed)
             if ((int)f->outcome != outcome || (outcome == GATE_PASSED) != passed) continue;
             page_cell(p, TONE_PLAIN, "%s", plain_copy(name, f->id));
             page_cell(p, outcome == GATE_FAILED ? TONE_NO : TONE_PLAIN, "%s", gate_outcome_name(f->outcome));
-            page_cell(p, TONE_PLAIN, "%s", f->message);
+            char reason[SENTENCE] = "";
+            if (f->reason != NULL && !passed) plain_append(reason, sizeof reason, ". Its bounds: %s", f->reason);
+            plain_text(reason);
+            page_cell(p, TONE_PLAIN, "%s%s", f->message, reason);
         }
     page_table_end(p);
     if (passed) page_fold_end(p);
@@ -199,6 +202,7 @@ static bool add_finding(cJSON *list, const gate_finding *f)
     ok = ok && json_add_double(o, "value", f->value) && json_add_double(o, "low", f->low);
     ok = ok && json_add_double(o, "high", f->high) && json_add_double(o, "noise_floor", f->noise_floor);
     ok = ok && json_add_double(o, "allowed", f->allowed) && json_add_double(o, "recorded", f->recorded);
+    ok = ok && set_member(o, "reason", f->reason != NULL ? sentence_json(f->reason) : cJSON_CreateNull());
     return ok && cJSON_AddStringToObject(o, "message", f->message) != NULL;
 }
 

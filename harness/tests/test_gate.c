@@ -252,6 +252,7 @@ static void malformed_limits_are_refused(void)
     } rows[] = {
         {"\"cases\": \"*\", \"metric\": \"accuracy.kl\"", "neither hard nor soft", false},
         {KL ", \"hard\": {}", "limits[0].hard: no bound", false},
+        {KL ", \"hard\": {\"max\": 1}, \"reason\": \" \"", "reason is empty", false},
         {KL ", \"hard\": {\"maxi\": 1}", "did you mean \"max\"?", true},
         {KL ", \"hard\": {\"max\": \"1\"}", "limits[0].hard: key \"max\" is \"1\"", true},
         {KL ", \"hard\": {\"worse\": -1}", "from 0", true},
@@ -307,6 +308,9 @@ static void own_limits_are_valid(void)
         const ciuic_status status = gate_file_read(files[i], &file);
         CHECK(status == CIUIC_OK, "%s", ciuic_last_error());
         CHECK(file.count > 1 && schema_check(file.root, schema, files[i]) == CIUIC_OK, "%s", ciuic_last_error());
+        for (size_t k = 0; k < file.count; k++)
+            CHECK(file.limits[k].reason != NULL, "%s: %s: nobody says where its bounds come from", files[i],
+                  file.limits[k].id);
         gate_file_free(&file);
     }
     cJSON_Delete(schema);
@@ -316,6 +320,53 @@ static void own_limits_are_valid(void)
     program_run run = program(arguments, NULL);
     CHECK(run.status == 0, "status %d: %s%s", run.status, run.out, run.err);
     program_run_free(&run);
+}
+
+static const gate_limit *limit_of(const gate_file *file, const char *id)
+{
+    for (size_t i = 0; i < file->count; i++)
+        if (strcmp(file->limits[i].id, id) == 0) return &file->limits[i];
+    CU_FAIL_FATAL("no such limit");
+    return NULL;
+}
+
+/* What bounds of errors on any rung are derived from: the most that was recorded of this format in portable C. */
+static double worst_recorded(const gate_file *file, const char *format)
+{
+    static const char *const ids[] = {"c-kl-dense", "c-kl-experts"};
+    char part[16];
+    double worst = 0;
+    snprintf(part, sizeof part, "/%s+", format);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
+        for (const cJSON *v = limit_of(file, ids[i])->recorded->child; v != NULL; v = v->next)
+            if (strstr(v->string, part) != NULL) worst = fmax(worst, v->valuedouble);
+    return worst;
+}
+
+/* The formula that the file gives as their reason, rounded up to two digits: who records other values sets other bounds. */
+static void bounds_of_errors_follow_from_what_is_recorded(void)
+{
+    static const char *const formats[] = {"int8", "int6", "int5", "int4", "int3", "affine8", "affine4"};
+    gate_file file, quick;
+    CU_ASSERT_EQUAL_FATAL(gate_file_read("ci/gate.json", &file), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(gate_file_read("ci/gate-quick.json", &quick), CIUIC_OK);
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        char id[24];
+        snprintf(id, sizeof id, "%s-kl", formats[i]);
+        const double worst = worst_recorded(&file, formats[i]), hard = 1.25 * worst + 0.001, soft = 1.1 * worst + 0.001;
+        const gate_limit *limit = limit_of(&file, id);
+        CHECK(worst > 0 && limit->hard.max >= hard && limit->hard.max < 1.1 * hard, "%s: hard %g, expected %g", id,
+              limit->hard.max, hard);
+        CHECK(limit->soft.max >= soft && limit->soft.max < 1.1 * soft, "%s: soft %g, expected %g", id, limit->soft.max,
+              soft);
+    }
+    static const char *const shared[] = {"int8-kl", "int4-kl", "affine8-kl", "int8-top1", "int4-top1"};
+    for (size_t i = 0; i < sizeof shared / sizeof shared[0]; i++) {
+        const gate_bounds *a = &limit_of(&file, shared[i])->hard, *b = &limit_of(&quick, shared[i])->hard;
+        CHECK(isnan(a->max) ? a->min == b->min : a->max == b->max, "%s differs in the two files", shared[i]);
+    }
+    gate_file_free(&file);
+    gate_file_free(&quick);
 }
 
 static void dates_are_days_of_the_calendar(void)
@@ -461,6 +512,7 @@ static const test_case cases[] = {
     {"empty results fail", empty_results_fail},
     {"malformed limits are refused", malformed_limits_are_refused},
     {"the project's own limits are valid", own_limits_are_valid},
+    {"bounds of errors follow from what is recorded", bounds_of_errors_follow_from_what_is_recorded},
     {"dates are days of the calendar", dates_are_days_of_the_calendar},
     {"updates are reviewable", updates_are_reviewable},
     {"other compilers have other budgets", other_compilers_have_other_budgets},

@@ -47,12 +47,13 @@ static bool has_controls(const char *text)
 static void hostile_names_are_escaped(void)
 {
     char *limits = NULL;
-    CU_ASSERT_FATAL(
-        asprintf(&limits, "{\"schema_version\": 1, \"limits\": [{\"id\": \"" HOSTILE "\", \"cases\": \"*\", \"metric\":"
-                          " \"accuracy.kl\", \"hard\": {\"max\": -1}}, {\"id\": \"w\", \"cases\": \"*\", \"metric\":"
-                          " \"accuracy.kl\", \"hard\": {\"max\": -1}, \"waiver\": {\"reason\": \"" HOSTILE
-                          "\", \"expires\": \"2026-12-31\"}}, {\"id\": \"s\", \"cases\": \"*\", \"metric\":"
-                          " \"accuracy.kl\", \"soft\": {\"max\": -1}}]}") > 0);
+    CU_ASSERT_FATAL(asprintf(&limits,
+                             "{\"schema_version\": 1, \"limits\": [{\"id\": \"" HOSTILE "\", \"reason\": \"WHY" HOSTILE
+                             "\", \"cases\": \"*\", \"metric\":"
+                             " \"accuracy.kl\", \"hard\": {\"max\": -1}}, {\"id\": \"w\", \"cases\": \"*\", \"metric\":"
+                             " \"accuracy.kl\", \"hard\": {\"max\": -1}, \"waiver\": {\"reason\": \"" HOSTILE
+                             "\", \"expires\": \"2026-12-31\"}}, {\"id\": \"s\", \"cases\": \"*\", \"metric\":"
+                             " \"accuracy.kl\", \"soft\": {\"max\": -1}}]}") > 0);
     cJSON *results = gate_results(&fixture_usual), *name = cJSON_Parse("\"x/b1/t1/" HOSTILE "\"");
     CU_ASSERT_PTR_NOT_NULL_FATAL(name);
     for (cJSON *c = cJSON_GetObjectItem(results, "cases")->child; c != NULL; c = c->next)
@@ -69,6 +70,7 @@ static void hostile_names_are_escaped(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(junit, "<system-out>warning: "));
     CHECK(strstr(markdown, "<script") == NULL && strstr(markdown, "\\|\\`\\$") != NULL, "%s", markdown);
     CHECK(!has_controls(markdown), "control characters: %s", markdown);
+    CHECK(strstr(markdown, "Its bounds: WHY") != NULL, "no reason: %s", markdown);
     CHECK(!has_controls(lines) && count_lines(lines) == 3, "not three lines: %s", lines);
     free(junit);
     free(markdown);
