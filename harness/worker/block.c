@@ -253,21 +253,22 @@ static ciuic_status verify_slots(block *k)
     return CIUIC_OK;
 }
 
-/* About how long that will take: each position costs what a timed one does, each weight what those checked before did, and
- * before any was, all of them what loading did. */
+/* About how long that will take: each position costs what a timed one does, each weight what those checked before did. Before
+ * any was, a case is taken to cost what the quickest of the block took to load: others may have calibrated meanwhile. */
 static double verify_seconds(const block *k)
 {
     const suite *s = k->bench->suite;
     const double timed = (double)s->workloads[k->plan->workload].tokens;
     const double positions = timed + (double)(s->accuracy_windows * s->accuracy_tokens);
     const double weight_s = record_weight_seconds(k->bench->record);
-    double sum = 0;
+    double sum = 0, quickest_s = NAN;
+    for (size_t i = 0; i < k->plan->slot_count; i++)
+        quickest_s = fmin(quickest_s, json_number(k->record->slots[i].loaded, "load_s"));
     for (size_t i = 0; i < k->plan->slot_count; i++) {
-        const cJSON *loaded = k->record->slots[i].loaded;
-        const double weights_s = weight_s * json_number(loaded, "parameters"), load_s = json_number(loaded, "load_s");
+        const double known_s = weight_s * json_number(k->record->slots[i].loaded, "parameters");
         if (unverified(k, i) && !s->no_reference && k->trial_s[i] > 0)
             sum += k->trial_s[i] * (1 + positions / timed) + overhead_s;
-        if (weights_unread(k, i)) sum += overhead_s + (weights_s > 0 ? weights_s : load_s > 0 ? load_s : 0);
+        if (weights_unread(k, i)) sum += overhead_s + (known_s > 0 ? known_s : fmax(quickest_s, 0));
     }
     return sum;
 }
