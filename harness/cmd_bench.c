@@ -11,6 +11,7 @@
 static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only PATTERN] [--isa LIST]\n"
                            "                   [--threads LIST] [--seed S] [--rounds N] [--precision P%]\n"
                            "                   [--claims FILE] [--counters SOURCE] [--gbench-out FILE]\n"
+                           "                   [--keep-packed]\n"
                            "\n"
                            "Measures every variant of a suite: a process for each, all alive at a time,\n"
                            "asked in turn, round after round, beside the baselines. Compares their output\n"
@@ -33,6 +34,8 @@ static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only
                            "  --counters SOURCE  hardware, or simulated: each case once more under valgrind,\n"
                            "                     one thread, kernels c and avx2 only; slow, and the same\n"
                            "                     figures each time (the suite's own, or hardware)\n"
+                           "  --keep-packed      leave the folders that packed variants were loaded from in\n"
+                           "                     DIR/packed-N; they are removed when all is measured\n"
                            "  --gbench-out FILE  the repetitions as Google Benchmark's JSON as well, for its\n"
                            "                     compare.py; with --resume also of a finished bench\n"
                            "\n"
@@ -114,6 +117,7 @@ int cmd_bench(int argc, char **argv)
         {"--rounds", NULL, OPTION_SIZE, &o.rounds, 1, 100000},
         {"--claims", NULL, OPTION_TEXT, (void *)&o.claims, 0, 0},
         {"--counters", NULL, OPTION_TEXT, (void *)&o.counters, 0, 0},
+        {"--keep-packed", NULL, OPTION_SWITCH, &o.keep_packed, 0, 0},
         {"--gbench-out", NULL, OPTION_TEXT, (void *)&o.gbench_out, 0, 0},
         {"--precision", NULL, OPTION_TEXT, (void *)&precision_text, 0, 0},
     };

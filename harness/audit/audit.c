@@ -46,11 +46,27 @@ static ciuic_status check_cases(audit_subject *s, audit_findings *f)
     return status;
 }
 
+/* What no sample has is said, not passed over. */
+static ciuic_status tell_left_out(const audit_subject *s, audit_findings *f)
+{
+    if (s->left_packed > 0)
+        CIUIC_TRY(audit_find(f, AUDIT_OUTPUTS, NULL, AUDIT_IMPOSSIBLE, NULL,
+                             "%zu cases were loaded from packed folders, which an audit does not make: left out; the "
+                             "same variants unpacked are audited where the results have them",
+                             s->left_packed));
+    if (s->left_cached > 0)
+        CIUIC_TRY(audit_find(f, AUDIT_OUTPUTS, NULL, AUDIT_IMPOSSIBLE, NULL,
+                             "%zu cases kept beginnings of prompts, which an audit does not do: left out",
+                             s->left_cached));
+    return CIUIC_OK;
+}
+
 static ciuic_status run_tests(audit_subject *s, audit_findings *f)
 {
     if (wanted(s, AUDIT_CONTENT)) CIUIC_TRY(check_content(s, f));
     if (wanted(s, AUDIT_HASHES)) CIUIC_TRY(check_hashes(s, f));
     if (wanted(s, AUDIT_CEILING)) CIUIC_TRY(check_ceilings(s, f));
+    CIUIC_TRY(tell_left_out(s, f));
     if (s->case_count == 0)
         return audit_find(f, AUDIT_OUTPUTS, NULL, AUDIT_IMPOSSIBLE, NULL, "no case can be run again here; %s",
                           s->no_case[0] != '\0' ? s->no_case : "none was measured");

@@ -112,7 +112,7 @@ ciuic_status subject_variant(const audit_subject *s, const result_case *c, bench
 {
     const cJSON *settings = json_find(c->json, "variant");
     const result_group *g = &s->results.set.groups[c->group];
-    char name[VARIANT_NAME_SIZE], id[CASE_ID_MAX];
+    char id[CASE_ID_MAX];
     *v = (bench_variant){.baseline = BASELINE_NONE};
     CIUIC_TRY(graph_setting_read(settings, c->id, &v->options));
     if (!ciuic_quantize_parse(c->quantize, &v->options.quantize) ||
@@ -122,9 +122,10 @@ ciuic_status subject_variant(const audit_subject *s, const result_case *c, bench
     v->options.isa = kernel_isa_name(v->isa);
     for (suite_baseline b = BASELINE_NAIVE; b < BASELINE_COUNT; b++)
         if (c->baseline != NULL && strcmp(c->baseline, suite_baseline_name(b)) == 0) v->baseline = b;
-    const bool library = variant_is_library(v);
-    variant_name(&v->options, name);
-    snprintf(v->name, sizeof v->name, "%s", library ? suite_baseline_name(v->baseline) : name);
+    if (json_find(settings, "prefix_cache_bytes") != NULL)
+        CIUIC_TRY(json_get_size(settings, c->id, "prefix_cache_bytes", 1, (size_t)1 << 46, &v->prefix_cache));
+    v->packed = c->packed;
+    variant_set_name(v);
     snprintf(id, sizeof id, "%s/%s%zu@%zu/b%zu/t%zu/%s", g->checkpoint, g->phase, g->tokens, g->depth, g->batch,
              g->threads, v->name);
     const size_t length = strlen(id);
@@ -138,7 +139,11 @@ static bool runnable(const audit_subject *s, const audited_case *a, char why[AUD
 {
     const char *id = a->result->id;
     why[0] = '\0';
-    if (a->checkpoint == NULL || a->checkpoint->path[0] == '\0')
+    if (a->variant.packed)
+        snprintf(why, AUDIT_REASON, "%.150s: is loaded from a packed folder, which an audit does not make", id);
+    else if (a->variant.prefix_cache > 0)
+        snprintf(why, AUDIT_REASON, "%.150s: keeps beginnings of prompts, which an audit does not do", id);
+    else if (a->checkpoint == NULL || a->checkpoint->path[0] == '\0')
         snprintf(why, AUDIT_REASON, "%.150s: its checkpoint: %.300s", id,
                  a->checkpoint != NULL ? a->checkpoint->why : "the results do not describe it");
     else if (!a->checkpoint->same)
@@ -183,7 +188,10 @@ static ciuic_status sample_cases(audit_subject *s)
         audited_case a;
         if (!case_ok(&r->cases[i]) || r->cases[i].twin) continue;
         fill_case(s, &r->cases[i], &a);
-        if (subject_variant(s, a.result, &a.variant) == CIUIC_OK && runnable(s, &a, s->no_case)) s->cases[n++] = a;
+        if (subject_variant(s, a.result, &a.variant) != CIUIC_OK) continue;
+        s->left_packed += a.variant.packed;
+        s->left_cached += !a.variant.packed && a.variant.prefix_cache > 0;
+        if (runnable(s, &a, s->no_case)) s->cases[n++] = a;
     }
     for (size_t i = n; i > 1; i--) {
         const size_t j = subject_draw(s, i);

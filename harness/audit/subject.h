@@ -41,9 +41,10 @@ typedef struct audit_subject {
     bool same_cpu;                 /* on a machine like this one */
     audited_case *cases;           /* the sample */
     size_t case_count;
-    char no_case[AUDIT_REASON]; /* why a case could not be taken, the last one */
-    char *folder;               /* temporary */
-    uint64_t random;            /* state of the seeded draws */
+    size_t left_packed, left_cached; /* cases of packed folders, and of caches of prefixes: not in the sample */
+    char no_case[AUDIT_REASON];      /* why a case could not be taken, the last one */
+    char *folder;                    /* temporary */
+    uint64_t random;                 /* state of the seeded draws */
 } audit_subject;
 
 /* Reads everything; CIUIC_ERROR_INPUT only for results that are none. Free with subject_free, also after a failure. */

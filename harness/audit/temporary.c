@@ -2,11 +2,11 @@
 #include "harness/audit/temporary.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/folder_removal.h"
 #include "optimizer/error.h"
 
 ciuic_status temporary_make(char **path)
@@ -25,18 +25,9 @@ ciuic_status temporary_make(char **path)
     return status;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-    (void)status;
-    (void)type;
-    (void)place;
-    remove(path);
-    return 0;
-}
-
 void temporary_remove(char *path)
 {
     if (path == NULL) return;
-    nftw(path, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(path);
     free(path);
 }

@@ -95,8 +95,9 @@ static const char *calibration_of(const result_case *c)
 
 static void write_cases(page *p, const result_set *r)
 {
-    static const page_column columns[] = {{"case", false}, {"division", false}, {"why", false}, {"calibration", false},
-                                          {"KL", true},    {"same top", true},  {"cache", true}};
+    static const page_column columns[] = {{"case", false},        {"division", false},    {"why", false},
+                                          {"calibration", false}, {"loaded from", false}, {"KL", true},
+                                          {"same top", true},     {"cache", true}};
     page_section(p, "divisions", "What it claims to compute");
     page_text(p, "Equivalent: 16-bit weights as they are and logits within 2^-10 of the reference's (relative L2), "
                  "which is what "
@@ -115,6 +116,7 @@ static void write_cases(page *p, const result_set *r)
         page_cell(p, TONE_PLAIN, "%s", !case_ok(c) ? c->status : division_reason(c)[0] == '\0' ? "equivalent" : "open");
         page_cell(p, TONE_PLAIN, "%s", case_ok(c) ? division_reason(c) : c->reason);
         page_cell(p, TONE_PLAIN, "%s", calibration_of(c));
+        page_cell(p, TONE_PLAIN, "%s", c->packed ? "a folder quantised before" : "the checkpoint");
         page_cell(p, TONE_PLAIN, "%s", kl);
         page_cell(p, TONE_PLAIN, "%s", top);
         page_cell(p, TONE_PLAIN, "%s", cache);

@@ -61,7 +61,8 @@ static bool same_graph(const result_case *x, const result_case *y)
 
 bool same_variant(const result_set *a, const result_case *x, const result_set *b, const result_case *y)
 {
-    if (x->twin || y->twin || !same_graph(x, y) || !same_prefix_cache(x, y) || strcmp(x->memory, y->memory) != 0)
+    if (x->twin || y->twin || !same_graph(x, y) || !same_prefix_cache(x, y) || x->packed != y->packed ||
+        strcmp(x->memory, y->memory) != 0)
         return false;
     const bool first_baseline = x->baseline != NULL, second_baseline = y->baseline != NULL;
     if (first_baseline != second_baseline) return false;

@@ -102,6 +102,16 @@ static void read_prefixes(const result_set *r, char text[TEXT])
                      spared);
 }
 
+static void read_packed(const result_set *r, char text[TEXT])
+{
+    size_t packed = 0;
+    for (size_t i = 0; i < r->case_count; i++) packed += r->cases[i].packed;
+    if (packed == 0)
+        plain_append(text, TEXT, "none");
+    else
+        plain_append(text, TEXT, "%zu cases loaded from folders quantised before", packed);
+}
+
 static void read_finished(const result_set *r, char text[TEXT])
 {
     size_t failed = 0;
@@ -149,6 +159,8 @@ static const aspect aspects[] = {
      "What was not measured, or failed, is missing from one side; what is left may be the easier part."},
     {"prefix cache", read_prefixes, 0,
      "A prompt whose beginning was kept computes fewer tokens: such a case is set beside such cases only."},
+    {"packed folders", read_packed, 0,
+     "What was quantised before needs less memory and time to load: such a case is set beside such cases only."},
     {"timing", read_timed, FIGURE_SPEED, "One side has no times."},
 };
 

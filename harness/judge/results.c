@@ -92,6 +92,7 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     if (strcmp(c.quantize, "fp16") == 0) c.quantize = "none";
     c.prefix_cache = prefix_cache_of(json, variant);
     if (c.prefix_cache > 0) c.prefix_tokens = prefix_tokens_of(json);
+    c.packed = cJSON_IsTrue(json_find(variant, "packed"));
     c.twin = is_twin(c.id);
     c.weights = case_variant_name(&c);
     c.weights_length = strcspn(c.weights, "+");
@@ -236,7 +237,7 @@ const result_case *find_variant(const result_set *r, const result_case *like, bo
 {
     const result_group *of = &r->groups[like->group];
     for (const result_case *c = of->cases; c != NULL; c = c->next) {
-        if (c->twin || c->graph != graph || c->passes != NULL || !same_prefix_cache(c, like)) continue;
+        if (c->twin || c->packed || c->graph != graph || c->passes != NULL || !same_prefix_cache(c, like)) continue;
         if (c == of->openblas || c == of->onednn) continue; /* a library's matmuls: not a point of the lattice */
         if (quantize ? !same_weights(c, like) : strcmp(c->quantize, "none") != 0) continue;
         if (strcmp(c->memory, memory) == 0 && strcmp(c->kernels, kernels) == 0) return c;
@@ -247,7 +248,7 @@ const result_case *find_variant(const result_set *r, const result_case *like, bo
 bool is_all_on(const result_set *r, const result_case *c)
 {
     const result_case *tuned = r->groups[c->group].tuned;
-    return tuned != NULL && c->baseline == NULL && !c->twin && same_prefix_cache(c, tuned) &&
+    return tuned != NULL && c->baseline == NULL && !c->twin && !c->packed && same_prefix_cache(c, tuned) &&
            strcmp(c->quantize, "none") != 0 && c->graph && c->passes == NULL && strcmp(c->memory, "off") != 0 &&
            strcmp(c->kernels, tuned->kernels) == 0;
 }

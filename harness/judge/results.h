@@ -25,6 +25,7 @@ typedef struct result_case {
     const char *passes;   /* those of the graph stage that ran, "fuse-qkv,absorb-mla"; NULL: all, or the stage is off */
     double prefix_cache;  /* bytes of a cache of prompts' beginnings, which spares tokens; 0: none */
     double prefix_tokens; /* that it spares of the workload's prompt */
+    bool packed;          /* loaded from a folder that was quantised before */
     bool twin;            /* the A/A twin of `tuned`: nothing but a measure of noise */
     size_t group;         /* index into results.groups */
     const struct result_case *next; /* of the same group, in the order of the results; NULL after the last */
@@ -73,7 +74,7 @@ const result_case *results_case(const result_set *r, const char *id);
 bool case_ok(const result_case *c); /* false for NULL */
 /* The baseline called `name` of a group; NULL when the group has none or the name is none. */
 const result_case *group_baseline(const result_group *group, const char *name);
-/* The case of the group of `like` with these settings (`graph`: with all passes, or off), its weights quantised as those of `like`, or not at all; or NULL. */
+/* The case of the group of `like`, made from the checkpoint as it was loaded, with these settings (`graph`: with all passes, or off), its weights quantised as those of `like`, or not at all; or NULL. */
 const result_case *find_variant(const result_set *r, const result_case *like, bool quantize, bool graph,
                                 const char *memory, const char *kernels);
 /* Whether the weights are quantised in the same way: quantize alone does not tell int4-g64-gptq from int4. */
@@ -83,7 +84,8 @@ bool same_weights(const result_case *a, const result_case *b);
 bool same_prefix_cache(const result_case *a, const result_case *b);
 /* Whether times were asked for; false: the suite is about errors and bytes. */
 bool results_timed(const cJSON *root);
-/* All four stages on, the graph's with all passes, kernels being the rung that `tuned` uses. */
+/* All four stages on, the graph's with all passes, kernels being the rung that `tuned` uses, and made from the checkpoint as it
+ * was loaded: what stages earn is told beside variants that have them off, of which none is packed. */
 bool is_all_on(const result_set *r, const result_case *c);
 
 /* Whether an entry of a list of samples is a time: null stands for a lost round. */

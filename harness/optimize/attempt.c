@@ -61,10 +61,21 @@ static ciuic_status measure(const attempt_request *request, attempt *a)
     return status;
 }
 
+ciuic_status attempt_write(const attempt_request *request, const recipe *r, attempt *made)
+{
+    attempt a = {0};
+    const ciuic_status status = quantise(request, r, &a);
+    if (status != CIUIC_OK)
+        attempt_free(&a);
+    else
+        *made = a;
+    return status;
+}
+
 ciuic_status attempt_make(const attempt_request *request, const recipe *r, attempt *made)
 {
     attempt a = {0};
-    ciuic_status status = quantise(request, r, &a);
+    ciuic_status status = attempt_write(request, r, &a);
     if (status == CIUIC_OK) status = measure(request, &a);
     if (status != CIUIC_OK)
         attempt_free(&a);

@@ -30,7 +30,10 @@ typedef struct attempt {
     double bits_per_weight;
 } attempt;
 
-/* Quantises, writes beside the output, opens what was written, and measures it. On failure nothing is left. */
+/* Quantises and writes beside the output: the folder_writer is finished, and nothing is measured. `windows` and `reference`
+ * are not read. On failure nothing is left. */
+ciuic_status attempt_write(const attempt_request *request, const recipe *r, attempt *made);
+/* The same, opens what was written, and measures it. On failure nothing is left. */
 ciuic_status attempt_make(const attempt_request *request, const recipe *r, attempt *made);
 /* Leaves nothing of it, unless folder_writer_commit gave it its name. All zero is allowed. */
 void attempt_free(attempt *made);

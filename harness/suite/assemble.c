@@ -9,6 +9,7 @@
 #include "harness/graph_setting.h"
 #include "harness/measure/case_ceiling.h"
 #include "harness/suite/case_counters.h"
+#include "harness/suite/packing.h"
 #include "harness/suite/precision.h"
 #include "harness/variant_json.h"
 #include "harness/version.h"
@@ -84,6 +85,7 @@ static void add_variant(cJSON *item, const bench_variant *v)
         cJSON_AddNullToObject(variant, "baseline");
     variant_json_add(variant, &v->options);
     if (v->prefix_cache > 0) json_add_size(variant, "prefix_cache_bytes", v->prefix_cache);
+    if (v->packed) cJSON_AddTrueToObject(variant, "packed");
 }
 
 /* One index, or a baseline's several. */
@@ -321,6 +323,7 @@ static cJSON *case_item(const case_key *key)
     add_variant(item, &c->variant);
     add_workload(item, r->suite, c->workload);
     json_add_size(item, "threads", (size_t)c->threads);
+    if (c->packing != NO_PACKING) json_add_size(item, "packing", c->packing);
     add_blocks(item, key, c->variant.baseline != BASELINE_NONE);
     const outputs same = compare_outputs(key);
     if (same == OUTPUTS_UNKNOWN)
@@ -348,6 +351,27 @@ static void add_references(cJSON *results, const bench_record *r)
         add_workload(item, r->suite, w);
         cJSON_AddStringToObject(item, "sha256", r->references[w]);
         cJSON_AddItemToArray(references, item);
+    }
+}
+
+/* The folders that packed variants were loaded from; absent where there are no such variants. */
+static void add_packings(cJSON *results, const bench_record *r)
+{
+    static const char *const told[] = {"sha256",        "bytes",           "bits_per_weight",  "seconds",
+                                       "check_seconds", "weights_checked", "weights_unchecked"};
+    if (r->matrix->packing_count == 0) return;
+    cJSON *list = cJSON_AddArrayToObject(results, "packings");
+    for (size_t i = 0; i < r->matrix->packing_count; i++) {
+        const bench_packing *p = &r->matrix->packings[i];
+        const packing_record *known = &r->packings[i];
+        cJSON *item = cJSON_CreateObject();
+        cJSON_AddStringToObject(item, "checkpoint", r->suite->checkpoints[p->checkpoint].name);
+        cJSON_AddStringToObject(item, "weights", p->weights);
+        json_add_size(item, "interleave", p->interleave);
+        json_add_size(item, "times_made", known->times);
+        copy_members(item, known->made, told, sizeof told / sizeof told[0]);
+        if (known->failed != NULL) cJSON_AddStringToObject(item, "failed", known->failed);
+        cJSON_AddItemToArray(list, item);
     }
 }
 
@@ -455,6 +479,7 @@ cJSON *assemble_results(const bench_record *r, const cJSON *claims, bool complet
     add_header(results, r, complete);
     cJSON_AddItemToObject(results, "claims", cJSON_Duplicate(claims, 1));
     add_references(results, r);
+    add_packings(results, r);
     cJSON *blocks = cJSON_AddArrayToObject(results, "blocks");
     for (size_t b = 0; b < r->matrix->block_count; b++) cJSON_AddItemToArray(blocks, block_item(r, b));
     add_cases(results, r);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/suite/packing.h"
 #include "harness/suite/suite_lists.h"
 #include "harness/worker/onednn.h"
 #include "optimizer/error.h"
@@ -26,26 +27,34 @@ bool variant_is_library(const bench_variant *v)
     return v->baseline == BASELINE_OPENBLAS || v->baseline == BASELINE_ONEDNN;
 }
 
-static void name_variant(bench_variant *v)
+void variant_set_name(bench_variant *v)
 {
     if (variant_is_library(v)) {
         snprintf(v->name, sizeof v->name, "%s", suite_baseline_name(v->baseline));
         return;
     }
     variant_name(&v->options, v->name);
-    const size_t used = strlen(v->name);
+    size_t used = strlen(v->name);
     if (v->prefix_cache > 0) snprintf(v->name + used, sizeof v->name - used, "+prefixes%zuB", v->prefix_cache);
+    used = strlen(v->name);
+    if (v->packed) snprintf(v->name + used, sizeof v->name - used, "+packed");
 }
 
-static bool same_settings(const bench_variant *a, const bench_variant *b)
+bool variant_same_weights(const bench_variant *a, const bench_variant *b)
 {
     const ciuic_options *x = &a->options, *y = &b->options;
     const int usual = KERNEL_GROUP, group_x = x->group == 0 ? usual : x->group,
               group_y = y->group == 0 ? usual : y->group;
     return x->quantize == y->quantize && x->quantizer == y->quantizer && group_x == group_y &&
            x->asymmetric == y->asymmetric && x->layers_only == y->layers_only && x->activations == y->activations &&
-           x->bits == y->bits && x->weight_bytes == y->weight_bytes && x->graph == y->graph && x->passes == y->passes &&
-           x->memory == y->memory && a->isa == b->isa && a->prefix_cache == b->prefix_cache;
+           x->bits == y->bits && x->weight_bytes == y->weight_bytes;
+}
+
+static bool same_settings(const bench_variant *a, const bench_variant *b)
+{
+    const ciuic_options *x = &a->options, *y = &b->options;
+    return variant_same_weights(a, b) && x->graph == y->graph && x->passes == y->passes && x->memory == y->memory &&
+           a->isa == b->isa && a->prefix_cache == b->prefix_cache && a->packed == b->packed;
 }
 
 static bench_variant baseline_variant(suite_baseline baseline)
@@ -57,7 +66,7 @@ static bench_variant baseline_variant(suite_baseline baseline)
         v.isa = kernel_isa_best();
     }
     v.options.isa = kernel_isa_name(v.isa);
-    name_variant(&v);
+    variant_set_name(&v);
     return v;
 }
 
@@ -67,17 +76,17 @@ typedef struct variant_list {
 } variant_list;
 
 /* Adds settings unless they are there already: under another name ("best"), or as a baseline. */
-static ciuic_status add_variant(variant_list *list, const ciuic_options *options, const char *kernels,
-                                size_t prefix_cache)
+static ciuic_status add_variant(variant_list *list, const suite_variant *of)
 {
-    bench_variant v = {.options = *options, .prefix_cache = prefix_cache, .baseline = BASELINE_NONE};
-    if (!kernel_isa_parse(kernels, &v.isa))
+    bench_variant v = {
+        .options = of->options, .prefix_cache = of->prefix_cache, .packed = of->packed, .baseline = BASELINE_NONE};
+    if (!kernel_isa_parse(of->kernels, &v.isa))
         return ciuic_fail(CIUIC_ERROR_USAGE, "no kernels are called \"%s\"; 'ciuic doctor' lists what there is",
-                          kernels);
+                          of->kernels);
     for (size_t i = 0; i < list->count; i++)
         if (!variant_is_library(&list->items[i]) && same_settings(&list->items[i], &v)) return CIUIC_OK;
     v.options.isa = kernel_isa_name(v.isa);
-    name_variant(&v);
+    variant_set_name(&v);
     for (size_t i = 0; i < list->count; i++) /* 4.80001 and 4.8 bits are written alike */
         if (strcmp(list->items[i].name, v.name) == 0)
             return ciuic_fail(CIUIC_ERROR_INPUT, "two variants that differ are both called \"%s\"; leave one out",
@@ -97,11 +106,11 @@ static ciuic_status list_variants(const suite *s, const matrix_filter *filter, v
     for (int b = 0; b < BASELINE_COUNT; b++)
         if (s->baselines[b]) list->items[list->count++] = baseline_variant((suite_baseline)b);
     for (size_t i = 0; i < s->product_count; i++)
-        for (size_t k = 0; k < kernels_count; k++) CIUIC_TRY(add_variant(list, &s->product[i], kernels[k], 0));
-    for (size_t i = 0; i < s->extra_count; i++) {
-        const suite_variant *v = &s->extra[i];
-        CIUIC_TRY(add_variant(list, &v->options, v->kernels, v->prefix_cache));
-    }
+        for (size_t k = 0; k < kernels_count; k++) {
+            const suite_variant v = {.options = s->product[i], .kernels = kernels[k]};
+            CIUIC_TRY(add_variant(list, &v));
+        }
+    for (size_t i = 0; i < s->extra_count; i++) CIUIC_TRY(add_variant(list, &s->extra[i]));
     return CIUIC_OK;
 }
 
@@ -290,6 +299,7 @@ static ciuic_status expand(const suite *s, const matrix_filter *filter, bench_ma
         return ciuic_fail(CIUIC_ERROR_USAGE,
                           "--only '%s' matches no case of %s; ids look like '%s/decode32@256/b1/t2/int4+graph+c'",
                           filter->only ? filter->only : "", s->file, s->checkpoints[0].name);
+    CIUIC_TRY(packings_list(s, m));
     return digest(m);
 }
 
@@ -312,6 +322,7 @@ void matrix_free(bench_matrix *m)
     if (m == NULL) return;
     for (size_t b = 0; b < m->block_count; b++) free(m->blocks[b].slots);
     free(m->blocks);
+    free(m->packings);
     free(m->cases);
     free(m);
 }

@@ -17,8 +17,14 @@ typedef struct bench_variant {
     ciuic_options options;        /* options.isa is the name of `isa` */
     kernel_isa isa;
     size_t prefix_cache;     /* bytes of a cache of prompts' beginnings; 0: none */
+    bool packed;             /* loaded from a folder that was quantised before (packing.h) */
     suite_baseline baseline; /* which baseline these settings are; BASELINE_NONE */
 } bench_variant;
+
+/* Spells v->name from all else. */
+void variant_set_name(bench_variant *v);
+/* Whether both quantise in the same way, whatever the other stages do. */
+bool variant_same_weights(const bench_variant *a, const bench_variant *b);
 
 /* Somebody else's matmuls (openblas, onednn): no setting of the four stages gives them. */
 bool variant_is_library(const bench_variant *v);
@@ -29,7 +35,10 @@ typedef struct bench_case {
     size_t workload; /* index into suite.workloads */
     int threads;
     char skip[CASE_REASON_MAX]; /* why this machine cannot run it; "" when it can */
+    size_t packing;             /* into matrix.packings; NO_PACKING: it is loaded from the checkpoint itself */
 } bench_case;
+
+#define NO_PACKING SIZE_MAX
 
 /* A place in a block: one worker process. */
 typedef struct bench_slot {
@@ -47,6 +56,8 @@ typedef struct bench_block {
 typedef struct bench_matrix {
     bench_case *cases;
     size_t case_count;
+    struct bench_packing *packings; /* packing.h */
+    size_t packing_count;
     bench_block *blocks;
     size_t block_count;
     sha256_hex sha256; /* of all ids in order: two matrices with the same one are the same */

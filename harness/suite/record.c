@@ -20,7 +20,8 @@ ciuic_status record_create(const suite *s, const bench_matrix *m, bench_record *
     r->blocks = calloc(m->block_count + 1, sizeof *r->blocks); /* + 1: a matrix of skipped cases has no block */
     r->cases = calloc(m->case_count + 1, sizeof *r->cases);
     r->references = calloc(s->workload_count + 1, sizeof *r->references);
-    bool made = r->resumed && r->bandwidths && r->blocks && r->cases && r->references;
+    r->packings = calloc(m->packing_count + 1, sizeof *r->packings);
+    bool made = r->packings && r->resumed && r->bandwidths && r->blocks && r->cases && r->references;
     for (size_t b = 0; made && b < m->block_count; b++) {
         r->blocks[b].slots = calloc(m->blocks[b].slot_count, sizeof *r->blocks[b].slots);
         made = r->blocks[b].slots != NULL;
@@ -59,6 +60,11 @@ void record_free(bench_record *r)
         cJSON_Delete(r->cases[i].weight_check);
         cJSON_Delete(r->cases[i].search);
     }
+    for (size_t i = 0; r->packings != NULL && i < r->matrix->packing_count; i++) {
+        cJSON_Delete(r->packings[i].made);
+        free(r->packings[i].failed);
+    }
+    free(r->packings);
     cJSON_Delete(r->run);
     cJSON_Delete(r->machine);
     cJSON_Delete(r->resumed);
@@ -138,6 +144,19 @@ static ciuic_status apply_machine(bench_record *r, const cJSON *entry)
     CIUIC_TRY(json_get_object(entry, where, "machine", &machine));
     r->machines++;
     return replace(&r->machine, machine);
+}
+
+static ciuic_status apply_packed(bench_record *r, const cJSON *entry)
+{
+    size_t index = 0;
+    const cJSON *answer = NULL;
+    if (r->matrix->packing_count == 0) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: nothing is packed", where);
+    CIUIC_TRY(json_get_size(entry, where, "packing", 0, r->matrix->packing_count - 1, &index));
+    const cJSON *failed = json_find(entry, "failed");
+    if (cJSON_IsString(failed)) return replace_text(&r->packings[index].failed, failed->valuestring);
+    CIUIC_TRY(json_get_object(entry, where, "answer", &answer));
+    r->packings[index].times++;
+    return replace(&r->packings[index].made, answer);
 }
 
 static ciuic_status apply_reference(bench_record *r, const cJSON *entry)
@@ -357,15 +376,25 @@ ciuic_status record_apply(bench_record *r, const cJSON *entry)
         const char *kind;
         ciuic_status (*apply)(bench_record *r, const cJSON *entry);
     } kinds[] = {
-        {"run", apply_run},           {"resume", apply_resume},
-        {"machine", apply_machine},   {"reference", apply_reference},
-        {"start", apply_start},       {"loaded", apply_loaded},
-        {"accuracy", apply_accuracy}, {"plan", apply_plan},
-        {"sample", apply_sample},     {"round", apply_round},
-        {"stop", apply_stop},         {"failed", apply_failed},
-        {"finished", apply_finished}, {"bandwidth", apply_bandwidth},
-        {"counted", apply_counted},   {"search", apply_search},
-        {"done", apply_done},         {"weights", apply_weights},
+        {"run", apply_run},
+        {"resume", apply_resume},
+        {"machine", apply_machine},
+        {"reference", apply_reference},
+        {"packed", apply_packed},
+        {"start", apply_start},
+        {"loaded", apply_loaded},
+        {"accuracy", apply_accuracy},
+        {"plan", apply_plan},
+        {"sample", apply_sample},
+        {"round", apply_round},
+        {"stop", apply_stop},
+        {"failed", apply_failed},
+        {"finished", apply_finished},
+        {"bandwidth", apply_bandwidth},
+        {"counted", apply_counted},
+        {"search", apply_search},
+        {"done", apply_done},
+        {"weights", apply_weights},
     };
     const char *kind = NULL;
     CIUIC_TRY(json_get_string(entry, where, "kind", &kind));

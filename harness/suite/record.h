@@ -8,6 +8,7 @@
  *              command, started
  *   resume     the run went on: command, at
  *   machine    the machine record
+ *   packed     packing, "answer" to pack: a folder that packed variants are loaded from; or "failed", why there is none
  *   reference  workload, sha256 of the file of the reference's logits; or "failed"
  *   start      block: its workers are about to be loaded (again); a round cut before is lost from here on
  *   loaded     block, slot, "answer" to load
@@ -71,6 +72,12 @@ typedef struct case_record {
     cJSON *counters;       /* simulated; NULL: not yet, or not asked for */
 } case_record;
 
+typedef struct packing_record {
+    cJSON *made;  /* the worker's answer; NULL: not yet, or failed */
+    char *failed; /* why there is none */
+    size_t times; /* it was made: again where it was gone */
+} packing_record;
+
 typedef struct bench_record {
     const bench_matrix *matrix; /* borrowed */
     const suite *suite;         /* borrowed */
@@ -80,6 +87,7 @@ typedef struct bench_record {
     cJSON *bandwidths;          /* array: bandwidth entries */
     block_record *blocks;       /* [matrix.block_count] */
     case_record *cases;         /* [matrix.case_count] */
+    packing_record *packings;   /* [matrix.packing_count] */
     char (*references)[65];     /* [suite.workload_count] sha256; "" before */
     double elapsed_s;           /* "t" of the last entry */
 } bench_record;

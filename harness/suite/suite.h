@@ -61,6 +61,7 @@ typedef struct suite_variant {
     ciuic_options options;
     const char *kernels;
     size_t prefix_cache; /* bytes of a cache of prompts' beginnings; 0: none */
+    bool packed;         /* run from a quantised folder that was made before, instead of quantising while it loads */
 } suite_variant;
 
 typedef struct suite {

@@ -160,9 +160,27 @@ static ciuic_status read_choice(const cJSON *item, const char *where, const char
     return suite_one_of(where, key, text, names, n, chosen);
 }
 
+/* Only what a folder can hold: the writer of quantised folders takes a setting for all matrices at once. */
+static ciuic_status read_packed(const cJSON *item, const char *where, suite_variant *v)
+{
+    if (json_find(item, "packed") == NULL) return CIUIC_OK;
+    CIUIC_TRY(json_get_bool(item, where, "packed", &v->packed));
+    if (v->packed && v->options.quantize == CIUIC_QUANTIZE_NONE)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: packed: there is nothing to pack with quantize \"none\"; the checkpoint is run as it is",
+                          where);
+    if (v->packed && v->options.quantize == CIUIC_QUANTIZE_MIXED)
+        return ciuic_fail(
+            CIUIC_ERROR_INPUT,
+            "%s: packed: mixed precision is not packed by a bench; make the folder with 'ciuic optimize', "
+            "and give that as a checkpoint",
+            where);
+    return CIUIC_OK;
+}
+
 static ciuic_status read_extra(suite *s, size_t index, const cJSON *item)
 {
-    static const char *const stages[] = {"quantize", "graph", "memory", "kernels", "prefix_cache_bytes"};
+    static const char *const stages[] = {"quantize", "graph", "memory", "kernels", "prefix_cache_bytes", "packed"};
     const char *keys[COUNT(stages) + VARIANT_JSON_KEYS];
     char where[WHERE_MAX];
     snprintf(where, sizeof where, "%s: variants.extra[%zu]", s->file, index);
@@ -184,6 +202,7 @@ static ciuic_status read_extra(suite *s, size_t index, const cJSON *item)
     CIUIC_TRY(variant_json_read(item, where, &v->options));
     if (json_find(item, "prefix_cache_bytes") != NULL)
         CIUIC_TRY(json_get_size(item, where, "prefix_cache_bytes", 1, (size_t)1 << 46, &v->prefix_cache));
+    CIUIC_TRY(read_packed(item, where, v));
     s->extra_count = index + 1;
     return CIUIC_OK;
 }

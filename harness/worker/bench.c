@@ -20,6 +20,7 @@
 #include "harness/suite/suite_lists.h"
 #include "harness/worker/block.h"
 #include "harness/worker/limit_search.h"
+#include "harness/worker/packed_folders.h"
 #include "harness/worker/process.h"
 #include "optimizer/atomic_file.h"
 #include "optimizer/error.h"
@@ -351,6 +352,7 @@ static ciuic_status run_blocks(bench *b, const cJSON *claims)
         return explain_interruption(b);
     }
     CIUIC_TRY(status);
+    if (!b->options->keep_packed) packed_folders_remove(b);
     remove_references(b); /* made again should they ever be needed; until then there is more room for the results */
     return write_results(b, claims, true);
 }
@@ -377,6 +379,8 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));
     CIUIC_TRY(record_create(b->suite, b->matrix, &b->record));
+    b->packings_seen = calloc(b->matrix->packing_count + 1, sizeof *b->packings_seen);
+    if (b->packings_seen == NULL) return ciuic_fail_memory("the packed folders", b->matrix->packing_count);
     if (o->directory == NULL && asprintf(default_directory, "build/bench-%s", b->suite->name) < 0)
         return ciuic_fail_memory("a path", 0);
     b->directory = o->directory != NULL ? o->directory : *default_directory;
@@ -400,6 +404,7 @@ ciuic_status bench_run(const bench_options *options)
     cJSON_Delete(b.machine);
     cJSON_Delete(b.checkpoints);
     journal_close(b.journal);
+    free(b.packings_seen);
     record_free(b.record);
     matrix_free(b.matrix);
     suite_free(b.suite);

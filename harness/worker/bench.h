@@ -15,6 +15,7 @@ typedef struct bench_options {
     double precision;       /* instead of the suite's own; 0: that one */
     const char *claims;     /* file of claims instead of the suite's own; NULL: those */
     const char *counters;   /* "hardware" or "simulated" instead of the suite's own; NULL: that one */
+    bool keep_packed;       /* the folders of packed variants stay in the directory when all is measured */
     const char *gbench_out; /* file for Google Benchmark's JSON as well, when all is measured; NULL: none */
     int argc;               /* the command line, for the results */
     char **argv;

@@ -16,6 +16,7 @@
 #include "harness/variant_json.h"
 #include "harness/worker/counted_cases.h"
 #include "harness/worker/load_order.h"
+#include "harness/worker/packed_folders.h"
 #include "harness/worker/process.h"
 #include "harness/worker/reference_file.h"
 #include "kernels/ceiling.h"
@@ -95,11 +96,13 @@ static void step(const block *k, const char *doing, const char *name)
 
 /* ---- loading ---------------------------------------------------------------------------------------------------- */
 
-cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v)
+cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v, size_t packing)
 {
     const suite *s = b->suite;
     const suite_workload *w = &s->workloads[plan->workload];
-    const load_order order = {.checkpoint = s->checkpoints[w->checkpoint].path,
+    char *packed = packing != NO_PACKING ? packed_folder_path(b, packing) : NULL;
+    if (packing != NO_PACKING && packed == NULL) return NULL;
+    const load_order order = {.checkpoint = packed != NULL ? packed : s->checkpoints[w->checkpoint].path,
                               .phase = w->phase,
                               .tokens = w->tokens,
                               .depth = w->depth,
@@ -112,7 +115,9 @@ cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_v
                               .total_limit = s->total_limit,
                               .cold_start = s->cold_start,
                               .support = &b->support};
-    return load_order_request(&order, v);
+    cJSON *request = load_order_request(&order, v);
+    free(packed);
+    return request;
 }
 
 /* Of the worker that is loading: calibration takes minutes. */
@@ -139,9 +144,13 @@ static ciuic_status start_worker(block *k, size_t slot)
 static ciuic_status load_slot(block *k, size_t slot)
 {
     cJSON *answer = NULL;
-    step(k, "loading", case_of(k, slot)->variant.name);
+    const bench_case *c = case_of(k, slot);
+    const char *unpacked = NULL;
+    CIUIC_TRY(packed_folder_need(k->bench, k->plan->slots[slot].index, &unpacked));
+    if (unpacked != NULL) return note_failure(k, slot, unpacked);
+    step(k, "loading", c->variant.name);
     CIUIC_TRY(start_worker(k, slot));
-    CIUIC_TRY(ask(k, slot, block_load_request(k->bench, k->plan, &case_of(k, slot)->variant), &answer));
+    CIUIC_TRY(ask(k, slot, block_load_request(k->bench, k->plan, &c->variant, c->packing), &answer));
     if (answer == NULL) return CIUIC_OK;
     cJSON *entry = slot_entry(k, "loaded", slot);
     cJSON_AddItemToObject(entry, "answer", answer);
@@ -570,6 +579,7 @@ static void announce(const block *k)
 
 ciuic_status block_run(bench *b, size_t index)
 {
+    CIUIC_TRY(packed_folders_of_block(b, index)); /* before the block's share of time begins */
     const double elapsed = bench_elapsed_s(b);
     const double left = b->suite->time_budget_s - elapsed;
     block k = {.bench = b, .index = index, .plan = &b->matrix->blocks[index], .record = &b->record->blocks[index]};

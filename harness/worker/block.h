@@ -23,6 +23,7 @@ typedef struct bench {
     background_load load;        /* at the start of this process's part of the bench */
     cJSON *machine;              /* described, not measured */
     cJSON *checkpoints;          /* digests */
+    bool *packings_seen;         /* [matrix.packing_count] those whose folder this process made, or found as it was */
     progress *progress;
     bool disk_full;   /* that ended it: ciuic_last_error() says where */
     double started_s; /* monotonic clock at the start, minus the seconds of work done before a resume */
@@ -35,8 +36,9 @@ cJSON *bench_entry(const char *kind);
 /* Journals the entry, adds it to the record, and frees it; NULL is out of memory. */
 ciuic_status bench_note(bench *b, cJSON *entry);
 
-/* The request to load a variant into a worker of the block; NULL when out of memory. */
-cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v);
+/* The request to load a variant into a worker of the block, from a packed folder or, by NO_PACKING, from the checkpoint;
+ * NULL when out of memory. */
+cJSON *block_load_request(const bench *b, const bench_block *plan, const bench_variant *v, size_t packing);
 
 /* Runs block `index` to its end, from wherever the record says that it stands. A worker that fails is noted and costs its
  * slot; only a journal that cannot be written, lack of memory and an interruption end the block early. */

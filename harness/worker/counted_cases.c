@@ -14,7 +14,7 @@ static const double slower = 50;
 /* The same load as the case's own, of one thread, and without what is about neither arithmetic nor memory traffic. */
 static cJSON *count_request(const bench *b, const bench_block *plan, const bench_case *c)
 {
-    cJSON *request = block_load_request(b, plan, &c->variant);
+    cJSON *request = block_load_request(b, plan, &c->variant, c->packing);
     static const char *const none[] = {"windows", "memory_limit", "total_limit"};
     bool ok = request != NULL && cJSON_ReplaceItemInObjectCaseSensitive(request, "threads", json_size(1)) &&
               cJSON_ReplaceItemInObjectCaseSensitive(request, "cold_start", cJSON_CreateFalse());

@@ -11,6 +11,7 @@
 #include "harness/process_limit.h"
 #include "harness/worker/boundary.h"
 #include "harness/worker/fit.h"
+#include "harness/worker/packed_folders.h"
 #include "harness/worker/process.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
@@ -39,7 +40,7 @@ static cJSON *trial_request(const search *s, bool plan_only)
                              .limit = s->group.available ? 0 : s->limit,
                              .whole = u->search == SEARCH_WHOLE,
                              .plan_only = plan_only};
-    cJSON *request = block_load_request(s->b, &like, &s->c->variant), *item = fit_json(&fit);
+    cJSON *request = block_load_request(s->b, &like, &s->c->variant, s->c->packing), *item = fit_json(&fit);
     if (request != NULL && item != NULL && cJSON_AddItemToObject(request, "fit", item)) return request;
     cJSON_Delete(request);
     cJSON_Delete(item);
@@ -171,9 +172,9 @@ static void check_case(search *s)
                       "cannot have its buffers");
     else if (v->prefix_cache > 0)
         cannot_search(s, "its cache of prefixes is a bound of its own");
-    else if (ciuic_options_calibrate(&v->options))
-        cannot_search(s, "it is calibrated when it is loaded: found would be what calibrating needs; quantise it with "
-                         "'ciuic optimize' first");
+    else if (ciuic_options_calibrate(&v->options) && !v->packed)
+        cannot_search(s, "it is calibrated when it is loaded: found would be what calibrating needs; a variant that is "
+                         "\"packed\" is not");
 }
 
 /* All that a trial may take: twice the plan and room for a small model's surroundings, if this machine has that. */
@@ -233,7 +234,10 @@ ciuic_status limit_search_run(bench *b, size_t index)
     ciuic_status status = entry != NULL && found != NULL && json_add_size(entry, "case", index) && add_method(found, &s)
                               ? CIUIC_OK
                               : ciuic_fail_memory("a search", 0);
+    const char *unpacked = NULL;
     if (status == CIUIC_OK) check_case(&s);
+    if (status == CIUIC_OK && s.undone[0] == '\0') status = packed_folder_need(b, index, &unpacked);
+    if (unpacked != NULL) cannot_search(&s, unpacked);
     if (status == CIUIC_OK && s.undone[0] == '\0') status = search_all(&s, found);
     if (status != CIUIC_OK && s.undone[0] != '\0') status = CIUIC_OK; /* what a worker did not say is told below */
     if (status == CIUIC_OK && s.undone[0] != '\0' && cJSON_AddStringToObject(found, "undone", s.undone) == NULL)

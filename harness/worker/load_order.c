@@ -26,8 +26,11 @@ static void add_workload(cJSON *r, const load_order *o)
 
 static void add_variant(cJSON *r, const bench_variant *v)
 {
-    cJSON_AddStringToObject(r, "quantize", ciuic_quantize_name(v->options.quantize));
-    variant_json_add(r, &v->options);
+    /* Of a packed variant the folder says how its weights are quantised. */
+    const ciuic_options of_folder = {.activations = v->options.activations};
+    const ciuic_options *weights = v->packed ? &of_folder : &v->options;
+    cJSON_AddStringToObject(r, "quantize", ciuic_quantize_name(weights->quantize));
+    variant_json_add(r, weights);
     graph_setting_add(r, &v->options);
     cJSON_AddStringToObject(r, "memory", ciuic_memory_name(v->options.memory));
     cJSON_AddStringToObject(r, "isa", kernel_isa_name(v->isa));

@@ -6,7 +6,7 @@
 #include "harness/suite/matrix.h"
 
 typedef struct load_order {
-    const char *checkpoint; /* folder */
+    const char *checkpoint; /* folder; of a packed variant the packed one */
     suite_phase phase;
     size_t tokens, depth, windows, window_tokens;
     size_t prefix; /* tokens that prompts share: of variants that keep beginnings in a cache */

@@ -11,6 +11,7 @@
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored
  *   {"do":"weights"}                         -> checked, unchecked: how many weights were made once more, see ciuic.h; seconds
  *   {"do":"measure", "iterations":k}         -> seconds, cpu_seconds, output_sha256; an audit adds what fresh_inputs.h says
+ *   {"do":"pack", ...}                       -> what pack.h says; instead of all else: then the worker exits
  *   {"do":"finish"}                          -> peak_rss (until "accuracy" or "weights", which are not the workload's), counters; then
  *                                               the worker exits
  *

@@ -9,7 +9,7 @@ ciuic_status reference_write(const bench *b, const bench_block *plan, const char
 {
     const bench_variant off = {.isa = KERNEL_ISA_C, .baseline = BASELINE_NAIVE};
     worker_process *w = NULL;
-    cJSON *answer = NULL, *load = block_load_request(b, plan, &off), *write = worker_request("reference");
+    cJSON *answer = NULL, *load = block_load_request(b, plan, &off, NO_PACKING), *write = worker_request("reference");
     ciuic_status status = load != NULL && write != NULL ? worker_start(NULL, &w) : ciuic_fail_memory("a request", 0);
     if (status == CIUIC_OK) {
         cJSON_AddStringToObject(write, "file", path);

@@ -31,6 +31,7 @@
 #include "harness/worker/load.h"
 #include "harness/worker/onednn.h"
 #include "harness/worker/openblas.h"
+#include "harness/worker/pack.h"
 #include "harness/worker/page_cache.h"
 #include "harness/worker/process.h"
 #include "harness/worker/workload.h"
@@ -162,11 +163,22 @@ static ciuic_status do_load(worker *w, const cJSON *request, cJSON *answer)
     CIUIC_TRY(onednn_status());
     json_add_double(answer, "load_s", loaded - start);
     json_add_size(answer, "pid", (size_t)getpid());
-    cJSON_AddBoolToObject(answer, "bfloat16", r.options.quantize == CIUIC_QUANTIZE_NONE && !r.openblas);
+    ciuic_model_info info;
+    ciuic_model_describe(w->model, &info);
+    const bool wide = r.options.quantize == CIUIC_QUANTIZE_NONE && !info.quantised && !r.openblas;
+    cJSON_AddBoolToObject(answer, "bfloat16", wide);
     const sha256_hex output = workload_output(w->work);
     if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL || !add_sizes(w, answer))
         return ciuic_fail_memory("an answer", 0);
     return CIUIC_OK;
+}
+
+/* The last request, since what it leaves in this process is no variant's. */
+static ciuic_status do_pack(worker *w, const cJSON *request, cJSON *answer)
+{
+    double said_s = 0;
+    if (w->model != NULL) return ciuic_fail(CIUIC_ERROR_USAGE, "pack: a variant is loaded");
+    return pack_folder(request, say_progress, &said_s, answer);
 }
 
 /* ---- the other requests ----------------------------------------------------------------------------------------- */
@@ -389,6 +401,7 @@ static const request_type request_types[] = {
     {"load", do_load, false, false},        {"reference", do_reference, true, false},
     {"accuracy", do_accuracy, true, false}, {"weights", do_weights, true, false},
     {"measure", do_measure, true, false},   {"finish", do_finish, true, true},
+    {"pack", do_pack, false, true},
 };
 
 static ciuic_status run_request(worker *w, const cJSON *request, cJSON *answer, const request_type **type)

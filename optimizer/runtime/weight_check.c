@@ -1,7 +1,9 @@
 /* weight_check.c - every weight made once more and compared with the one that the model runs on (ciuic.h,
- * ciuic_check_weights). What packs, maps, interleaves and copies weights is not used here: rows are read from the
+ * ciuic_check_weights; weight_check.h). What packs, maps, interleaves and copies weights is not used here: rows are read from the
  * checkpoint, stored by quantize_rows, which defines the codes, and decoded by portable C. Weights that are used where the
  * checkpoint is mapped are rows of that same memory: so the mapping itself is first compared with the files. */
+#include "optimizer/runtime/weight_check.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,20 +246,27 @@ static ciuic_status check(void *context, const stored_weight *w)
     return CIUIC_OK;
 }
 
-ciuic_status ciuic_check_weights(ciuic_model *model, ciuic_weight_check *found)
+ciuic_status weights_check_against(ciuic_model *model, const checkpoint *source, const ciuic_options *made_by,
+                                   ciuic_weight_check *found)
 {
     kernel_table portable;
-    const bool calibrated = ciuic_options_calibrate(&model->options);
+    const bool calibrated = ciuic_options_calibrate(made_by);
     *found = (ciuic_weight_check){0};
     CIUIC_TRY(model_prepare(model));
     CIUIC_TRY(checkpoint_check_mapping(model->source));
+    if (source != model->source) CIUIC_TRY(checkpoint_check_mapping(source));
     kernel_table_fill(&portable, KERNEL_ISA_C);
-    checking k = {.source = model->source,
+    checking k = {.source = source,
                   .recipe = &model->recipe,
                   .threads = model->options.threads,
                   .calibrated = calibrated,
-                  .scaled = calibrated && model->options.quantizer == CIUIC_QUANTIZER_AWQ,
+                  .scaled = calibrated && made_by->quantizer == CIUIC_QUANTIZER_AWQ,
                   .decode = portable.dequantize_row,
                   .found = found};
     return weight_store_each(model->weights, check, &k);
+}
+
+ciuic_status ciuic_check_weights(ciuic_model *model, ciuic_weight_check *found)
+{
+    return weights_check_against(model, model->source, &model->options, found);
 }
