@@ -20,6 +20,32 @@ static double need_of(const result_case *c)
     return fmax(case_number(c, "memory_bytes", "needed"), case_number(c, "memory_bytes", "total"));
 }
 
+static double searched(const result_case *c, const char *key)
+{
+    return c != NULL ? json_number(json_find(json_find(c->json, "limits"), "smallest_limit"), key) : NAN;
+}
+
+/* Whether the claim's own limit, or the run's, is none that the baseline exceeds, and a search has found one that is. */
+static bool by_search(const result_set *r, const claim *about, const result_case *base, const result_case *c)
+{
+    const double limit = claim_limit(about, r->root);
+    if (!isnan(about->limit) || !(need_of(base) <= limit)) return false;
+    return searched(base, "failed_at") > 0 && searched(c, "found") > 0;
+}
+
+double limit_evidence_limit(const result_set *r, const claim *about, const result_case *base, const result_case *c)
+{
+    return by_search(r, about, base, c) ? searched(base, "failed_at") : claim_limit(about, r->root);
+}
+
+static void take_search(const result_case *base, const char *baseline, const result_case *c, limit_evidence *e)
+{
+    const double mine = searched(c, "found"), limit = searched(base, "failed_at");
+    e->share = mine / limit;
+    snprintf(e->words, sizeof e->words, "Runs under %.1f MB, found by running it, and %.16s does not under %.1f MB",
+             mine / 1e6, baseline, limit / 1e6);
+}
+
 static void complain(limit_evidence *e, const char *what, const result_case *c)
 {
     if (c == NULL)
@@ -39,7 +65,9 @@ void limit_evidence_gather(const result_set *r, const claim *about, const result
     char other[64];
     *e = (limit_evidence){.share = mine / limit};
     snprintf(other, sizeof other, "the baseline %.16s", baseline);
-    if (isnan(mine))
+    if (by_search(r, about, base, c))
+        take_search(base, baseline, c, e);
+    else if (isnan(mine))
         complain(e, "the case", c);
     else if (isnan(theirs))
         complain(e, other, base);

@@ -13,8 +13,13 @@ typedef struct limit_evidence {
 
 /* The need of a case is what was planned before it was loaded, or, where that is more, what it had; of one that was refused,
  * what it was refused for. `base` may be NULL. A limit that the baseline keeps within as well tells nothing: that is a
- * problem, as is a case or a baseline that failed otherwise. */
+ * problem, as is a case or a baseline that failed otherwise. But where the run has searched for the smallest limits of both
+ * (limits.search), the largest that the baseline did not run under is one that it exceeds, and the need of the case is what it
+ * was found to run under. */
 void limit_evidence_gather(const result_set *r, const claim *about, const result_case *base, const char *baseline,
                            const result_case *c, limit_evidence *e);
+
+/* The limit that the share is of: the claim's, the run's, or one that was searched for. NaN when there is none. */
+double limit_evidence_limit(const result_set *r, const claim *about, const result_case *base, const result_case *c);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "harness/judge/holds.h"
+#include "harness/judge/limit_evidence.h"
 #include "harness/judge/verdicts.h"
 #include "harness/plain_text.h"
 #include "optimizer/error.h"
@@ -95,9 +96,9 @@ static void take_memory(const claim *about, const result_case *base, const resul
     }
 }
 
-static void take_limit(const result_set *r, const claim *about, const cJSON *v, char *text, size_t size)
+static void take_limit(const cJSON *v, double limit, char *text, size_t size)
 {
-    const double limit = claim_limit(about, r->root), share = json_number(v, "value");
+    const double share = json_number(v, "value");
     if (isnan(share)) return;
     plain_append(text, size, "a limit of at least ");
     put_bytes(text, size, limit * share);
@@ -132,7 +133,7 @@ void takes_write(const result_set *r, const claim *about, const cJSON *verdict_j
         if (!isnan(about->min) && base != NULL) take_memory(about, base, c, text, size);
         break;
     case METRIC_LIMIT:
-        take_limit(r, about, verdict_json, text, size);
+        take_limit(verdict_json, limit_evidence_limit(r, about, base, c), text, size);
         break;
     case METRIC_ERROR:
         take_error(about, verdict_json, c, text, size);

@@ -49,6 +49,37 @@ static void ratios_recover_the_truth(void)
     cJSON_Delete(results);
 }
 
+/* Adds what a search for the smallest limit found: MB that it runs under, and that it does not. */
+static void add_search(cJSON *results, const char *ending, double found, double failed_at)
+{
+    cJSON *limits = cJSON_AddObjectToObject(fixture_case(results, ending), "limits");
+    cJSON *smallest = cJSON_AddObjectToObject(limits, "smallest_limit");
+    cJSON_AddNumberToObject(smallest, "found", found * 1e6);
+    cJSON_AddNumberToObject(smallest, "failed_at", failed_at * 1e6);
+}
+
+/* A run whose limit everything keeps: naive, tuned, int4 and int8 were searched for, and int8 takes more than tuned does. */
+static void a_limit_that_was_searched_for_is_judged(void)
+{
+    static const char claim_id[] = "runs-where-fp16-does-not";
+    cJSON *results = fixture_results(&fixture_usual);
+    cJSON_AddNumberToObject(cJSON_AddObjectToObject(results, "limits"), "total_bytes", 1e15);
+    judge_again(results);
+    expect(results, claim_id, INT4_DECODE, "tuned", "inconclusive");
+    add_search(results, "decode64@256/b1/t2/fp16+graph+memory+avx512", 24, 23);
+    add_search(results, INT4_DECODE, 9, 8);
+    add_search(results, INT8_DECODE, 30, 29);
+    judge_again(results);
+    expect(results, claim_id, INT4_DECODE, "tuned", "supported");
+    expect(results, claim_id, INT8_DECODE, "tuned", "refuted");
+    expect(results, claim_id, INT4_DECODE, "naive", "inconclusive");
+    const cJSON *v = fixture_verdict(results, claim_id, INT4_DECODE, "tuned");
+    CHECK(fabs(judged_number(v, "value") - 9.0 / 23.0) < 1e-12 &&
+              strstr(judged_text(v, "reason"), "found by running") != NULL,
+          "%g: %s", judged_number(v, "value"), judged_text(v, "reason"));
+    cJSON_Delete(results);
+}
+
 /* The fixture's openblas, renamed, is an onednn; without one there is no verdict against it, and without openblas there
  * is one that says so. */
 static void onednn_is_judged_where_it_was_measured(void)
@@ -452,6 +483,7 @@ static void an_index_finds_what_is_there(void)
 static const test_case cases[] = {
     {"an index finds what is there", an_index_finds_what_is_there},
     {"ratios recover the truth", ratios_recover_the_truth},
+    {"a limit that was searched for is judged", a_limit_that_was_searched_for_is_judged},
     {"onednn is judged where it was measured", onednn_is_judged_where_it_was_measured},
     {"verdicts name the baseline against which a claim holds", verdicts_name_the_baseline},
     {"a ceiling below the bound is said", a_ceiling_below_the_bound_is_said},
