@@ -17,7 +17,8 @@ static double need_of(const result_case *c)
 {
     if (refused(c)) return case_number(c, "refused", "needed_bytes");
     if (!case_ok(c)) return NAN;
-    return fmax(case_number(c, "memory_bytes", "needed"), case_number(c, "memory_bytes", "total"));
+    const double counted = fmax(case_number(c, "memory_bytes", "needed"), case_number(c, "memory_bytes", "total"));
+    return fmax(counted, case_number(c, "memory_bytes", "under_limit")); /* of a number and a NaN, the number */
 }
 
 static double searched(const result_case *c, const char *key)

@@ -11,7 +11,7 @@ typedef struct limit_evidence {
     char problem[SENTENCE / 2]; /* why nothing can be said; "" when something can */
 } limit_evidence;
 
-/* The need of a case is what was planned before it was loaded, or, where that is more, what it had; of one that was refused,
+/* The need of a case is what was planned before it was loaded, with the files that are mapped meanwhile, or, where that is more, what it had; of one that was refused,
  * what it was refused for. `base` may be NULL. A limit that the baseline keeps within as well tells nothing: that is a
  * problem, as is a case or a baseline that failed otherwise. But where the run has searched for the smallest limits of both
  * (limits.search), the largest that the baseline did not run under is one that it exceeds, and the need of the case is what it

@@ -80,6 +80,29 @@ static void a_limit_that_was_searched_for_is_judged(void)
     cJSON_Delete(results);
 }
 
+static void set_need(cJSON *results, const char *ending, double bytes)
+{
+    cJSON *memory = cJSON_GetObjectItemCaseSensitive(fixture_case(results, ending), "memory_bytes");
+    cJSON_AddNumberToObject(memory, "under_limit", bytes);
+}
+
+/* What is mapped while a variant loads counts, though it is no part of what it takes in the end. */
+static void files_count_under_a_limit(void)
+{
+    static const char claim_id[] = "runs-where-fp16-does-not";
+    cJSON *results = fixture_results(&fixture_usual);
+    cJSON_AddNumberToObject(cJSON_AddObjectToObject(results, "limits"), "total_bytes", 5e15);
+    set_need(results, "decode64@256/b1/t2/fp16+graph+memory+avx512", 6e15);
+    set_need(results, INT4_DECODE, 4e15);
+    set_need(results, INT8_DECODE, 7e15);
+    judge_again(results);
+    expect(results, claim_id, INT4_DECODE, "tuned", "supported");
+    expect(results, claim_id, INT8_DECODE, "tuned", "refuted");
+    CHECK(judged_number(fixture_verdict(results, claim_id, INT4_DECODE, "tuned"), "value") == 0.8, "not %g",
+          judged_number(fixture_verdict(results, claim_id, INT4_DECODE, "tuned"), "value"));
+    cJSON_Delete(results);
+}
+
 /* The fixture's openblas, renamed, is an onednn; without one there is no verdict against it, and without openblas there
  * is one that says so. */
 static void onednn_is_judged_where_it_was_measured(void)
@@ -484,6 +507,7 @@ static const test_case cases[] = {
     {"an index finds what is there", an_index_finds_what_is_there},
     {"ratios recover the truth", ratios_recover_the_truth},
     {"a limit that was searched for is judged", a_limit_that_was_searched_for_is_judged},
+    {"files count under a limit", files_count_under_a_limit},
     {"onednn is judged where it was measured", onednn_is_judged_where_it_was_measured},
     {"verdicts name the baseline against which a claim holds", verdicts_name_the_baseline},
     {"a ceiling below the bound is said", a_ceiling_below_the_bound_is_said},

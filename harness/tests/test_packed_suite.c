@@ -165,6 +165,10 @@ static void packed_is_the_same_bits(void)
         found++;
     }
     CHECK(found == PAIRS, "%zu pairs", found);
+    const char *const int8 = "/int8+graph+memory+c", *const packed = "/int8+graph+memory+c+packed";
+    CHECK(number(json_find(bench_case_of(results, packed), "memory_bytes"), "under_limit") <
+              number(json_find(bench_case_of(results, int8), "memory_bytes"), "under_limit"),
+          "packed needs no less under a limit");
     check_folders(results);
     for (size_t i = 0; i < FOLDERS; i++) {
         char name[32];
@@ -309,7 +313,7 @@ static void a_folder_that_cannot_be_made_costs_its_cases(void)
                 check_failure(item, failures[i].says);
         }
         check_failure(bench_case_of(results, "int4-gptq+graph+memory+c+packed"),
-                      failures[i].fault != NULL ? failures[i].says : "calib_ids");
+                      failures[i].fault != NULL ? failures[i].says : "streams.safetensors");
         CHECK(!exists(&p, "packed-0") && !exists(&p, "packed-1"), "%zu: something is left", i);
         cJSON_Delete(results);
         forget(&p);
@@ -370,6 +374,22 @@ static void packed_is_part_of_a_variant(void)
     forget(&p);
 }
 
+/* ---- who reads such results ------------------------------------------------------------------------------------- */
+
+/* The file is consistent, and what is not run again is said. */
+static void an_audit_says_what_it_leaves_out(void)
+{
+    packed_bench p = place("golden/deepseek-v3", one_packed, false);
+    const bench_options o = options_of(&p);
+    CHECK(bench_quietly(&o) == CIUIC_OK, "%s", ciuic_last_error());
+    const char *const arguments[] = {"audit", p.out, "--only", "content", "--untimed", NULL};
+    program_run run = program(arguments, NULL);
+    CHECK(run.status == 0 && strstr(run.out, "1 cases were loaded from packed folders") != NULL, "status %d: %s%s",
+          run.status, run.out, run.err);
+    program_run_free(&run);
+    forget(&p);
+}
+
 static const test_case cases[] = {
     {"packed is the same bits", packed_is_the_same_bits},
     {"a folder is made again where it is gone", a_folder_is_made_again_where_it_is_gone},
@@ -377,5 +397,6 @@ static const test_case cases[] = {
     {"a folder that cannot be made costs its cases", a_folder_that_cannot_be_made_costs_its_cases},
     {"what cannot be packed is refused", what_cannot_be_packed_is_refused},
     {"packed is part of a variant", packed_is_part_of_a_variant},
+    {"an audit says what it leaves out", an_audit_says_what_it_leaves_out},
 };
 TEST_SUITE(packed_suite, cases);

@@ -101,6 +101,7 @@ static ciuic_memory_use memory_use(const worker *w)
 static bool add_need(cJSON *memory, const worker *w)
 {
     return json_add_size(memory, "needed", ciuic_memory_total(&w->need.use)) &&
+           json_add_size(memory, "under_limit", w->need.total) &&
            json_add_size(memory, "longest_context", w->need.longest_context);
 }
 
