@@ -80,7 +80,10 @@ static ciuic_status write_folder(packing *p)
 /* The folder as a variant will find it: in place where it is mapped, with the norms that it has. */
 static ciuic_status check_folder(const packing *p, ciuic_weight_check *found)
 {
-    const ciuic_options run = {.memory = CIUIC_MEMORY_ON, .isa = p->options.isa, .activations = p->options.activations};
+    const ciuic_options run = {.memory = CIUIC_MEMORY_ON,
+                               .isa = p->options.isa,
+                               .activations = p->options.activations,
+                               .threads = p->options.threads};
     ciuic_model *plain = NULL, *model = NULL;
     CIUIC_TRY(ciuic_model_load(p->output, &plain));
     ciuic_status status = ciuic_optimize(plain, &run, &model, NULL);
