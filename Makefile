@@ -77,6 +77,7 @@ OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
 HARNESS_TESTS := $(wildcard harness/tests/*.c) $(addprefix optimizer/tests/,changed_checkpoint.c runner.c temporary_folder.c)
 # A ciuic that cheats, which the tests of audit catch.
 CHEATS := $(wildcard harness/tests/planted/*.c)
+FAKE_LIKWID := $(BUILD)/fake-likwid/liblikwid.so.5.2
 # Trials of measurement, and ciuic with something planted in front of its own functions (ld --wrap).
 PLANTED := harness/trials/slow_workload.c harness/trials/planted_fault.c
 TRIAL_SOURCES := $(filter-out $(PLANTED),$(wildcard harness/trials/*.c))
@@ -195,7 +196,14 @@ $(BUILD)/planted-cheats: $(call objects,$(CHEATS) $(PROGRAM_SOURCES)) $(LIBRARY)
 	@echo '  LD   $@'
 	@$(CXX) $(CXXFLAGS) $(CHEATED:%=-Wl,--wrap=%) -o $@ $(inputs) -lbenchmark $(LDLIBS)
 
-$(BUILD)/test-harness: | $(BUILD)/planted-cheats
+# What tests have for a likwid: by the real one's file name, for LD_LIBRARY_PATH.
+$(BUILD)/obj/harness/tests/fake_likwid/likwid.c.o: ISA_FLAGS := -fPIC
+$(FAKE_LIKWID): $(call objects,harness/tests/fake_likwid/likwid.c)
+	@mkdir -p $(@D)
+	@echo '  LD   $@'
+	@$(CC) $(CFLAGS) -shared -Wl,-soname,$(@F) -o $@ $<
+
+$(BUILD)/test-harness: | $(BUILD)/planted-cheats $(FAKE_LIKWID)
 $(BUILD)/test-harness: $(call objects,$(HARNESS_TESTS) $(HARNESS_SOURCES)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
 	@$(CXX) $(CXXFLAGS) -o $@ $(inputs) -lcunit -lbenchmark $(LDLIBS)

@@ -11,14 +11,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness/measure/counters_likwid.h"
 #include "harness/measure/energy.h"
+#include "harness/measure/migrations.h"
+#include "harness/measure/perf_event.h"
+#include "optimizer/error.h"
 #include "optimizer/json.h"
 
 typedef struct perf_event {
@@ -40,28 +41,13 @@ struct counters {
     int files[PERF_EVENTS]; /* -1: not counted here */
     likwid_counters *likwid;
     energy_meter energy;
+    migration_meter migrations;
     double task_clock_s; /* CPU time of all threads, over all spans */
     struct rusage at_start;
     double page_faults, voluntary_switches, involuntary_switches; /* totals over all spans */
 };
 
 /* ---- perf_event ------------------------------------------------------------------------------------------------- */
-
-/* User mode only, which is allowed up to perf_event_paranoid = 2; inherited by threads made later. */
-static int perf_open(const perf_event *event)
-{
-    struct perf_event_attr attributes = {
-        .type = PERF_TYPE_HARDWARE,
-        .size = sizeof attributes,
-        .config = event->config,
-        .read_format = PERF_FORMAT_TOTAL_TIME_ENABLED | PERF_FORMAT_TOTAL_TIME_RUNNING,
-        .disabled = 1,
-        .inherit = 1,
-        .exclude_kernel = 1,
-        .exclude_hv = 1,
-    };
-    return (int)syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
-}
 
 static int perf_paranoid(void)
 {
@@ -87,20 +73,12 @@ static void perf_reason(int error, char *reason, size_t size)
         snprintf(reason, size, "perf_event_open fails (%s)", strerror(error));
 }
 
-/* Scaled for the time in which a multiplexed counter was not running; NaN when it never was. */
-static double perf_read(int file)
-{
-    uint64_t values[3] = {0}; /* count, time enabled, time running */
-    if (file < 0 || read(file, values, sizeof values) != (ssize_t)sizeof values || values[2] == 0) return NAN;
-    return (double)values[0] * ((double)values[1] / (double)values[2]);
-}
-
 /* ---- probing ---------------------------------------------------------------------------------------------------- */
 
-/* A whole measurement with likwid. */
-static bool likwid_works(char *reason, size_t size)
+/* A whole measurement with likwid, of that group; NULL: the usual one. */
+static bool likwid_works(const char *group, char *reason, size_t size)
 {
-    likwid_counters *l = likwid_counters_open(reason, size);
+    likwid_counters *l = likwid_counters_open(group, reason, size);
     if (l == NULL) return false;
     const bool works = likwid_counters_start(l) && likwid_counters_stop(l);
     if (!works) snprintf(reason, size, "likwid's counters do not start");
@@ -108,7 +86,7 @@ static bool likwid_works(char *reason, size_t size)
     return works;
 }
 
-static _Noreturn void probe_child(bool (*works)(char *, size_t), int answer)
+static _Noreturn void probe_child(counter_trial *works, const char *subject, int answer)
 {
     char reason[COUNTER_REASON_MAX] = "";
     const int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -117,13 +95,13 @@ static _Noreturn void probe_child(bool (*works)(char *, size_t), int answer)
         dup2(nowhere, STDERR_FILENO);
     }
     alarm(10);
-    if (works(reason, sizeof reason)) snprintf(reason, sizeof reason, "+");
+    if (works(subject, reason, sizeof reason)) snprintf(reason, sizeof reason, "+");
     ssize_t written = write(answer, reason, strlen(reason));
     _exit(written > 0 ? 0 : 1);
 }
 
 /* Whatever likwid does to the process that asks, this one only reads its answer, or that there is none. */
-bool counters_try(bool (*works)(char *, size_t), int patience_ms, char *reason, size_t size)
+bool counters_try(counter_trial *works, const char *subject, int patience_ms, char *reason, size_t size)
 {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) {
@@ -131,7 +109,7 @@ bool counters_try(bool (*works)(char *, size_t), int patience_ms, char *reason, 
         return false;
     }
     const pid_t pid = fork();
-    if (pid == 0) probe_child(works, ends[1]);
+    if (pid == 0) probe_child(works, subject, ends[1]);
     close(ends[1]);
     size_t length = 0;
     struct pollfd ready = {.fd = ends[0], .events = POLLIN};
@@ -156,15 +134,31 @@ bool counters_try(bool (*works)(char *, size_t), int patience_ms, char *reason, 
     return false;
 }
 
+static const int likwid_patience_ms = 5000;
+
+ciuic_status counters_probe_group(const char *group, counter_support *support)
+{
+    char reason[COUNTER_REASON_MAX - 64];
+    *support = (counter_support){.source = COUNTERS_NONE};
+    snprintf(support->group, sizeof support->group, "%s", group);
+    if (counters_try(likwid_works, group, likwid_patience_ms, reason, sizeof reason))
+        support->source = COUNTERS_LIKWID;
+    else if (strncmp(reason, LIKWID_NO_GROUP, strlen(LIKWID_NO_GROUP)) == 0)
+        return ciuic_fail(CIUIC_ERROR_USAGE, "counters: likwid:%s: %s", group, reason);
+    else
+        snprintf(support->reason, sizeof support->reason, "not available here, because %s", reason);
+    return CIUIC_OK;
+}
+
 void counters_probe(counter_support *support)
 {
     char likwid_reason[200], reason[COUNTER_REASON_MAX - 240];
     *support = (counter_support){.source = COUNTERS_NONE};
-    if (counters_try(likwid_works, 5000, likwid_reason, sizeof likwid_reason)) {
+    if (counters_try(likwid_works, NULL, likwid_patience_ms, likwid_reason, sizeof likwid_reason)) {
         support->source = COUNTERS_LIKWID;
         return;
     }
-    const int file = perf_open(&perf_events[0]);
+    const int file = perf_event_open(PERF_TYPE_HARDWARE, perf_events[0].config, false);
     if (file >= 0) {
         close(file);
         support->source = COUNTERS_PERF_EVENT;
@@ -195,13 +189,14 @@ counters *counters_open(const counter_support *support)
     c->support = *support;
     for (int i = 0; i < PERF_EVENTS; i++) c->files[i] = -1;
     energy_open(&c->energy, "");
+    migrations_open(&c->migrations, "");
     char reason[COUNTER_REASON_MAX - 64];
     if (support->source == COUNTERS_LIKWID) {
-        c->likwid = likwid_counters_open(reason, sizeof reason);
+        c->likwid = likwid_counters_open(support->group[0] != '\0' ? support->group : NULL, reason, sizeof reason);
         if (c->likwid == NULL) give_up(c, reason);
     } else if (support->source == COUNTERS_PERF_EVENT) {
         for (int i = 0; i < PERF_EVENTS; i++) {
-            c->files[i] = perf_open(&perf_events[i]);
+            c->files[i] = perf_event_open(PERF_TYPE_HARDWARE, perf_events[i].config, false);
             if (i == 0 && c->files[0] < 0) {
                 perf_reason(errno, reason, sizeof reason);
                 give_up(c, reason);
@@ -218,13 +213,8 @@ void counters_close(counters *c)
     for (int i = 0; i < PERF_EVENTS; i++)
         if (c->files[i] >= 0) close(c->files[i]);
     likwid_counters_close(c->likwid);
+    migrations_close(&c->migrations);
     free(c);
-}
-
-static void perf_control(const counters *c, unsigned long request)
-{
-    for (int i = 0; i < PERF_EVENTS; i++)
-        if (c->files[i] >= 0) ioctl(c->files[i], request, 0);
 }
 
 static double cpu_seconds(const struct rusage *r)
@@ -235,9 +225,10 @@ static double cpu_seconds(const struct rusage *r)
 
 void counters_start(counters *c)
 {
+    migrations_start(&c->migrations);
     getrusage(RUSAGE_SELF, &c->at_start);
     energy_start(&c->energy);
-    if (c->support.source == COUNTERS_PERF_EVENT) perf_control(c, PERF_EVENT_IOC_ENABLE);
+    for (int i = 0; i < PERF_EVENTS; i++) perf_event_start(c->files[i]);
     if (c->support.source == COUNTERS_LIKWID && !likwid_counters_start(c->likwid))
         give_up(c, "likwid's counters do not start");
 }
@@ -246,7 +237,7 @@ void counters_stop(counters *c)
 {
     if (c->support.source == COUNTERS_LIKWID && !likwid_counters_stop(c->likwid))
         give_up(c, "likwid's counters do not stop");
-    if (c->support.source == COUNTERS_PERF_EVENT) perf_control(c, PERF_EVENT_IOC_DISABLE);
+    for (int i = 0; i < PERF_EVENTS; i++) perf_event_stop(c->files[i]);
     struct rusage now;
     energy_stop(&c->energy);
     getrusage(RUSAGE_SELF, &now);
@@ -254,6 +245,7 @@ void counters_stop(counters *c)
     c->page_faults += (double)(now.ru_minflt + now.ru_majflt - c->at_start.ru_minflt - c->at_start.ru_majflt);
     c->voluntary_switches += (double)(now.ru_nvcsw - c->at_start.ru_nvcsw);
     c->involuntary_switches += (double)(now.ru_nivcsw - c->at_start.ru_nivcsw);
+    migrations_stop(&c->migrations);
 }
 
 cJSON *counters_json(const counters *c, size_t repetitions)
@@ -270,7 +262,7 @@ cJSON *counters_json(const counters *c, size_t repetitions)
     if (c->support.source == COUNTERS_LIKWID) likwid_counters_json(c->likwid, count, object);
     if (c->support.source == COUNTERS_PERF_EVENT)
         for (int i = 0; i < PERF_EVENTS; i++) {
-            const double value = perf_read(c->files[i]);
+            const double value = perf_event_read(c->files[i]);
             if (!isnan(value)) json_add_double(object, perf_events[i].name, value / count);
         }
     cJSON *energy = energy_json(&c->energy, count);
@@ -282,5 +274,7 @@ cJSON *counters_json(const counters *c, size_t repetitions)
     json_add_double(software, "page_faults", c->page_faults / count);
     json_add_double(software, "voluntary_context_switches", c->voluntary_switches / count);
     json_add_double(software, "involuntary_context_switches", c->involuntary_switches / count);
+    cJSON *moves = migrations_json(&c->migrations, count, c->task_clock_s);
+    if (moves != NULL) cJSON_AddItemToObject(software, "migrations", moves);
     return object;
 }

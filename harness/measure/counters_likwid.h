@@ -8,13 +8,18 @@
 
 typedef struct likwid_counters likwid_counters;
 
-/* Takes the first of likwid's groups that this architecture has of MEM, MEM1, L3, L2, CLOCK. NULL with `reason` when it
- * cannot. May exit, crash or hang where likwid lacks access: call it in a process that may be lost. */
-likwid_counters *likwid_counters_open(char *reason, size_t size);
+/* What likwid cannot do here, and why; begins so when it has no group of that name, and then lists those that it has. */
+#define LIKWID_NO_GROUP "likwid has no group "
+
+/* Measures likwid's group of that name; NULL: the first that this architecture has of MEM, MEM1, L3, L2, CLOCK. NULL with
+ * `reason` when it cannot. May exit, crash or hang where likwid lacks access: call it in a process that may be lost. */
+likwid_counters *likwid_counters_open(const char *group, char *reason, size_t size);
 void likwid_counters_close(likwid_counters *l);
 bool likwid_counters_start(likwid_counters *l);
 bool likwid_counters_stop(likwid_counters *l); /* and adds what was counted */
-/* Adds "group" and every event by likwid's own name, per repetition, and `cycles` and `instructions` where it has them. */
+/* Adds "group"; every event by likwid's own name, per repetition, and `cycles` and `instructions` where it has them; and "metrics", by
+ * likwid's own names: {"sum", "min", "max", "mean"} over the cores, as its own tables have it. Times, volumes and energies are of one
+ * repetition, rates and ratios as they are. */
 void likwid_counters_json(const likwid_counters *l, double repetitions, cJSON *object);
 
 #endif

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "harness/measure/migrations.h"
 #include "harness/monotonic_clock.h"
 #include "optimizer/json.h"
 
@@ -359,6 +360,22 @@ bool machine_state_warn(const cJSON *machine, int threads, double load, cJSON *w
         ok = cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
     }
     return ok;
+}
+
+bool machine_state_warn_moves(const char *id, const cJSON *migrations, cJSON *warnings)
+{
+    char text[2 * LINE];
+    const double moves = json_number(migrations, "moves"), rate = json_number(migrations, "per_cpu_second");
+    if (warnings == NULL || !migrations_frequent(moves, rate)) return true;
+    snprintf(text, sizeof text,
+             "threads were moved between cores, %s%.0f times a second of CPU time in %s (by %s): each move finds cold "
+             "caches; "
+             "pin threads: OMP_PROC_BIND=true OMP_PLACES=cores, which workers ask for, so that 'taskset -c' around the "
+             "bench, "
+             "or a control group with cores of its own, has to do it",
+             cJSON_IsTrue(json_find(migrations, "lower_bound")) ? "at least " : "", rate, id,
+             json_text(migrations, "source"));
+    return cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
 }
 
 /* ---- background load -------------------------------------------------------------------------------------------- */

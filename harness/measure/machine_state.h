@@ -17,6 +17,10 @@ bool machine_state_add(cJSON *machine, const char *root);
  * use; `load`: the load average of a minute, NaN when not known. */
 bool machine_state_warn(const cJSON *machine, int threads, double load, cJSON *warnings);
 
+/* Adds a warning with advice when `migrations` (migrations_json, of the case `id`; NULL: none is known) were frequent. `warnings`
+ * may be NULL. False: out of memory. */
+bool machine_state_warn_moves(const char *id, const cJSON *migrations, cJSON *warnings);
+
 /* The CPU time of everybody and of this program, to tell the others' part of it. */
 typedef struct background_load {
     double busy_s;   /* of all cores, since boot; NaN: not known */

@@ -19,10 +19,10 @@
 #include "optimizer/json.h"
 
 static section_fn *const sections[] = {
-    section_answer,   section_claims,   section_variants, section_stages,    section_attribution, section_speed,
-    section_rounds,   section_roofline, section_memory,   section_limits,    section_prefixes,    section_packings,
-    section_accuracy, section_bits,     section_tradeoff, section_counters,  section_imported,    section_failures,
-    section_machine,  section_verdicts, section_method,   section_reproduce,
+    section_answer,   section_claims,   section_variants, section_stages, section_attribution, section_speed,
+    section_rounds,   section_roofline, section_memory,   section_limits, section_prefixes,    section_packings,
+    section_accuracy, section_bits,     section_tradeoff, section_work,   section_counters,    section_imported,
+    section_failures, section_machine,  section_verdicts, section_method, section_reproduce,
 };
 
 /* What stays of a Markdown page that would be too long for a comment on a pull request, and of one that still would. */

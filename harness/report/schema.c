@@ -2,6 +2,7 @@
 #include "harness/report/schema.h"
 
 #include <math.h>
+#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,6 +123,23 @@ static ciuic_status check_length(checker *c, const cJSON *value, const cJSON *ke
     return refuse(c, found, expected);
 }
 
+/* Patterns that mean the same as POSIX's extended regular expressions: no classes by a letter, no look-ahead. */
+static ciuic_status check_pattern(checker *c, const cJSON *value, const cJSON *keyword, const cJSON *schema)
+{
+    regex_t pattern;
+    (void)schema;
+    if (!cJSON_IsString(value)) return CIUIC_OK;
+    if (!cJSON_IsString(keyword) || regcomp(&pattern, keyword->valuestring, REG_EXTENDED | REG_NOSUB) != 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "the schema has a \"pattern\" that this program cannot read");
+    const bool fits = regexec(&pattern, value->valuestring, 0, NULL, 0) == 0;
+    regfree(&pattern);
+    if (fits) return CIUIC_OK;
+    char found[64], expected[96];
+    snprintf(found, sizeof found, "\"%.60s\"", value->valuestring);
+    snprintf(expected, sizeof expected, "%.95s", keyword->valuestring);
+    return refuse(c, found, expected);
+}
+
 static ciuic_status check_required(checker *c, const cJSON *value, const cJSON *keyword, const cJSON *schema)
 {
     (void)schema;
@@ -220,6 +238,7 @@ static const struct {
     {"maximum", check_bound},
     {"minLength", check_length},
     {"minItems", check_length},
+    {"pattern", check_pattern},
     {"required", check_required},
     {"properties", check_members},
     {"additionalProperties", check_members},

@@ -1,4 +1,4 @@
-/* section_counters.c - what was counted, by whom, and for which class of operation. */
+/* section_counters.c - what was counted, by whom, and for which class of operation; section_work.c has what was computed. */
 #include <math.h>
 #include <string.h>
 
@@ -35,6 +35,33 @@ static void put_number(page *p, const char *format, double value)
 
 /* ---- hardware --------------------------------------------------------------------------------------------------- */
 
+/* Of likwid's groups, by its own names, and summed up as its own tables do. */
+static void put_metrics(page *p, const report_view *v)
+{
+    static const page_column columns[] = {{"Case", false},   {"Group", false},  {"Metric", false},      {"Sum", true},
+                                          {"Minimum", true}, {"Maximum", true}, {"Mean of cores", true}};
+    bool open = false;
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        const cJSON *counted = counters_of(v, i), *metric = NULL;
+        if (!is_from(counted, false)) continue;
+        cJSON_ArrayForEach(metric, json_find(counted, "metrics"))
+        {
+            if (!open)
+                page_table_begin(p, "likwid's metrics over the cores: times, volumes and energies of one repetition",
+                                 columns, COUNT(columns), false);
+            open = true;
+            page_cell(p, TONE_CODE, "%s", v->r->cases[i].id);
+            page_cell(p, TONE_PLAIN, "%s", view_text(counted, "group", ""));
+            page_cell(p, TONE_PLAIN, "%s", metric->string);
+            put_number(p, "%.4g", view_number(metric, "sum"));
+            put_number(p, "%.4g", view_number(metric, "min"));
+            put_number(p, "%.4g", view_number(metric, "max"));
+            put_number(p, "%.4g", view_number(metric, "mean"));
+        }
+    }
+    if (open) page_table_end(p);
+}
+
 static void put_hardware(page *p, const report_view *v)
 {
     static const page_column columns[] = {
@@ -56,6 +83,7 @@ static void put_hardware(page *p, const report_view *v)
     }
     page_table_end(p);
     page_fold_end(p);
+    put_metrics(p, v);
 }
 
 /* ---- simulated -------------------------------------------------------------------------------------------------- */
@@ -152,6 +180,33 @@ static void put_energy(page *p, const report_view *v)
     if (open) page_table_end(p);
 }
 
+/* ---- migrations ------------------------------------------------------------------------------------------------- */
+
+/* Cases whose threads stayed where they were need no row. */
+static void put_migrations(page *p, const report_view *v)
+{
+    static const page_column columns[] = {
+        {"Case", false}, {"Source", false}, {"Moves a repetition", true}, {"A second of CPU time", true}};
+    size_t known = 0, moved = 0;
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        const cJSON *moves = json_find(json_find(counters_of(v, i), "software"), "migrations");
+        if (isnan(view_number(moves, "moves"))) continue;
+        known++;
+        if (!(view_number(moves, "moves") > 0)) continue;
+        if (moved++ == 0)
+            page_table_begin(p, "Threads that were moved to another core while they were timed", columns,
+                             COUNT(columns), false);
+        page_cell(p, TONE_CODE, "%s", v->r->cases[i].id);
+        page_cell(p, TONE_PLAIN, "%s%s", view_text(moves, "source", ""),
+                  cJSON_IsTrue(json_find(moves, "lower_bound")) ? ", at least" : "");
+        put_number(p, "%.3g", view_number(moves, "per_repetition"));
+        put_number(p, "%.3g", view_number(moves, "per_cpu_second"));
+    }
+    if (moved > 0) page_table_end(p);
+    if (known > 0 && moved == 0)
+        page_text(p, "No thread was moved to another core while it was timed, in any of %zu cases.", known);
+}
+
 /* ---- the section ------------------------------------------------------------------------------------------------ */
 
 void section_counters(page *p, const report_view *v)
@@ -161,6 +216,7 @@ void section_counters(page *p, const report_view *v)
     put_hardware(p, v);
     put_simulated(p, v);
     put_energy(p, v);
+    put_migrations(p, v);
     for (size_t i = 0; i < v->r->case_count && reason == NULL; i++) {
         const cJSON *counted = counters_of(v, i);
         if (counted != NULL && json_find(counted, "source") == NULL) reason = view_text(counted, "reason", NULL);

@@ -271,7 +271,7 @@ static void add_precision(cJSON *item, const case_key *key)
 
 static void add_measurements(cJSON *item, const case_key *key)
 {
-    static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s", "load_growth_bytes"};
+    static const char *const sizes[] = {"bits_per_weight", "weight_bytes", "load_s", "load_growth_bytes", "computed"};
     const cJSON *loaded = NULL, *counters = NULL;
     case_slots at = {.key = *key};
     for (const slot_record *s = next_slot(&at); s != NULL; s = next_slot(&at)) {

@@ -24,11 +24,6 @@ static const char *const phase_names[] = {"prefill", "decode"};
 static const char *const counters_names[SUITE_COUNTERS_COUNT] = {"hardware", "simulated"};
 static const char *const baseline_names[] = {"naive", "tuned", "openblas", "onednn"};
 
-const char *const *suite_counters_names(void)
-{
-    return counters_names;
-}
-
 const char *suite_phase_name(suite_phase phase)
 {
     return phase_names[phase];
@@ -372,15 +367,43 @@ static ciuic_status read_name(suite *s)
     return CIUIC_OK;
 }
 
+static const char group_prefix[] = "likwid:";
+
+ciuic_status suite_set_counters(suite *s, const char *where, const char *key, const char *written)
+{
+    const size_t prefix = sizeof group_prefix - 1;
+    size_t index = SUITE_COUNTERS_GROUP;
+    const char *group = strncmp(written, group_prefix, prefix) == 0 ? written + prefix : "";
+    if (group[0] == '\0' && strncmp(written, group_prefix, prefix) != 0) {
+        CIUIC_TRY(suite_one_of(where, key, written, counters_names, SUITE_COUNTERS_COUNT, &index));
+    } else {
+        const size_t length = strspn(group, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+        if (length == 0 || length > SUITE_GROUP_MAX || group[length] != '\0')
+            return ciuic_fail(
+                CIUIC_ERROR_INPUT,
+                "%s: %s: found \"%s\", expected likwid: and the name of a group, 1 to %d capital letters, "
+                "digits or '_', such as likwid:MEM",
+                where, key, written, SUITE_GROUP_MAX);
+    }
+    s->counters = (suite_counters)index;
+    snprintf(s->counters_group, sizeof s->counters_group, "%s", group);
+    return CIUIC_OK;
+}
+
+void suite_counters_text(const suite *s, char text[SUITE_GROUP_MAX + 8])
+{
+    if (s->counters == SUITE_COUNTERS_GROUP)
+        snprintf(text, SUITE_GROUP_MAX + 8, "%s%s", group_prefix, s->counters_group);
+    else
+        snprintf(text, SUITE_GROUP_MAX + 8, "%s", counters_names[s->counters]);
+}
+
 static ciuic_status read_counters(suite *s)
 {
-    const char *name = NULL;
-    size_t index = 0;
+    const char *written = NULL;
     if (json_find(s->json, "counters") == NULL) return CIUIC_OK;
-    CIUIC_TRY(json_get_string(s->json, s->file, "counters", &name));
-    CIUIC_TRY(suite_one_of(s->file, "counters", name, suite_counters_names(), SUITE_COUNTERS_COUNT, &index));
-    s->counters = (suite_counters)index;
-    return CIUIC_OK;
+    CIUIC_TRY(json_get_string(s->json, s->file, "counters", &written));
+    return suite_set_counters(s, s->file, "counters", written);
 }
 
 static ciuic_status read_all(suite *s)

@@ -14,11 +14,14 @@ enum { SUITE_LIST_MAX = 16, SUITE_EXTRA_MAX = 64, SUITE_NAME_MAX = 63 };
 
 typedef enum suite_phase { PHASE_PREFILL, PHASE_DECODE } suite_phase;
 
+enum { SUITE_GROUP_MAX = 31 }; /* of a likwid group's name */
+
 /* Whose counters a case has. */
 typedef enum suite_counters {
     SUITE_COUNTERS_HARDWARE, /* of the processor, while the workload is timed: likwid's or perf_event's, where they work */
     SUITE_COUNTERS_SIMULATED, /* of cachegrind, one repetition after all timing */
-    SUITE_COUNTERS_COUNT
+    SUITE_COUNTERS_COUNT,
+    SUITE_COUNTERS_GROUP = SUITE_COUNTERS_COUNT /* one of likwid's groups, written "likwid:NAME" */
 } suite_counters;
 
 /* What may be asked for as a precision: no clock and no machine is as steady as less, and more is no precision. */
@@ -98,15 +101,19 @@ typedef struct suite {
     bool cold_start;      /* a worker's checkpoint is not in the page cache when it loads it */
     double timeout_s;     /* for one answer of a worker */
     suite_counters counters;
-    char *claims; /* path of what is to be judged */
+    char counters_group[SUITE_GROUP_MAX + 1]; /* SUITE_COUNTERS_GROUP: its name; otherwise "" */
+    char *claims;                             /* path of what is to be judged */
 } suite;
 
 /* Reads and checks `path`: known keys only, possible values only, checkpoints that exist and are long enough. */
 ciuic_status suite_read(const char *path, suite **out);
 void suite_free(suite *s); /* NULL is allowed */
 
-const char *const *suite_counters_names(void);            /* [SUITE_COUNTERS_COUNT]: "hardware", "simulated" */
-const char *suite_phase_name(suite_phase phase);          /* "prefill", "decode" */
+/* Sets counters and counters_group of `s` by what is written: "hardware", "simulated" or "likwid:NAME", NAME being 1 to
+ * SUITE_GROUP_MAX capital letters, digits and '_'. CIUIC_ERROR_INPUT with a message that begins "where: key: ". */
+ciuic_status suite_set_counters(suite *s, const char *where, const char *key, const char *written);
+void suite_counters_text(const suite *s, char text[SUITE_GROUP_MAX + 8]); /* as it is written */
+const char *suite_phase_name(suite_phase phase);                          /* "prefill", "decode" */
 const char *suite_baseline_name(suite_baseline baseline); /* "naive", "tuned", "openblas", "onednn"; NULL for none */
 
 #endif

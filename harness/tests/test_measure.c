@@ -111,49 +111,50 @@ static void counters_that_are_not_there_say_why(void)
 }
 
 /* What a library may do to whoever asks it. */
-static bool ends_the_process(char *reason, size_t size)
+static bool ends_the_process(const char *subject, char *reason, size_t size)
 {
-    (void)reason, (void)size;
+    (void)subject, (void)reason, (void)size;
     exit(3);
 }
 
-static bool crashes(char *reason, size_t size)
+static bool crashes(const char *subject, char *reason, size_t size)
 {
-    (void)reason, (void)size;
+    (void)subject, (void)reason, (void)size;
     signal(SIGSEGV, SIG_DFL); /* a sanitizer has its own ideas */
     raise(SIGSEGV);
     return true;
 }
 
-static bool hangs(char *reason, size_t size)
+static bool hangs(const char *subject, char *reason, size_t size)
 {
-    (void)reason, (void)size;
+    (void)subject, (void)reason, (void)size;
     while (pause() != 0) continue;
     return false;
 }
 
-static bool refuses(char *reason, size_t size)
+static bool refuses(const char *subject, char *reason, size_t size)
 {
+    (void)subject;
     snprintf(reason, size, "no access");
     return false;
 }
 
-static bool has_nothing_to_say(char *reason, size_t size)
+static bool has_nothing_to_say(const char *subject, char *reason, size_t size)
 {
-    (void)reason, (void)size;
+    (void)subject, (void)reason, (void)size;
     return false;
 }
 
-static bool agrees(char *reason, size_t size)
+static bool agrees(const char *subject, char *reason, size_t size)
 {
     snprintf(reason, size, "a remark");
-    return true;
+    return strcmp(subject, "MEM") == 0;
 }
 
 static void a_probe_survives_whatever_likwid_does(void)
 {
     static const struct {
-        bool (*works)(char *reason, size_t size);
+        counter_trial *works;
         int patience_ms;
         const char *reason;
         bool works_here;
@@ -165,7 +166,7 @@ static void a_probe_survives_whatever_likwid_does(void)
                 {agrees, 20000, "", true}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char reason[200] = "";
-        const bool works = counters_try(rows[i].works, rows[i].patience_ms, reason, sizeof reason);
+        const bool works = counters_try(rows[i].works, "MEM", rows[i].patience_ms, reason, sizeof reason);
         CHECK(works == rows[i].works_here, "row %zu: %d", i, works);
         CHECK(strstr(reason, rows[i].reason) != NULL, "row %zu: %s", i, reason);
     }

@@ -94,6 +94,8 @@ static void a_schema_is_read_strictly(void)
          "b: found this key"},
         {"{\"anyOf\": [{\"type\": \"null\"}, {\"type\": \"string\"}]}", "3", "found 3, expected string"},
         {"{\"maximum\": 3}", "4", "at most 3"},
+        {"{\"pattern\": \"^a[0-9]{1,2}$\"}", "\"a123\"", "found \"a123\", expected ^a[0-9]{1,2}$"},
+        {"{\"pattern\": \"(\"}", "\"a\"", "cannot read"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         cJSON *schema = cJSON_Parse(table[i].schema), *value = cJSON_Parse(table[i].value);

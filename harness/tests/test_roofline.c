@@ -157,6 +157,74 @@ static void counters_are_told_with_their_source(void)
     }
 }
 
+#define WORK                                                                                                           \
+    "{\"source\": \"computed\", \"operations\": 500, \"weight_bytes\": 1000, \"cache_bytes\": 0, "                     \
+    "\"activation_bytes\": 250, "                                                                                      \
+    "\"read_bytes\": 1100, \"written_bytes\": 150, \"bytes_read_per_weight_byte\": 1.1, \"by_class\": {"
+#define CLASS "{\"read_bytes\": 800, \"written_bytes\": 200, \"weight_bytes\": 700}"
+
+/* What is computed is never called counted; what is counted stands beside it by its source's name. */
+static void computed_and_counted_stay_apart(void)
+{
+    static const struct {
+        const char *computed, *counters, *says, *says_not;
+    } rows[] = {
+        {"null", "null", "did not compute them", "Computed"},
+        {"{\"source\": \"simulated\"}", "null", "did not compute them", "Computed"},
+        {WORK "\"matmul\": " CLASS "}}", "null", "1.10 bytes read per weight byte (computed)", "Counted"},
+        {WORK "\"matmul\": " CLASS "}}", "null", "80.0%", "Counted"}, /* 1000 of 1250 */
+        {WORK "\"matmul\": " CLASS "}}", SIMULATED ", \"caches\": {\"line_bytes\": 64}, \"d1_read_misses\": 11}",
+         "simulated: read misses of the first-level cache", "NaN"},
+        {WORK "\"matmul\": " CLASS "}}", SIMULATED ", \"caches\": {\"line_bytes\": 64}, \"d1_read_misses\": 11}",
+         ">0.64<", NULL}, /* 704 of 1100 */
+        {WORK "\"matmul\": " CLASS "}}",
+         SIMULATED ", \"caches\": {\"line_bytes\": 64}, \"d1_read_misses\": 11, \"by_class\": {\"matmul\": "
+                   "{\"d1_read_misses\": 10}}}",
+         ">0.80<", NULL}, /* 640 of 800 */
+        {WORK "\"matmul\": " CLASS "}}", "{\"source\": \"perf_event\", \"cache_misses\": 10}",
+         "perf_event: cache_misses", "simulated:"},
+        {WORK "\"<script>\": {\"read_bytes\": \"many\"}}}", "null", "&lt;script", "<script"},
+        {WORK "\"matmul\": 7}}", "7", "bytes read per weight byte", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = judged_results(&fixture_usual);
+        set_counters(results, INT4, rows[i].counters);
+        cJSON_AddItemToObject(fixture_case(results, INT4), "computed", cJSON_Parse(rows[i].computed));
+        char *text = section_text(results, section_work, PAGE_HTML);
+        CHECK(strstr(text, rows[i].says) != NULL, "row %zu: '%s' is not in:\n%s", i, rows[i].says, text);
+        CHECK(rows[i].says_not == NULL || strstr(text, rows[i].says_not) == NULL, "row %zu: '%s' is in:\n%s", i,
+              rows[i].says_not, text);
+        free(text);
+        cJSON_Delete(results);
+    }
+}
+
+/* likwid's metrics have a table, and so have threads that were moved; those that stayed have a sentence. */
+static void metrics_and_moves_are_told(void)
+{
+    static const struct {
+        const char *counters, *says;
+    } rows[] = {
+        {"{\"source\": \"likwid\", \"group\": \"MEM\", \"metrics\": {\"Memory bandwidth [MBytes/s]\": {\"sum\": "
+         "8000}}}",
+         "Memory bandwidth [MBytes/s]"},
+        {"{\"source\": null, \"software\": {\"migrations\": {\"source\": \"/proc/self/task/stat\", \"lower_bound\": "
+         "true, "
+         "\"moves\": 5, \"per_repetition\": 2.5, \"per_cpu_second\": 40}}}",
+         "/proc/self/task/stat, at least"},
+        {"{\"source\": null, \"software\": {\"migrations\": {\"source\": \"perf_event\", \"moves\": 0}}}",
+         "No thread was moved to another core while it was timed, in any of 1 cases"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = judged_results(&fixture_usual);
+        set_counters(results, INT4, rows[i].counters);
+        char *text = section_text(results, section_counters, PAGE_HTML);
+        CHECK(strstr(text, rows[i].says) != NULL, "row %zu: '%s' is not in:\n%s", i, rows[i].says, text);
+        free(text);
+        cJSON_Delete(results);
+    }
+}
+
 static void the_best_there_is_stands_in_the_page(void)
 {
     cJSON *results = judged_results(&fixture_usual), *machine = cJSON_GetObjectItem(results, "machine");
@@ -181,6 +249,8 @@ static const test_case cases[] = {
     {"roofs_and_points_are_where_they_belong", roofs_and_points_are_where_they_belong},
     {"a_machine_without_figures_has_no_roofs", a_machine_without_figures_has_no_roofs},
     {"counters_are_told_with_their_source", counters_are_told_with_their_source},
+    {"computed_and_counted_stay_apart", computed_and_counted_stay_apart},
+    {"metrics_and_moves_are_told", metrics_and_moves_are_told},
     {"the_best_there_is_stands_in_the_page", the_best_there_is_stands_in_the_page},
 };
 TEST_SUITE(roofline, cases);

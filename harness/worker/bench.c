@@ -1,6 +1,7 @@
 /* bench.c - see bench.h. */
 #include "harness/worker/bench.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -89,7 +90,9 @@ static cJSON *run_entry(const bench *b, const char *program)
     json_add_size(entry, "seed", b->suite->seed);
     json_add_size(entry, "max_rounds", b->options->rounds);
     json_add_double(entry, "precision", b->suite->precision);
-    cJSON_AddStringToObject(entry, "counters", suite_counters_names()[b->suite->counters]);
+    char whose[SUITE_GROUP_MAX + 8];
+    suite_counters_text(b->suite, whose);
+    cJSON_AddStringToObject(entry, "counters", whose);
     cJSON_AddStringToObject(entry, "started", now);
     add_command(entry, b->options);
     return entry;
@@ -128,6 +131,23 @@ static ciuic_status cross_check(const bench *b, cJSON *machine)
     return machine_cross_check(machine, machine_threads());
 }
 
+/* Of the workers that have finished, the one whose threads were moved most often. */
+static bool warn_of_moves(const bench *b, cJSON *machine)
+{
+    const cJSON *worst = NULL;
+    char id[SLOT_ID_MAX] = "";
+    for (size_t i = 0; i < b->matrix->block_count; i++)
+        for (size_t k = 0; k < b->matrix->blocks[i].slot_count; k++) {
+            const cJSON *read = json_find(b->record->blocks[i].slots[k].finished, "counters");
+            const cJSON *moves = json_find(json_find(read, "software"), "migrations");
+            const double rate = json_number(moves, "per_cpu_second"), most = json_number(worst, "per_cpu_second");
+            if (isnan(rate) || rate <= most) continue;
+            worst = moves;
+            matrix_slot_id(b->matrix, &b->matrix->blocks[i].slots[k], id);
+        }
+    return machine_state_warn_moves(id, worst, cJSON_GetObjectItemCaseSensitive(machine, "warnings"));
+}
+
 /* At the beginning, and again at the end: the higher figures are the machine's, whatever disturbed the others. */
 static ciuic_status note_machine(bench *b)
 {
@@ -139,6 +159,8 @@ static ciuic_status note_machine(bench *b)
     if (status == CIUIC_OK && real) status = machine_measure(machine, machine_threads());
     if (status == CIUIC_OK && real && known == NULL) status = cross_check(b, machine);
     if (status == CIUIC_OK && real && known != NULL && !background_load_add(machine, &b->load, ""))
+        status = ciuic_fail_memory("the machine record", 0);
+    if (status == CIUIC_OK && known != NULL && !warn_of_moves(b, machine))
         status = ciuic_fail_memory("the machine record", 0);
     if (status != CIUIC_OK) {
         cJSON_Delete(entry);
@@ -187,6 +209,10 @@ static ciuic_status begin(bench *b, const cJSON *entries)
     if (b->suite->counters == SUITE_COUNTERS_SIMULATED) {
         b->support = (counter_support){.reason = "the suite asks for simulated counters"};
         counters_simulated_probe(&b->simulated);
+        return CIUIC_OK;
+    }
+    if (b->suite->counters == SUITE_COUNTERS_GROUP) { /* probed before anything was written */
+        if (b->support.source == COUNTERS_NONE) progress_say(b->progress, b->support.reason);
         return CIUIC_OK;
     }
     /* What the workers may count with was probed for the machine record. */
@@ -368,13 +394,10 @@ static ciuic_status read_inputs(bench *b, char **default_directory, cJSON **clai
     if (o->precision > 0 && b->suite->rounds == 0)
         return ciuic_fail(CIUIC_ERROR_USAGE, "bench: --precision: %s times nothing: its rounds are 0", o->suite_path);
     if (o->precision > 0) b->suite->precision = o->precision;
-    if (o->counters != NULL) {
-        size_t index = 0;
-        if (suite_one_of("bench", "--counters", o->counters, suite_counters_names(), SUITE_COUNTERS_COUNT, &index) !=
-            CIUIC_OK)
-            return CIUIC_ERROR_USAGE;
-        b->suite->counters = (suite_counters)index;
-    }
+    if (o->counters != NULL && suite_set_counters(b->suite, "bench", "--counters", o->counters) != CIUIC_OK)
+        return CIUIC_ERROR_USAGE;
+    if (b->suite->counters == SUITE_COUNTERS_GROUP)
+        CIUIC_TRY(counters_probe_group(b->suite->counters_group, &b->support));
     CIUIC_TRY(claims_read(o->claims != NULL ? o->claims : b->suite->claims, claims));
     CIUIC_TRY(checkpoint_digests(b->suite, &b->checkpoints));
     CIUIC_TRY(matrix_expand(b->suite, &o->filter, &b->matrix));

@@ -14,7 +14,7 @@ typedef struct bench_options {
     size_t rounds;          /* at most that many; 0: the suite's own number */
     double precision;       /* instead of the suite's own; 0: that one */
     const char *claims;     /* file of claims instead of the suite's own; NULL: those */
-    const char *counters;   /* "hardware" or "simulated" instead of the suite's own; NULL: that one */
+    const char *counters;   /* "hardware", "simulated" or "likwid:GROUP" instead of the suite's own; NULL: that one */
     bool keep_packed;       /* the folders of packed variants stay in the directory when all is measured */
     const char *gbench_out; /* file for Google Benchmark's JSON as well, when all is measured; NULL: none */
     int argc;               /* the command line, for the results */

@@ -39,6 +39,7 @@ static ciuic_status read_counters(const cJSON *request, counter_support *support
     *support = (counter_support){.source = COUNTERS_NONE};
     for (counter_source s = COUNTERS_NONE; s <= COUNTERS_LIKWID; s++)
         if (strcmp(counter_source_name(s), source) == 0) support->source = s;
+    snprintf(support->group, sizeof support->group, "%s", json_text(request, "counters_group"));
     snprintf(support->reason, sizeof support->reason, "%s", reason);
     return CIUIC_OK;
 }

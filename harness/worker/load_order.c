@@ -54,6 +54,7 @@ cJSON *load_order_request(const load_order *order, const bench_variant *v)
     json_add_size(r, "total_limit", order->total_limit);
     cJSON_AddBoolToObject(r, "cold_start", order->cold_start);
     cJSON_AddStringToObject(r, "counters", counter_source_name(support->source));
+    if (support->group[0] != '\0') cJSON_AddStringToObject(r, "counters_group", support->group);
     cJSON_AddStringToObject(r, "counters_reason", support->reason);
     return r;
 }

@@ -6,7 +6,7 @@
  *   {"do":"load", checkpoint, phase, tokens, depth, windows, window_tokens, seed, quantize and what variant_json.h adds,
  *    graph, memory, isa, matmul, threads, memory_limit, total_limit,
  *    cold_start, counters; prefix, prefix_cache where there is one; "fit" for a trial of a search for limits, see fit.h: the answer is then what it needs}
- *                                            -> sizes, load_s, output_sha256 of the workload's first run
+ *                                            -> sizes, load_s, computed, output_sha256 of the workload's first run
  *   {"do":"reference", "file":F}             -> writes the logits that accuracy is measured against; positions
  *   {"do":"accuracy", "file":F}              -> accuracy: the fields of accuracy_result; output_sha256 of what was scored
  *   {"do":"weights"}                         -> checked, unchecked: how many weights were made once more, see ciuic.h; seconds

@@ -105,6 +105,13 @@ static bool add_need(cJSON *memory, const worker *w)
            json_add_size(memory, "longest_context", w->need.longest_context);
 }
 
+static bool add_computed(const worker *w, cJSON *answer)
+{
+    if (workload_is_spared(w->work)) return true;
+    cJSON *computed = workload_computed(w->work);
+    return computed != NULL && cJSON_AddItemToObject(answer, "computed", computed);
+}
+
 static bool add_sizes(const worker *w, cJSON *answer)
 {
     ciuic_model_info info;
@@ -118,7 +125,8 @@ static bool add_sizes(const worker *w, cJSON *answer)
            json_add_double(answer, "decode_flops", info.decode_flops) &&
            json_add_double(answer, "head_flops", 2.0 * (double)info.hidden_size * (double)info.vocabulary) &&
            json_add_size(answer, "kv_cache", use.kv_cache) && memory != NULL && memory_use_json(memory, &use) &&
-           add_need(memory, w) && cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
+           add_need(memory, w) && add_computed(w, answer) &&
+           cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
            cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
 }
 

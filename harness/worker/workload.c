@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/measure/computed_work.h"
 #include "harness/split_mix.h"
 #include "optimizer/atomic_file.h"
 #include "optimizer/checkpoint/safetensors.h"
@@ -230,6 +231,18 @@ bool workload_prefixes(const workload *w, ciuic_prefix_use *use, size_t *compute
     ciuic_prefix_cache_describe(w->prefixes, use);
     *computed = w->prompted - use->tokens;
     return true;
+}
+
+bool workload_is_spared(const workload *w)
+{
+    return w->prefixes != NULL && w->spec.prefix > 0;
+}
+
+cJSON *workload_computed(const workload *w)
+{
+    kind_cost costs[GRAPH_OP_KINDS] = {{0}};
+    session_cost(w->session, w->spec.phase == PHASE_DECODE, w->spec.depth, w->spec.tokens, costs);
+    return computed_work_json(costs);
 }
 
 size_t workload_buffer_bytes(const workload *w)

@@ -2,6 +2,8 @@
 #ifndef CIUIC_WORKLOAD_H
 #define CIUIC_WORKLOAD_H
 
+#include <cjson/cJSON.h>
+
 #include "harness/judge/accuracy.h"
 #include "harness/sha256.h"
 #include "harness/suite/suite.h"
@@ -42,6 +44,10 @@ void workload_spoil_output(workload *w);
 void workload_memory(const workload *w, ciuic_memory_use *use);
 /* What the cache of prefixes did, in the repetitions and for the earlier prompt; false: there is none. */
 bool workload_prefixes(const workload *w, ciuic_prefix_use *use, size_t *computed);
+/* Whether a cache of prefixes spares each repetition some of its work. */
+bool workload_is_spared(const workload *w);
+/* What one repetition computes and touches where nothing is spared, as computed_work.h has it; NULL when out of memory. */
+cJSON *workload_computed(const workload *w);
 /* Bytes of its own buffers: token ids and logits. */
 size_t workload_buffer_bytes(const workload *w);
 

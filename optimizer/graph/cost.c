@@ -221,42 +221,60 @@ static double element_bytes(const graph *g, int value)
     return 0;
 }
 
-static graph_amount activation_bytes(const graph *g, const graph_op *op, const graph_storage *storage)
+/* Activations and the cache: all of it, and of that the cache's and what is written. */
+static void add_traffic(const graph *g, const graph_op *op, const graph_storage *storage, graph_cost *cost)
 {
-    graph_amount a = {{0}};
     const graph_amount rows = operation_rows(g, op), all = {.of = {[GRAPH_TERM_S] = 1}};
+    graph_amount read = {{0}}, written = {{0}}, cached = {{0}};
     for (int j = 0; j < GRAPH_MAX_INPUTS; j++) {
         const int value = op->in[j].value;
         if (value == GRAPH_NONE) continue;
         /* Attention reads keys and values of all positions, other operations the rows that they run for. */
         const bool of_context = op->kind == GRAPH_ATTENTION && j > 0;
-        graph_amount_add(&a, of_context ? &all : &rows, input_columns(g, op, j) * element_bytes(g, value));
+        graph_amount_add(&read, of_context ? &all : &rows, input_columns(g, op, j) * element_bytes(g, value));
     }
     if (op->out.value != GRAPH_NONE)
-        graph_amount_add(&a, &rows, output_columns(g, op) * element_bytes(g, op->out.value));
-    if (op->kind == GRAPH_ADD_NORM) graph_amount_add(&a, &rows, 4.0 * (double)op->head_width);
-    if (op->kind == GRAPH_CACHE_WRITE)
-        graph_amount_add(&a, &rows, storage->cache * (double)(g->cache_width[0] + g->cache_width[1]));
-    if (op->kind == GRAPH_CACHE_READ) graph_amount_add(&a, &all, storage->cache * (double)op->head_width);
+        graph_amount_add(&written, &rows, output_columns(g, op) * element_bytes(g, op->out.value));
+    if (op->kind == GRAPH_ADD_NORM) graph_amount_add(&written, &rows, 4.0 * (double)op->head_width);
+    if (op->kind == GRAPH_CACHE_READ) graph_amount_add(&cached, &all, storage->cache * (double)op->head_width);
     if (op->kind == GRAPH_ATTENTION && op->in[1].value == GRAPH_NONE) {
         const double values = g->cache == GRAPH_CACHE_LATENT ? 0 : (double)op->value_width;
-        graph_amount_add(&a, &all, storage->cache * (double)op->kv_heads * ((double)op->key_width + values));
+        graph_amount_add(&cached, &all, storage->cache * (double)op->kv_heads * ((double)op->key_width + values));
     }
-    return a;
+    graph_amount_add(&read, &cached, 1);
+    if (op->kind == GRAPH_CACHE_WRITE) {
+        graph_amount_add(&cached, &rows, storage->cache * (double)(g->cache_width[0] + g->cache_width[1]));
+        graph_amount_add(&written, &cached, 1);
+    }
+    cost->cache_bytes = cached;
+    cost->written_bytes = written;
+    cost->activation_bytes = read;
+    graph_amount_add(&cost->activation_bytes, &written, 1);
 }
 
 graph_cost graph_op_cost(const graph *g, const graph_op *op, const graph_storage *storage)
 {
-    graph_cost cost = {.weight_bytes = weight_bytes(g, op, storage),
-                       .activation_bytes = activation_bytes(g, op, storage)};
+    graph_cost cost = {.weight_bytes = weight_bytes(g, op, storage)};
     const graph_amount rows = operation_rows(g, op), pairs = attended(op);
+    add_traffic(g, op, storage, &cost);
     graph_amount_add(&cost.flops, &rows, row_flops(g, op));
     if (op->kind == GRAPH_ATTENTION)
         graph_amount_add(&cost.flops, &pairs, 2.0 * (double)op->heads * (double)(op->key_width + op->value_width));
     settle_decode(g, &cost.flops);
     settle_decode(g, &cost.weight_bytes);
     settle_decode(g, &cost.activation_bytes);
+    settle_decode(g, &cost.cache_bytes);
+    settle_decode(g, &cost.written_bytes);
     return cost;
+}
+
+void graph_cost_add(graph_cost *sum, const graph_cost *cost)
+{
+    graph_amount_add(&sum->flops, &cost->flops, 1);
+    graph_amount_add(&sum->weight_bytes, &cost->weight_bytes, 1);
+    graph_amount_add(&sum->activation_bytes, &cost->activation_bytes, 1);
+    graph_amount_add(&sum->cache_bytes, &cost->cache_bytes, 1);
+    graph_amount_add(&sum->written_bytes, &cost->written_bytes, 1);
 }
 
 graph_cost graph_total_cost(const graph *g, const graph_storage *storage)
@@ -264,9 +282,7 @@ graph_cost graph_total_cost(const graph *g, const graph_storage *storage)
     graph_cost total = {0};
     for (int i = 0; i < g->op_count; i++) {
         const graph_cost cost = graph_op_cost(g, &g->ops[i], storage);
-        graph_amount_add(&total.flops, &cost.flops, 1);
-        graph_amount_add(&total.weight_bytes, &cost.weight_bytes, 1);
-        graph_amount_add(&total.activation_bytes, &cost.activation_bytes, 1);
+        graph_cost_add(&total, &cost);
     }
     return total;
 }

@@ -27,6 +27,7 @@ typedef struct graph_amount {
  * weights that one call multiplies with many rows are read once for all of them. */
 typedef struct graph_cost {
     graph_amount flops, weight_bytes, activation_bytes;
+    graph_amount cache_bytes, written_bytes; /* of activation_bytes: those of the cache, and those written */
 } graph_cost;
 
 /* Bytes of a value of a weight matrix, and of the cache. */
@@ -39,6 +40,7 @@ graph_cost graph_total_cost(const graph *g, const graph_storage *storage);
 /* The amount for a call of so many tokens; `experts` of the model, 0 without. */
 double graph_amount_at(const graph_amount *amount, const graph *g, size_t tokens, size_t context);
 void graph_amount_add(graph_amount *sum, const graph_amount *amount, double times);
+void graph_cost_add(graph_cost *sum, const graph_cost *cost);
 
 enum { GRAPH_AMOUNT_SIZE = 96 };
 /* "2.1M + 131k T + 64 P"; "0" of nothing. */

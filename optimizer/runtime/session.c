@@ -5,6 +5,8 @@
 #include "optimizer/error.h"
 #include "optimizer/memory/prefix_cache.h"
 #include "optimizer/runtime/buffers.h"
+#include "optimizer/runtime/plan_cost.h"
+#include "optimizer/runtime/session_cost.h"
 #include "optimizer/runtime/session_reach.h"
 #include "optimizer/runtime/session_shape.h"
 
@@ -189,6 +191,22 @@ static ciuic_status prefill(ciuic_session *session, const int32_t *ids, size_t n
         }
     }
     return CIUIC_OK;
+}
+
+void session_cost(const ciuic_session *s, bool decode, size_t length, size_t tokens, kind_cost costs[GRAPH_OP_KINDS])
+{
+    const kv_cache_shape *shape = &s->cache.shape;
+    const double cached = (double)s->cache.row_bytes / (double)(shape->width[0] + shape->width[1]);
+    if (decode && tokens > 0) /* all costs are linear in the length: the first call and the last stand for all */
+        for (size_t end = 0; end < 2; end++)
+            plan_cost_add(&s->model->plans[GRAPH_DECODE], cached, 1, length + (end == 0 ? 1 : tokens),
+                          0.5 * (double)tokens, costs);
+    for (size_t done = 0; done < tokens && !decode;) {
+        const size_t n = tokens - done < s->shape.chunk ? tokens - done : s->shape.chunk;
+        done += n;
+        const graph_phase phase = model_prefill_phase(s->model, false, n, length + done);
+        plan_cost_add(&s->model->plans[phase], cached, n, length + done, 1, costs);
+    }
 }
 
 ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n, bool all_logits, float *logits)
