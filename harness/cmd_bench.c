@@ -31,7 +31,7 @@ static const char help[] = "usage: ciuic bench SUITE [-o DIR] [--resume] [--only
                            "  --precision P%     rounds until the interval of every case's speed over tuned\n"
                            "                     is within P% either way, or the time budget ends\n"
                            "  --claims FILE      what is judged, instead of the suite's claims\n"
-                           "  --counters SOURCE  hardware; likwid:GROUP, such as likwid:MEM, by likwid's names;\n"
+                           "  --counters SOURCE  hardware; likwid:GROUP, likwid's own of that name, as MEM;\n"
                            "                     or simulated: each case once more under valgrind,\n"
                            "                     one thread, kernels c and avx2 only; slow, and the same\n"
                            "                     figures each time (the suite's own, or hardware)\n"

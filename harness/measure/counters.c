@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "harness/child_process.h"
 #include "harness/measure/counters_likwid.h"
 #include "harness/measure/energy.h"
 #include "harness/measure/migrations.h"
@@ -104,6 +105,7 @@ static _Noreturn void probe_child(counter_trial *works, const char *subject, int
 bool counters_try(counter_trial *works, const char *subject, int patience_ms, char *reason, size_t size)
 {
     int ends[2];
+    child_prepare_waiting();
     if (pipe2(ends, O_CLOEXEC) != 0) {
         snprintf(reason, size, "likwid cannot be probed (%s)", strerror(errno));
         return false;

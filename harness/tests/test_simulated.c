@@ -1,5 +1,6 @@
 /* test_simulated.c - simulated counters: what cachegrind writes and what it does not, which function belongs where, programs that
  * hang, crash, are missing or lie, and that two runs count the same. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,6 +197,55 @@ static void programs_end_in_every_way(void)
     free(result);
 }
 
+/* Whoever started this program may have ignored SIGCHLD: a child's status is there all the same, and at once. */
+static void children_are_waited_for_where_sigchld_was_ignored(void)
+{
+    char *const environment[] = {(char[]){"PATH=/usr/bin:/bin"}, NULL};
+    char *const arguments[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"exit 3"}, NULL};
+    const child_program program = {arguments, environment, NULL, 5, false};
+    child_result *result = malloc(sizeof *result);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(result);
+    signal(SIGCHLD, SIG_IGN);
+    CHECK(child_run(&program, result) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(result->end == CHILD_EXITED && result->code == 3, "ended %d with %d", result->end, result->code);
+    signal(SIGCHLD, SIG_DFL);
+    free(result);
+}
+
+static void put_process(const temporary_folder *proc, const char *process, const char *stat, const char *thread,
+                        const char *schedstat)
+{
+    char path[2 * TEST_PATH];
+    snprintf(path, sizeof path, "%s/%s", proc->path, process);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/%s/stat", proc->path, process);
+    write_bytes(path, stat, strlen(stat));
+    snprintf(path, sizeof path, "%s/%s/task", proc->path, process);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/%s/task/%s", proc->path, process, thread);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/%s/task/%s/schedstat", proc->path, process, thread);
+    write_bytes(path, schedstat, strlen(schedstat));
+}
+
+/* The longest wait of a thread of the group, of no other group's, and none where a file says nothing. */
+static void starving_is_not_hanging(void)
+{
+    temporary_folder proc;
+    temporary_folder_create(&proc);
+    CHECK(child_starved_s(proc.path, 70) == 0, "an empty folder starves");
+    put_process(&proc, "70", "70 (sh) S 1 70 70 0 -1\n", "70", "100 2000000000 5\n");
+    put_process(&proc, "71", "71 (a) 9 (b) R 70 70 70 0 -1\n", "71", "100 7500000000 5\n");
+    put_process(&proc, "71", "71 (a) 9 (b) R 70 70 70 0 -1\n", "72", "100 1000000000 5\n");
+    put_process(&proc, "80", "80 (other) R 1 80 80 0 -1\n", "80", "100 90000000000 5\n");
+    put_process(&proc, "90", "junk", "90", "100 90000000000 5\n");
+    put_process(&proc, "91", "91 (x) R 70 70 70 0 -1\n", "91", "junk");
+    put_process(&proc, "notes", "7 (x) R 70 70 70 0 -1\n", "1", "100 90000000000 5\n");
+    CHECK(child_starved_s(proc.path, 70) == 7.5, "%g s", child_starved_s(proc.path, 70));
+    CHECK(child_starved_s("/nowhere/at/all", 70) == 0, "no /proc at all starves");
+    temporary_folder_remove(&proc);
+}
+
 /* ---- valgrind --------------------------------------------------------------------------------------------------- */
 
 static void put_tool(const temporary_folder *folder, const char *script)
@@ -248,7 +298,9 @@ static void a_bad_valgrind_is_told_by_name(void)
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         cJSON *counted = NULL;
         put_tool(&folder, runs[i].script);
-        CHECK(counters_simulated(&support, request, folder.path, 1, &counted) == CIUIC_OK, "%s", ciuic_last_error());
+        const double timeout_s = strstr(runs[i].says, "hung") != NULL ? 1 : 60; /* which none of the others comes near */
+        CHECK(counters_simulated(&support, request, folder.path, timeout_s, &counted) == CIUIC_OK, "%s",
+              ciuic_last_error());
         const char *reason = bench_text(counted, "reason");
         CHECK(json_find(counted, "source") == NULL && strstr(reason, runs[i].says) != NULL, "'%s' gave: %s",
               runs[i].script, reason);
@@ -438,6 +490,8 @@ static const test_case cases[] = {
     {"a_changed_profile_is_no_danger", a_changed_profile_is_no_danger},
     {"functions_have_a_class", functions_have_a_class},
     {"programs_end_in_every_way", programs_end_in_every_way},
+    {"children_are_waited_for_where_sigchld_was_ignored", children_are_waited_for_where_sigchld_was_ignored},
+    {"starving_is_not_hanging", starving_is_not_hanging},
     {"a_bad_valgrind_is_told_by_name", a_bad_valgrind_is_told_by_name},
     {"two_runs_count_the_same", two_runs_count_the_same},
     {"refusals_name_what_is_missing", refusals_name_what_is_missing},

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/child_process.h"
 #include "harness/commands.h"
 #include "harness/monotonic_clock.h"
 #include "optimizer/error.h"
@@ -102,6 +103,7 @@ static ciuic_status start(const char *program, const char *fault, worker_process
         status = ciuic_fail_memory("a worker's bookkeeping", WORKER_LINE_MAX);
         goto cleanup;
     }
+    child_prepare_waiting();
     messages = memfd_create("worker messages", MFD_CLOEXEC);
     if (messages < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
         status = ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "a worker cannot be connected: %s", strerror(errno));
