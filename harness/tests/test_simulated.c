@@ -298,7 +298,8 @@ static void a_bad_valgrind_is_told_by_name(void)
     for (size_t i = 0; i < sizeof runs / sizeof runs[0]; i++) {
         cJSON *counted = NULL;
         put_tool(&folder, runs[i].script);
-        const double timeout_s = strstr(runs[i].says, "hung") != NULL ? 1 : 60; /* which none of the others comes near */
+        const double timeout_s =
+            strstr(runs[i].says, "hung") != NULL ? 1 : 60; /* which none of the others comes near */
         CHECK(counters_simulated(&support, request, folder.path, timeout_s, &counted) == CIUIC_OK, "%s",
               ciuic_last_error());
         const char *reason = bench_text(counted, "reason");
