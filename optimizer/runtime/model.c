@@ -1,7 +1,6 @@
 /* model.c - loading, optimising and describing models. */
 #include "optimizer/runtime/model.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,8 +10,6 @@
 #include "optimizer/graph/cost.h"
 #include "optimizer/quantize/calibrate.h"
 #include "optimizer/quantize/mixed.h"
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *kernels)
 {
@@ -65,12 +62,17 @@ ciuic_status model_create(checkpoint *source, const ciuic_options *options, ciui
     if (status == CIUIC_OK)
         status = made != NULL ? recipe_copy(checkpoint_recipe(source), &model->recipe)
                               : recipe_of_options(options, &model->recipe);
+    if (status == CIUIC_OK && pthread_mutex_init(&model->preparing, NULL) != 0) {
+        recipe_free(&model->recipe);
+        status = ciuic_fail_memory("a model", sizeof *model);
+    }
     if (status != CIUIC_OK) {
         free(model);
         checkpoint_release(source);
         return status;
     }
-    model->references = 1;
+    atomic_init(&model->references, 1);
+    atomic_init(&model->ready, false);
     model->source = source;
     model->config = checkpoint_config(source);
     model->options = *options;
@@ -85,9 +87,7 @@ ciuic_status model_create(checkpoint *source, const ciuic_options *options, ciui
 
 ciuic_model *model_retain(ciuic_model *model)
 {
-    pthread_mutex_lock(&lock);
-    model->references++;
-    pthread_mutex_unlock(&lock);
+    atomic_fetch_add(&model->references, 1);
     return model;
 }
 
@@ -106,13 +106,10 @@ static void unload(ciuic_model *model)
 
 void ciuic_model_free(ciuic_model *model)
 {
-    if (model == NULL) return;
-    pthread_mutex_lock(&lock);
-    const int left = --model->references;
-    pthread_mutex_unlock(&lock);
-    if (left > 0) return;
+    if (model == NULL || atomic_fetch_sub(&model->references, 1) > 1) return;
     unload(model);
     recipe_free(&model->recipe);
+    pthread_mutex_destroy(&model->preparing);
     checkpoint_release(model->source);
     free(model);
 }
@@ -330,21 +327,21 @@ ciuic_status model_count(ciuic_model *model)
 
 ciuic_status model_prepare(ciuic_model *model)
 {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&model->preparing);
     ciuic_status status = CIUIC_OK;
     if (!model->ready) {
         status = quantize(model);
         if (status == CIUIC_OK) status = make_plans(model, false);
         if (status == CIUIC_OK) {
-            model->ready = true;
             quantized_set_free(model->made); /* the store has copies: a model would take its memory twice */
             model->made = NULL;
             if (model->options.memory == CIUIC_MEMORY_AGGRESSIVE) weight_store_drop_sources(model->weights);
+            model->ready = true; /* last: ciuic_model_describe asks without the lock */
         } else {
             unload(model);
         }
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&model->preparing);
     return status;
 }
 

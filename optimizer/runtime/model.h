@@ -2,13 +2,17 @@
 #ifndef CIUIC_MODEL_H
 #define CIUIC_MODEL_H
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "optimizer/checkpoint/checkpoint.h"
 #include "optimizer/ciuic.h"
 #include "optimizer/runtime/execute.h"
 
 struct ciuic_model {
-    int references; /* guarded by a lock of model.c, as is `ready` */
-    bool ready;     /* weights are loaded and plans made: at optimisation, or when the first session needs them */
+    atomic_int references;
+    pthread_mutex_t preparing; /* held by the thread that loads weights and makes plans, calibration included */
+    atomic_bool ready; /* that is done: at optimisation, or when the first session needs it. They change no more */
     checkpoint *source;
     const model_config *config; /* the checkpoint's */
     ciuic_options options;
@@ -25,7 +29,8 @@ ciuic_status model_create(checkpoint *source, const ciuic_options *options, ciui
 ciuic_status model_count(ciuic_model *model);
 /* The plan for a prefill of `tokens` tokens after which the cache holds `context` positions. */
 graph_phase model_prefill_phase(const ciuic_model *model, bool all_logits, size_t tokens, size_t context);
-/* Loads weights and makes plans, unless that is done. Thread-safe. */
+/* Loads weights and makes plans, unless that is done. Thread-safe: of several threads one does it, and the others wait for
+ * it. Other models are not waited for, so that options.progress may do with them what it likes. */
 ciuic_status model_prepare(ciuic_model *model);
 ciuic_model *model_retain(ciuic_model *model);
 
