@@ -1,6 +1,6 @@
 /* kv_cache.c - one mapping for all layers, of which as much may be written as was asked for. Addresses that may not be
- * written count towards no limit of memory, so that a context is as long as the machine's address space allows, and a
- * limit is met when positions are used. */
+ * written count neither towards what the kernel lends out (overcommit) nor towards a group's memory (cgroups), so that a
+ * limit of that sort is met when positions are used. A limit of addresses (RLIMIT_AS) counts all of them at once. */
 #include "optimizer/memory/kv_cache.h"
 
 #include <string.h>
