@@ -185,7 +185,7 @@ $(BUILD)/aarch64/check-kernels: $(call objects,$(CROSS_SOURCES:%=aarch64/%)) $(B
 	@$(CROSS_CC) $(CFLAGS) -static -o $@ $(inputs) -lm 2>$@.log || { cat $@.log >&2; exit 1; }
 
 # Its allocations go through optimizer/tests/injected_failures.c, which can make any one of them fail.
-WRAPPED := malloc calloc realloc reallocarray aligned_alloc posix_memalign strdup free mmap munmap mprotect
+WRAPPED := malloc calloc realloc reallocarray aligned_alloc posix_memalign strdup strndup asprintf free mmap munmap mprotect
 $(BUILD)/test-optimizer: $(call objects,$(OPTIMIZER_TESTS)) $(LIBRARY) $(BUILD)/obj/sources
 	@echo '  LD   $@'
 	@$(CC) $(CFLAGS) $(WRAPPED:%=-Wl,--wrap=%) -o $@ $(inputs) -lcunit $(LDLIBS)

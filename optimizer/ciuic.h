@@ -101,7 +101,7 @@ typedef enum ciuic_pass {
 } ciuic_pass;
 
 /* How far a long piece of work is, for whoever waits: `done` of `total` parts of `what`. What it returns other than CIUIC_OK
- * ends the work with that status. */
+ * ends the work with that status. It may use, make and free other models and sessions: none waits for the one in work. */
 typedef ciuic_status ciuic_progress_fn(void *context, const char *what, size_t done, size_t total);
 
 struct kernel_table;
@@ -255,9 +255,11 @@ typedef struct ciuic_prefix_use {
     size_t lookups, hits, tokens; /* tokens that were not computed again */
 } ciuic_prefix_use;
 
-/* Keeps at most `bytes` bytes; the least recently used goes first. */
+/* Keeps at most `bytes` bytes; the least recently used goes first, after the prompt that it makes room for was copied. Where
+ * there is no memory for a copy, the cache stays as it is. */
 ciuic_status ciuic_prefix_cache_create(ciuic_model *model, size_t bytes, ciuic_prefix_cache **cache);
-void ciuic_prefix_cache_free(ciuic_prefix_cache *cache); /* after all its sessions; NULL is allowed */
+/* Its sessions go on with it, and the last of them frees what it holds. NULL is allowed. */
+void ciuic_prefix_cache_free(ciuic_prefix_cache *cache);
 void ciuic_prefix_cache_describe(ciuic_prefix_cache *cache, ciuic_prefix_use *use);
 
 typedef struct ciuic_session_options {

@@ -120,7 +120,7 @@ size_t prefix_cache_take(prefix_cache *c, const int32_t *ids, size_t n, kv_cache
     return length;
 }
 
-/* Drops what a sequence makes superfluous, and then the least recently used, until there is room for it. */
+/* Drops what a sequence makes superfluous, and then the least recently used, until there is room to keep it. */
 static void make_room(prefix_cache *c, const int32_t *ids, size_t n)
 {
     for (entry **at = &c->entries; *at != NULL;) {
@@ -165,9 +165,9 @@ void prefix_cache_put(prefix_cache *c, const int32_t *ids, size_t n, const kv_ca
     if (at != NULL && length == n) {
         move_to_front(c, at);
     } else {
-        make_room(c, ids, n);
-        entry *e = copy_entry(c, ids, n, kv);
+        entry *e = copy_entry(c, ids, n, kv); /* first: where memory is out, what is kept stays */
         if (e != NULL) {
+            make_room(c, ids, n);
             e->next = c->entries;
             c->entries = e;
             c->use.bytes += entry_bytes(c, n);

@@ -18,7 +18,8 @@ void prefix_cache_free(prefix_cache *c); /* NULL is allowed */
  * which has grown to n; the number of tokens, 0: none. */
 size_t prefix_cache_take(prefix_cache *c, const int32_t *ids, size_t n, kv_cache *kv);
 /* Keeps the rows of `ids`, positions [0, n) of kv, or of as many of them as fit; of what is a beginning of something kept
- * already, nothing. Where memory is out nothing is kept. */
+ * already, nothing. Copied before what has to go for them is freed: both are there for a moment. Where memory is out, the cache
+ * stays as it is. */
 void prefix_cache_put(prefix_cache *c, const int32_t *ids, size_t n, const kv_cache *kv);
 
 void prefix_cache_describe(prefix_cache *c, ciuic_prefix_use *use);

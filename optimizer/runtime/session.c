@@ -1,4 +1,5 @@
 /* session.c - a sequence in progress: its cache, its memory, and the calls that extend it. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,14 +12,15 @@
 #include "optimizer/runtime/session_shape.h"
 
 struct ciuic_prefix_cache {
+    atomic_int references; /* the caller's, and one of each session */
     ciuic_model *model;
     prefix_cache *rows;
 };
 
 struct ciuic_session {
     ciuic_model *model;
-    prefix_cache *prefixes; /* NULL: none */
-    bool prefixes_kept;     /* as they are */
+    ciuic_prefix_cache *prefixes; /* NULL: none */
+    bool prefixes_kept;           /* as they are */
     session_shape shape;
     size_t length;
     kv_cache cache;
@@ -50,14 +52,15 @@ ciuic_status ciuic_session_create(ciuic_model *model, const ciuic_session_option
     CIUIC_TRY(session_check_options(model, options));
     CIUIC_TRY(model_prepare(model));
     CIUIC_TRY(session_shape_of(model, options, &shape));
-    const ciuic_prefix_cache *prefixes = options != NULL ? options->prefixes : NULL;
+    ciuic_prefix_cache *prefixes = options != NULL ? options->prefixes : NULL;
     if (prefixes != NULL && prefixes->model != model)
         return ciuic_fail(CIUIC_ERROR_USAGE, "%s: the cache of prefixes is another model's; make one for this model",
                           checkpoint_path(model->source));
     ciuic_session *s = calloc(1, sizeof *s);
     if (s == NULL) return ciuic_fail_memory("a session", sizeof *s);
     s->model = model_retain(model);
-    s->prefixes = prefixes != NULL ? prefixes->rows : NULL;
+    if (prefixes != NULL) atomic_fetch_add(&prefixes->references, 1);
+    s->prefixes = prefixes;
     s->prefixes_kept = prefixes != NULL && options->prefixes_kept;
     s->shape = shape;
     const ciuic_status status = create_parts(s);
@@ -80,6 +83,7 @@ void ciuic_session_free(ciuic_session *session)
     routing_free(&session->route);
     kv_cache_free(&session->cache);
     rope_table_free(&session->rope);
+    ciuic_prefix_cache_free(session->prefixes);
     ciuic_model_free(session->model);
     free(session);
 }
@@ -216,14 +220,14 @@ ciuic_status ciuic_prefill(ciuic_session *session, const int32_t *ids, size_t n,
     const bool reuse = session->prefixes != NULL && before == 0 && !all_logits;
     if (reuse) {
         CIUIC_TRY(kv_cache_grow(&session->cache, n));
-        session->length = prefix_cache_take(session->prefixes, ids, n - 1, &session->cache);
+        session->length = prefix_cache_take(session->prefixes->rows, ids, n - 1, &session->cache);
     }
     const size_t known = session->length - before;
     const ciuic_status status = prefill(session, ids + known, n - known, all_logits, logits);
     if (status != CIUIC_OK)
         session->length = before;
     else if (reuse && !session->prefixes_kept)
-        prefix_cache_put(session->prefixes, ids, n, &session->cache);
+        prefix_cache_put(session->prefixes->rows, ids, n, &session->cache);
     return status;
 }
 
@@ -239,6 +243,7 @@ ciuic_status ciuic_prefix_cache_create(ciuic_model *model, size_t bytes, ciuic_p
         free(c);
         return status;
     }
+    atomic_init(&c->references, 1);
     c->model = model_retain(model);
     *cache = c;
     return CIUIC_OK;
@@ -246,7 +251,7 @@ ciuic_status ciuic_prefix_cache_create(ciuic_model *model, size_t bytes, ciuic_p
 
 void ciuic_prefix_cache_free(ciuic_prefix_cache *cache)
 {
-    if (cache == NULL) return;
+    if (cache == NULL || atomic_fetch_sub(&cache->references, 1) > 1) return;
     prefix_cache_free(cache->rows);
     ciuic_model_free(cache->model);
     free(cache);

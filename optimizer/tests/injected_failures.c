@@ -3,6 +3,8 @@
 
 #include <cjson/cJSON.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -16,6 +18,7 @@ void *__real_reallocarray(void *old, size_t count, size_t bytes);
 void *__real_aligned_alloc(size_t alignment, size_t bytes);
 int __real_posix_memalign(void **block, size_t alignment, size_t bytes);
 char *__real_strdup(const char *text);
+char *__real_strndup(const char *text, size_t most);
 void __real_free(void *block);
 void *__real_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
 int __real_munmap(void *at, size_t bytes);
@@ -28,6 +31,8 @@ void *__wrap_reallocarray(void *old, size_t count, size_t bytes);
 void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
 int __wrap_posix_memalign(void **block, size_t alignment, size_t bytes);
 char *__wrap_strdup(const char *text);
+char *__wrap_strndup(const char *text, size_t most);
+int __wrap_asprintf(char **text, const char *format, ...);
 void __wrap_free(void *block);
 void *__wrap_mmap(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
 int __wrap_munmap(void *at, size_t bytes);
@@ -59,7 +64,10 @@ static void forget(const void *block)
     if (!counting || block == NULL) return;
     for (size_t i = slot_of(block); known[i] != NULL; i = (i + 1) % SLOTS)
         if (known[i] == block) {
+            /* Nothing is looked for behind an empty slot: then this one may be empty, too, and those before it. */
             known[i] = &gone;
+            if (known[(i + 1) % SLOTS] == NULL)
+                for (; known[i] == &gone; i = (i + SLOTS - 1) % SLOTS) known[i] = NULL;
             live--;
             return;
         }
@@ -99,6 +107,22 @@ int __wrap_posix_memalign(void **block, size_t alignment, size_t bytes)
 char *__wrap_strdup(const char *text)
 {
     return fails() ? NULL : remember(__real_strdup(text));
+}
+
+char *__wrap_strndup(const char *text, size_t most)
+{
+    return fails() ? NULL : remember(__real_strndup(text, most));
+}
+
+int __wrap_asprintf(char **text, const char *format, ...)
+{
+    if (fails()) return -1;
+    va_list arguments;
+    va_start(arguments, format);
+    const int length = vasprintf(text, format, arguments);
+    va_end(arguments);
+    if (length >= 0) remember(*text);
+    return length;
 }
 
 void *__wrap_realloc(void *old, size_t bytes)
@@ -149,6 +173,11 @@ void injected_begin(size_t number)
     asked = live = 0;
     failing = number;
     counting = true;
+}
+
+size_t injected_live(void)
+{
+    return live;
 }
 
 injected_result injected_end(void)

@@ -15,5 +15,6 @@ typedef struct injected_result {
     bool failed;        /* the one that was to fail has been asked for */
 } injected_result;
 injected_result injected_end(void);
+size_t injected_live(void); /* the same before the end */
 
 #endif

@@ -1,9 +1,11 @@
-/* test_prefix_cache.c - prompts that begin like earlier ones: the same logits, bounded bytes, the least recently used gone. */
+/* test_prefix_cache.c - prompts that begin like earlier ones: the same logits, bounded bytes, the least recently used gone, and
+ * what is kept where memory is out. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "optimizer/ciuic.h"
+#include "optimizer/memory/prefix_cache.h"
 #include "optimizer/tests/golden.h"
+#include "optimizer/tests/injected_failures.h"
 #include "optimizer/tests/runner.h"
 
 enum { LONGEST = 48, VOCABULARY = 512 };
@@ -188,7 +190,74 @@ static void test_kept(void)
     close_fixture(&f);
 }
 
+/* A cache outlives its handle as long as a session has it. */
+static void test_freed_before_its_sessions(void)
+{
+    enum { N = 20 };
+    int32_t ids[N];
+    float logits[2][VOCABULARY];
+    fixture f;
+    const ciuic_options options = {.graph = true, .memory = CIUIC_MEMORY_ON};
+    if (!open_fixture("datasets/golden/r1-distill-qwen", &options, 0, &f)) return;
+    ciuic_prefix_cache *cache = NULL;
+    ciuic_session *session = NULL;
+    for (int i = 0; i < N; i++) ids[i] = 3 * i;
+    injected_begin(0);
+    CU_ASSERT_EQUAL_FATAL(ciuic_prefix_cache_create(f.model, 1 << 20, &cache), CIUIC_OK);
+    const ciuic_session_options how = {.context = N, .threads = 1, .prefixes = cache};
+    CU_ASSERT_EQUAL_FATAL(ciuic_session_create(f.model, &how, &session), CIUIC_OK);
+    CU_ASSERT_EQUAL(ciuic_prefill(session, ids, N, false, logits[0]), CIUIC_OK);
+    const size_t live = injected_live();
+    ciuic_prefix_cache_free(cache);
+    const bool kept = injected_live() == live;
+    CHECK(kept, "%zu of %zu blocks are left to the session", injected_live(), live);
+    if (kept) {
+        CU_ASSERT_EQUAL(ciuic_session_truncate(session, 0), CIUIC_OK);
+        CU_ASSERT_EQUAL(ciuic_prefill(session, ids, N, false, logits[1]), CIUIC_OK);
+        CU_ASSERT_EQUAL(memcmp(logits[0], logits[1], sizeof logits[0]), 0);
+    }
+    ciuic_session_free(session);
+    const injected_result r = injected_end();
+    CHECK(r.live == 0, "%zu blocks stay behind", r.live);
+    close_fixture(&f);
+}
+
+/* Where there is no memory for a prompt, those that it would have made room by are still there; where there is, the bytes keep
+ * within the bound. */
+static void test_no_memory_to_keep(void)
+{
+    enum { N = 4, PROMPTS = 3 };
+    static const int32_t ids[PROMPTS][N] = {{1, 2, 3, 4}, {5, 6, 7, 8}, {9, 10, 11, 12}};
+    const kv_cache_shape shape = {.format = KERNEL_CACHE_F16, .layers = 2, .positions = N, .width = {8, 8}, .heads = 1};
+    const size_t capacity = 2 * (N * (2 * 16 * sizeof(uint16_t) + sizeof(int32_t)) + 64);
+    kv_cache kv;
+    CU_ASSERT_EQUAL_FATAL(kv_cache_create(&kv, &shape, true), CIUIC_OK);
+    size_t number = 0;
+    for (bool failed = true; failed;) {
+        prefix_cache *c = NULL;
+        ciuic_prefix_use use;
+        CU_ASSERT_EQUAL_FATAL(prefix_cache_create(&shape, capacity, &c), CIUIC_OK);
+        for (int i = 0; i + 1 < PROMPTS; i++) prefix_cache_put(c, ids[i], N, &kv);
+        injected_begin(++number);
+        prefix_cache_put(c, ids[PROMPTS - 1], N, &kv);
+        failed = injected_end().failed;
+        prefix_cache_describe(c, &use);
+        CHECK(use.entries == 2 && use.bytes <= capacity, "allocation %zu: %zu entries, %zu bytes of %zu", number,
+              use.entries, use.bytes, capacity);
+        for (int i = 0; i < PROMPTS; i++) {
+            const size_t known = prefix_cache_take(c, ids[i], N, &kv), expected = i == (failed ? 2 : 0) ? 0 : N;
+            CHECK(known == expected, "allocation %zu: prompt %d: %zu tokens are known, not %zu", number, i, known,
+                  expected);
+        }
+        prefix_cache_free(c);
+    }
+    CHECK(number > 2, "%zu allocations", number);
+    kv_cache_free(&kv);
+}
+
 static const test_case cases[] = {
+    {"a cache that is freed before its sessions", test_freed_before_its_sessions},
+    {"no memory to keep a prompt", test_no_memory_to_keep},
     {"a cache that is kept as it is", test_kept},
     {"random prompts", test_random_prompts},
     {"the least recently used goes", test_least_recently_used},
