@@ -7,8 +7,8 @@
 
 #include "kernels/kernels.h"
 #include "optimizer/error.h"
+#include "optimizer/tests/failure_sweep.h"
 #include "optimizer/tests/golden.h"
-#include "optimizer/tests/injected_failures.h"
 #include "optimizer/tests/runner.h"
 #include "optimizer/tests/stem_fixture.h"
 
@@ -437,7 +437,7 @@ static void test_refusals(void)
     }
 }
 
-static ciuic_status whole_way(const stem_config *config)
+static ciuic_status whole_way(const void *config)
 {
     static float images[3 * 32 * 32], out[64 * 16 * 16];
     const ciuic_options on = {.graph = true, .memory = CIUIC_MEMORY_ON, .isa = "c"};
@@ -455,17 +455,8 @@ static void test_out_of_memory(void)
     const stem_layer layers[] = {layer_of("a", 32, 1, 7, 2, STEM_RELU), layer_of("b", 64, 1, 3, 1, STEM_RELU)};
     const stem_config config = {
         .channels = 3, .height = 32, .width = 32, .channels_last_in = true, .layers = layers, .layer_count = 2};
-    size_t number = 0;
-    for (bool failed = true; failed;) {
-        injected_begin(++number);
-        const ciuic_status status = whole_way(&config);
-        const injected_result r = injected_end();
-        failed = r.failed;
-        CHECK(r.live == 0, "allocation %zu: %zu blocks stay behind", number, r.live);
-        CHECK(failed ? status != CIUIC_OK && strstr(ciuic_last_error(), "memory") != NULL : status == CIUIC_OK,
-              "allocation %zu: status %d: %s", number, status, ciuic_last_error());
-    }
-    CHECK(number > 20, "%zu allocations", number);
+    const sweep_result r = failure_sweep("blocks", whole_way, &config, 0);
+    CHECK(r.allocations > 20 && r.survived == 0, "%zu allocations, %zu not missed", r.allocations, r.survived);
 }
 
 static const test_case cases[] = {
