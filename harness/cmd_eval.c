@@ -23,7 +23,8 @@ static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]
                            "  --ids F[:NAME]   token ids: an I32 tensor of a .safetensors file, [n] or\n"
                            "                   [rows, n] (a row is a window); default: eval_ids in the\n"
                            "                   checkpoint's own streams.safetensors\n"
-                           "  --window N       ids in a window, each run alone; default 512, or the row\n"
+                           "  --window N       ids in a window, each run alone; default 512, or the row,\n"
+                           "                   which is the most\n"
                            "  --logits-out F   write the first window's logits, F32 [tokens, vocabulary],\n"
                            "                   as tensor `logits` of a .safetensors file\n"
                            "  --reference C    the checkpoint to compare with; default: the same one, or\n"
@@ -33,7 +34,8 @@ static const char help[] = "usage: ciuic eval CHECKPOINT [stage flags] [options]
                            "                   against the reference's, of the layer alone and of all up\n"
                            "                   to it; weights only\n"
                            "  --needs          only say what the variant needs, and the longest context\n"
-                           "                   that fits: nothing is loaded or computed\n"
+                           "                   that fits: nothing is loaded or computed; exit status 1\n"
+                           "                   where it needs more than --run-limit\n"
                            "  --run-limit S    hold the process to S, such as 900MiB, from here on\n"
                            "                   (addresses, mapped weights included; not its code, libraries\n"
                            "                   and stacks); refused first where it needs more\n"
@@ -62,17 +64,29 @@ typedef struct evaluation {
 
 /* ---- setting up ------------------------------------------------------------------------------------------------- */
 
+static ciuic_status read_ids(const eval_arguments *a, const char *source, const ciuic_model_info *info,
+                             token_windows *windows)
+{
+    CIUIC_TRY(token_windows_read(source, a->window, info->vocabulary, info->max_context, windows));
+    if (!windows->by_rows || a->window <= windows->row_length) return CIUIC_OK;
+    return ciuic_fail(
+        CIUIC_ERROR_USAGE,
+        "eval: --window %zu: %.200s has rows of %zu ids, each evaluated alone; expected at most that many, "
+        "or no --window",
+        a->window, source, windows->row_length);
+}
+
 static ciuic_status read_windows(const eval_arguments *a, const ciuic_model_info *info, token_windows *windows)
 {
     char source[4096];
-    if (a->ids != NULL) return token_windows_read(a->ids, a->window, info->vocabulary, info->max_context, windows);
+    if (a->ids != NULL) return read_ids(a, a->ids, info, windows);
     int n = snprintf(source, sizeof source, "%s/streams.safetensors", a->checkpoint);
     if (n < 0 || (size_t)n + sizeof ":eval_ids" > sizeof source)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%.64s...: the path is too long", a->checkpoint);
     if (access(source, F_OK) != 0)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: not there; give token ids with --ids FILE.safetensors:NAME", source);
     strcat(source, ":eval_ids");
-    return token_windows_read(source, a->window, info->vocabulary, info->max_context, windows);
+    return read_ids(a, source, info, windows);
 }
 
 /* Whether two paths lead to one existing file or folder. */
@@ -126,13 +140,11 @@ static ciuic_status plan_run(evaluation *e, const ciuic_model *plain)
     token_windows_at(&e->windows, 0, &tokens);
     const size_t rows = piece + (a->logits_out != NULL ? tokens : 0);
     const size_t caller = rows * vocabulary * sizeof(float) + e->windows.rows * e->windows.row_length * sizeof(int32_t);
-    char name[VARIANT_NAME_SIZE], who[VARIANT_NAME_SIZE + 512];
+    char name[VARIANT_NAME_SIZE];
     eval_report_name(&e->report, name);
-    snprintf(who, sizeof who, "%.400s: %s", a->checkpoint, name);
     CIUIC_TRY(run_limit_plan(plain, &a->variant, &session, &work, caller, a->run_limit, &e->report.need));
     if (a->needs) return CIUIC_OK;
-    CIUIC_TRY(run_limit_check(who, &e->report.need, a->run_limit));
-    return run_limit_set(a->run_limit);
+    return run_limit_hold(a->checkpoint, name, &e->report.need, a->run_limit);
 }
 
 /* The model that errors are measured against, where there is one to run. */
@@ -255,9 +267,14 @@ static ciuic_status run_layers(evaluation *e)
 
 static ciuic_status tell_needs(const evaluation *e)
 {
-    if (e->arguments->json) return eval_report_needs_json(&e->report);
-    run_need_print(&e->report.need, e->arguments->run_limit);
-    return CIUIC_OK;
+    const eval_arguments *a = e->arguments;
+    char name[VARIANT_NAME_SIZE];
+    if (a->json)
+        CIUIC_TRY(eval_report_needs_json(&e->report));
+    else
+        run_need_print(&e->report.need, a->run_limit);
+    eval_report_name(&e->report, name);
+    return run_limit_answer(a->checkpoint, name, &e->report.need, a->run_limit);
 }
 
 static ciuic_status evaluate(evaluation *e)

@@ -37,6 +37,11 @@ ciuic_status run_limit_set(size_t limit);
 /* The run is over: what comes now is not the variant's. */
 void run_limit_lift(void);
 
+/* Checks that the variant of the checkpoint keeps within the limit, and sets it. */
+ciuic_status run_limit_hold(const char *checkpoint, const char *variant, const run_need *need, size_t limit);
+/* Only whether it does: since that was the question, CIUIC_ERROR_LIMIT where not. */
+ciuic_status run_limit_answer(const char *checkpoint, const char *variant, const run_need *need, size_t limit);
+
 /* {weights, ..., total, caller, allowance, needed, longest_context}; false: out of memory. */
 bool run_need_json(cJSON *object, const run_need *need);
 /* The same for people, on stdout. */

@@ -149,6 +149,12 @@ static ciuic_status resolve_quantizing(const char *command, const stage_flags *f
     if (flags->bits != NULL) CIUIC_TRY(resolve_bits(command, flags->bits, &o->bits));
     if (flags->memory_limit != NULL)
         CIUIC_TRY(stage_flags_bytes(command, "--memory-limit", flags->memory_limit, &o->weight_bytes));
+    if (flags->memory_limit != NULL && o->quantize != CIUIC_QUANTIZE_MIXED)
+        return ciuic_fail(
+            CIUIC_ERROR_USAGE,
+            "%s: --memory-limit is the budget of all weights of --quantize mixed, not for %s; what a run may "
+            "take is --run-limit of eval and generate",
+            command, ciuic_quantize_name(o->quantize));
     o->asymmetric = flags->asymmetric;
     o->layers_only = flags->layers_only;
     o->calibration = flags->calibration;

@@ -69,9 +69,10 @@ static ciuic_status cut(const tensor *t, size_t length, size_t vocabulary, size_
     if (t->count == 0)
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor '%s' is empty; expected at least one token id", t->file,
                           t->name);
-    w->rows = t->dims == 2 ? t->shape[0] : 1;
+    w->by_rows = t->dims == 2;
+    w->rows = w->by_rows ? t->shape[0] : 1;
     w->row_length = t->shape[t->dims - 1];
-    if (length == 0) length = t->dims == 2 ? w->row_length : TOKEN_WINDOW_DEFAULT;
+    if (length == 0) length = w->by_rows ? w->row_length : TOKEN_WINDOW_DEFAULT;
     w->length = length < w->row_length ? length : w->row_length;
     w->count = w->rows * ((w->row_length - 1) / w->length + 1); /* at most t->count */
     if (w->length > max_context)

@@ -14,6 +14,7 @@ enum { TOKEN_WINDOW_DEFAULT = 512 };
 typedef struct token_windows {
     int32_t *ids; /* [rows][row_length] */
     size_t rows, row_length;
+    bool by_rows;  /* the ids are of shape [rows, n]; otherwise one stream */
     size_t length; /* most ids in a window; the last one of a row may be shorter */
     size_t count;  /* windows */
 } token_windows;

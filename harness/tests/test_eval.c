@@ -116,6 +116,13 @@ static void a_run_limit_is_planned_and_held(void)
         program_run enough = run_under(stages[i], needed, "--no-reference");
         program_run less = run_under(stages[i], needed - 1, "--no-reference");
         CHECK(enough.status == 0, "%s in %.0f bytes: %s", stages[i], needed, enough.err);
+        for (int under = 0; under < 2; under++) { /* asked only */
+            program_run asked = run_under(stages[i], needed - under, "--needs");
+            CHECK(asked.status == under && (strstr(asked.err, "and the limit is") != NULL) == (under == 1) &&
+                      strstr(asked.out, under == 1 ? "does not fit" : "it fits") != NULL,
+                  "%s: status %d: %s %s", stages[i], asked.status, asked.out, asked.err);
+            program_run_free(&asked);
+        }
         CHECK(less.status == 4 && strstr(less.err, "needs") != NULL && strstr(less.err, "limit") != NULL &&
                   strstr(less.err, "longest context") != NULL && less.out[0] == '\0',
               "%s: status %d: %s", stages[i], less.status, less.err);
@@ -386,6 +393,12 @@ static void windows_stand_alone(void)
     CHECK(number(four, "windows") == 4.0 && number(four, "tokens") == 60.0, "%g windows, %g tokens",
           number(four, "windows"), number(four, "tokens"));
     CHECK(fabs(number(one, "nll") - number(four, "nll")) > 1e-6, "the windows saw each other");
+    /* A row is the longest window. */
+    program_run longer = program((const char *const[]){"eval", "datasets/qwen2-tiny", "--window", "4096", NULL}, NULL);
+    CHECK(longer.status == 2 && count_lines(longer.err) == 1 && longer.out[0] == '\0' &&
+              strstr(longer.err, "--window 4096") != NULL && strstr(longer.err, "expected at most that many") != NULL,
+          "status %d: %s", longer.status, longer.err);
+    program_run_free(&longer);
     cJSON_Delete(one);
     cJSON_Delete(four);
 }
