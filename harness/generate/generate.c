@@ -47,6 +47,19 @@ static size_t reused_tokens(const run *r)
     return use.tokens;
 }
 
+/* The next token: decodes the one before it, unless the prompt's logits are still there, and chooses. */
+static ciuic_status add_token(const run *r, generation *g)
+{
+    const double start = monotonic_s();
+    if (g->count > 0) CIUIC_TRY(ciuic_decode(r->session, g->ids[g->count - 1], r->logits));
+    const double decoded = monotonic_s();
+    CIUIC_TRY(sampler_pick(r->sampler, r->logits, &g->ids[g->count]));
+    if (g->count > 0) g->decode_s += decoded - start;
+    g->sampling_s += monotonic_s() - decoded;
+    g->count++;
+    return CIUIC_OK;
+}
+
 static ciuic_status continue_text(const run *r, size_t row, generation *g)
 {
     const generate_request *q = r->request;
@@ -57,18 +70,14 @@ static ciuic_status continue_text(const run *r, size_t row, generation *g)
     CIUIC_TRY(ciuic_session_truncate(r->session, 0));
     const double start = monotonic_s();
     CIUIC_TRY(ciuic_prefill(r->session, ids, g->prompt, false, r->logits));
-    const double first = monotonic_s();
-    g->prefill_s = first - start;
+    g->prefill_s = monotonic_s() - start;
     g->reused = reused_tokens(r) - before;
     sampler_restart(r->sampler, row);
     while (on) {
         if (command_interrupted()) return ciuic_fail(CIUIC_ERROR_INTERRUPTED, "interrupted");
-        if (g->count > 0) CIUIC_TRY(ciuic_decode(r->session, g->ids[g->count - 1], r->logits));
-        CIUIC_TRY(sampler_pick(r->sampler, r->logits, &g->ids[g->count]));
-        g->count++;
+        CIUIC_TRY(add_token(r, g));
         g->end = look(r, g, &on);
     }
-    g->decode_s = monotonic_s() - first;
     return CIUIC_OK;
 }
 

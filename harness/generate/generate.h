@@ -20,6 +20,7 @@ typedef struct generation {
     size_t prompt; /* tokens */
     size_t reused; /* tokens of the prompt that a cache of prefixes had */
     double prefill_s, decode_s;
+    double sampling_s; /* choosing tokens from logits, the first one, too; not part of the others */
     generation_end end;
 } generation;
 

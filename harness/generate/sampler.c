@@ -1,4 +1,5 @@
-/* sampler.c - see sampler.h. In the order of Hugging Face's processors: temperature, then top-k, then top-p. */
+/* sampler.c - see sampler.h. In the order of Hugging Face's processors: temperature, then top-k, then top-p. Candidates are
+ * ordered only as far as a draw has to know them: likely tokens come first, and a vocabulary is long. */
 #include "harness/generate/sampler.h"
 
 #include <math.h>
@@ -16,8 +17,10 @@ struct sampler {
     sampler_options options;
     uint64_t state;
     size_t vocabulary;
-    candidate *candidates; /* [vocabulary]; NULL where nothing is drawn */
-    double *weights;       /* [vocabulary] */
+    candidate
+        *candidates; /* [vocabulary], a heap before those that were taken out of it; NULL where nothing is drawn */
+    size_t heap;     /* candidates still in the heap; those taken out follow, the likeliest last */
+    double *weights; /* [vocabulary] of those taken out, the likeliest first */
 };
 
 ciuic_status sampler_create(const sampler_options *options, size_t vocabulary, sampler **out)
@@ -62,34 +65,85 @@ static int32_t likeliest(const float *logits, size_t n)
     return (int32_t)best;
 }
 
-static int harder(const void *a, const void *b)
+/* The lowest id of equals comes first, so that the order is one. */
+static bool before(candidate a, candidate b)
 {
-    const candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
-    return x->id < y->id ? -1 : 1;
+    return a.logit != b.logit ? a.logit > b.logit : a.id < b.id;
+}
+
+/* The heap's one candidate that may come after its children goes down to where it does not. */
+static void sift_down(candidate *heap, size_t n, size_t at)
+{
+    const candidate moved = heap[at];
+    for (size_t child; (child = 2 * at + 1) < n; at = child) {
+        if (child + 1 < n && before(heap[child + 1], heap[child])) child++;
+        if (!before(heap[child], moved)) break;
+        heap[at] = heap[child];
+    }
+    heap[at] = moved;
+}
+
+static void fill_heap(sampler *s, const float *logits)
+{
+    s->heap = s->vocabulary;
+    for (size_t i = 0; i < s->vocabulary; i++) s->candidates[i] = (candidate){logits[i], (int32_t)i};
+    for (size_t i = s->vocabulary / 2; i-- > 0;) sift_down(s->candidates, s->heap, i);
+}
+
+static double weight_of(const sampler *s, float logit, float top)
+{
+    return exp(((double)logit - (double)top) / s->options.temperature);
+}
+
+/* The candidate of that rank, from 0, and its weight in s->weights[rank]. */
+static int32_t ranked(sampler *s, size_t rank)
+{
+    const size_t last = s->vocabulary - 1;
+    for (size_t taken; (taken = s->vocabulary - s->heap) <= rank;) {
+        const candidate next = s->candidates[0];
+        s->candidates[0] = s->candidates[--s->heap];
+        sift_down(s->candidates, s->heap, 0);
+        s->candidates[s->heap] = next;
+        s->weights[taken] = weight_of(s, next.logit, s->candidates[last].logit);
+    }
+    return s->candidates[last - rank].id;
+}
+
+/* The weight of all that a draw is among, before top-p: of a whole vocabulary in the order of its ids, which asks for no other. */
+static double sum_weights(sampler *s, const float *logits, size_t n)
+{
+    double sum = 0;
+    const float top = s->candidates[0].logit;
+    if (n == s->vocabulary)
+        for (size_t i = 0; i < n; i++) sum += weight_of(s, logits[i], top);
+    else
+        for (size_t i = 0; i < n; i++) {
+            ranked(s, i);
+            sum += s->weights[i];
+        }
+    return sum;
 }
 
 static int32_t draw_one(sampler *s, const float *logits)
 {
     const sampler_options *o = &s->options;
-    for (size_t i = 0; i < s->vocabulary; i++) s->candidates[i] = (candidate){logits[i], (int32_t)i};
-    qsort(s->candidates, s->vocabulary, sizeof *s->candidates, harder);
-    size_t n = o->top_k > 0 && o->top_k < s->vocabulary ? o->top_k : s->vocabulary;
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        s->weights[i] = exp(((double)s->candidates[i].logit - (double)s->candidates[0].logit) / o->temperature);
-        sum += s->weights[i];
+    fill_heap(s, logits);
+    size_t count = o->top_k > 0 && o->top_k < s->vocabulary ? o->top_k : s->vocabulary;
+    double kept = sum_weights(s, logits, count);
+    if (o->top_p < 1) {
+        const size_t n = count;
+        const double enough = o->top_p * kept;
+        for (count = 0, kept = 0; count < n && (count == 0 || kept < enough); kept += s->weights[count++])
+            ranked(s, count);
     }
-    double kept = 0;
-    size_t count = 0;
-    while (count < n && (count == 0 || kept < o->top_p * sum)) kept += s->weights[count++];
     const double at = (double)(split_mix_next(&s->state) >> 11) * 0x1p-53 * kept;
     double passed = 0;
     for (size_t i = 0; i < count; i++) {
+        const int32_t id = ranked(s, i);
         passed += s->weights[i];
-        if (at < passed) return s->candidates[i].id;
+        if (at < passed) return id;
     }
-    return s->candidates[count - 1].id; /* rounding of the sum */
+    return ranked(s, count - 1); /* rounding of the sum */
 }
 
 ciuic_status sampler_pick(sampler *s, const float *logits, int32_t *id)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/generate/sampler.h"
+#include "harness/split_mix.h"
 #include "harness/tests/bench_fixture.h"
 #include "harness/tests/program.h"
 #include "optimizer/checkpoint/safetensors.h"
@@ -92,6 +93,11 @@ static void greedy_texts_are_those_of_transformers(void)
                   "%s %s: %s", folder, stages[s], cJSON_PrintUnformatted(text));
             CHECK(cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(json, "prefix_cache")), "%s: an undeclared cache",
                   folder);
+            /* 15 of 16 tokens are decoded, and choosing them is no part of it. */
+            CHECK(fabs(number(json, "decode_tokens_per_s") * number(text, "decode_s") - 15) < 1e-6 &&
+                      number(text, "sampling_s") > 0 &&
+                      fabs(number(json, "sampling_s_per_token") * 16 / number(text, "sampling_s") - 1) < 1e-9,
+                  "%s", cJSON_PrintUnformatted(json));
             cJSON_Delete(json);
         }
 }
@@ -260,6 +266,7 @@ static const struct {
     {{"--ids", "1", "--temperature", "1", "--top-p", "1.5"}, 2, "at most 1"},
     {{"--ids", "1", "--prefix-cache", "some"}, 2, "--prefix-cache 'some'"},
     {{"--ids", "1", "--run-limit", "1MiB"}, 4, "needs"},
+    {{"--ids", "1", "--memory-limit", "1MiB"}, 2, "--run-limit"},
 };
 
 static void bad_input_is_refused_by_name(void)
@@ -303,6 +310,17 @@ static void a_run_keeps_its_limit(void)
     program_run run = program(arguments, NULL);
     CHECK(run.status == 0, "in %s bytes: %s", bytes, run.err);
     program_run_free(&run);
+    /* Whether it fits is a question, too. */
+    for (int less = 0; less < 2; less++) {
+        snprintf(bytes, sizeof bytes, "%.0f", number(json, "needed") - less);
+        arguments[14] = "--needs";
+        arguments[15] = NULL;
+        run = program(arguments, NULL);
+        CHECK(run.status == less && (strstr(run.err, "and the limit is") != NULL) == (less == 1) &&
+                  strstr(run.out, less == 1 ? "does not fit" : "it fits") != NULL,
+              "status %d: %s %s", run.status, run.out, run.err);
+        program_run_free(&run);
+    }
     cJSON_Delete(json);
 }
 
@@ -424,6 +442,75 @@ static void draws_are_repeatable_and_greedy_is_first(void)
     sampler_free(s);
 }
 
+/* The same draw with all candidates sorted: what sampler.c says of the order, of the sums and of the number drawn. */
+typedef struct sorted_candidate {
+    float logit;
+    int32_t id;
+} sorted_candidate;
+
+static int likelier_first(const void *a, const void *b)
+{
+    const sorted_candidate *x = a, *y = b;
+    if (x->logit != y->logit) return x->logit < y->logit ? 1 : -1;
+    return x->id < y->id ? -1 : 1;
+}
+
+static int32_t draw_sorted(const sampler_options *o, uint64_t *state, const float *logits, size_t vocabulary)
+{
+    sorted_candidate *c = malloc(vocabulary * sizeof *c);
+    double *weights = malloc(vocabulary * sizeof *weights), sum = 0, kept = 0, passed = 0;
+    CU_ASSERT_FATAL(c != NULL && weights != NULL);
+    for (size_t i = 0; i < vocabulary; i++) c[i] = (sorted_candidate){logits[i], (int32_t)i};
+    qsort(c, vocabulary, sizeof *c, likelier_first);
+    const size_t n = o->top_k > 0 && o->top_k < vocabulary ? o->top_k : vocabulary;
+    for (size_t i = 0; i < n; i++) weights[i] = exp(((double)c[i].logit - (double)c[0].logit) / o->temperature);
+    for (size_t i = 0; i < n; i++)
+        sum += n < vocabulary ? weights[i] : exp(((double)logits[i] - (double)c[0].logit) / o->temperature);
+    size_t count = 0, at = 0;
+    while (count < n && (count == 0 || o->top_p >= 1 || kept < o->top_p * sum)) kept += weights[count++];
+    const double drawn = (double)(split_mix_next(state) >> 11) * 0x1p-53 * (o->top_p < 1 ? kept : sum);
+    for (passed = weights[0]; at + 1 < count && !(drawn < passed);) passed += weights[++at];
+    const int32_t id = c[at].id;
+    free(c);
+    free(weights);
+    return id;
+}
+
+/* Vocabularies of all small sizes and some larger, logits with and without equals, near and far apart. */
+static void draws_are_those_of_a_sort(void)
+{
+    enum { LARGEST = 700, ROUNDS = 1500, DRAWS = 4 };
+    static float logits[LARGEST];
+    uint64_t state = test_seed();
+    size_t wrong = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        const size_t n = 1 + (size_t)(split_mix_next(&state) % (round % 4 == 0 ? LARGEST : 40));
+        const float spread = (float)(1 + split_mix_next(&state) % 20);
+        const uint64_t values = round % 3 == 0 ? 5 : (uint64_t)1 << 24; /* of 5, most are equal */
+        sampler_options o = {.temperature = 0.25 * (double)(1 + split_mix_next(&state) % 8),
+                             .top_k = split_mix_next(&state) % 2 ? split_mix_next(&state) % (n + 2) : 0,
+                             .top_p = split_mix_next(&state) % 2 ? 1 : 0.01 * (double)(1 + split_mix_next(&state) % 99),
+                             .seed = split_mix_next(&state)};
+        sampler *s = NULL;
+        for (size_t i = 0; i < n; i++)
+            logits[i] = spread * (float)(split_mix_next(&state) % values) / (float)(values - 1);
+        CU_ASSERT_EQUAL_FATAL(sampler_create(&o, n, &s), CIUIC_OK);
+        uint64_t drawn = o.seed; /* as sampler_restart(s, 0) has it */
+        drawn = split_mix_next(&drawn);
+        drawn = split_mix_next(&drawn);
+        for (int i = 0; i < DRAWS; i++) {
+            int32_t id = -1;
+            CU_ASSERT_EQUAL_FATAL(sampler_pick(s, logits, &id), CIUIC_OK);
+            const int32_t expected = draw_sorted(&o, &drawn, logits, n);
+            if (id != expected && wrong++ == 0)
+                CHECK(false, "round %d: %zu ids, temperature %g, top-k %zu, top-p %g: %d, sorted %d", round, n,
+                      o.temperature, o.top_k, o.top_p, (int)id, (int)expected);
+        }
+        sampler_free(s);
+    }
+    CHECK(wrong == 0, "%zu draws of %d are not those of a sort", wrong, ROUNDS * DRAWS);
+}
+
 static const test_case cases[] = {
     {"greedy texts are those of transformers", greedy_texts_are_those_of_transformers},
     {"decoding agrees with eval", decoding_agrees_with_eval},
@@ -433,6 +520,7 @@ static const test_case cases[] = {
     {"a run keeps its limit", a_run_keeps_its_limit},
     {"the longest context is the longest", the_longest_context_is_the_longest},
     {"draws have their probabilities", draws_have_their_probabilities},
+    {"draws are those of a sort", draws_are_those_of_a_sort},
     {"draws are repeatable, and greedy is first", draws_are_repeatable_and_greedy_is_first},
 };
 TEST_SUITE(generate, cases);
