@@ -331,10 +331,15 @@ static void ask_needs(const char *folder, const char *stages, size_t positions, 
     char tokens[32], bytes[32];
     snprintf(tokens, sizeof tokens, "%zu", positions - 3 + 1); /* the last one is not appended */
     snprintf(bytes, sizeof bytes, "%zu", limit);
-    cJSON *json = run_json((const char *const[]){"generate", folder, "--ids", "5,6,7", "-n", tokens, "--stages", stages,
-                                                 "--threads", "2", "--needs", "--json",
-                                                 limit > 0 ? "--run-limit" : NULL, bytes, NULL});
+    program_run run = program((const char *const[]){"generate", folder, "--ids", "5,6,7", "-n", tokens, "--stages",
+                                                    stages, "--threads", "2", "--needs", "--json",
+                                                    limit > 0 ? "--run-limit" : NULL, bytes, NULL},
+                              NULL);
+    cJSON *json = cJSON_ParseWithOpts(run.out, NULL, true);
     *needed = (size_t)number(json, "needed");
+    CHECK(run.status == (limit > 0 && *needed > limit ? 1 : 0), "%zu of %zu bytes: status %d: %s", *needed, limit,
+          run.status, run.err);
+    program_run_free(&run);
     *longest = (size_t)number(json, "longest_context");
     CHECK(number(json, "context") == (double)positions, "a context of %g, expected %zu", number(json, "context"),
           positions);
