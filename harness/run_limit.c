@@ -124,14 +124,14 @@ void run_limit_lift(void)
     (void)process_limit_lift(RLIMIT_AS);
 }
 
-static ciuic_status check_variant(const char *checkpoint, const char *variant, const run_need *need, size_t limit)
+static ciuic_status check_variant(const char *checkpoint, const char *variant, run_need *need, size_t limit)
 {
     char who[1024];
     snprintf(who, sizeof who, "%.400s: %.400s", checkpoint, variant);
     return run_limit_check(who, need, limit);
 }
 
-ciuic_status run_limit_hold(const char *checkpoint, const char *variant, const run_need *need, size_t limit)
+ciuic_status run_limit_hold(const char *checkpoint, const char *variant, run_need *need, size_t limit)
 {
     CIUIC_TRY(check_variant(checkpoint, variant, need, limit));
     return run_limit_set(limit);
@@ -139,7 +139,8 @@ ciuic_status run_limit_hold(const char *checkpoint, const char *variant, const r
 
 ciuic_status run_limit_answer(const char *checkpoint, const char *variant, const run_need *need, size_t limit)
 {
-    return check_variant(checkpoint, variant, need, limit) == CIUIC_OK ? CIUIC_OK : CIUIC_ERROR_LIMIT;
+    run_need asked = *need; /* nothing was refused */
+    return check_variant(checkpoint, variant, &asked, limit) == CIUIC_OK ? CIUIC_OK : CIUIC_ERROR_LIMIT;
 }
 
 bool run_need_json(cJSON *object, const run_need *need)

@@ -38,7 +38,7 @@ ciuic_status run_limit_set(size_t limit);
 void run_limit_lift(void);
 
 /* Checks that the variant of the checkpoint keeps within the limit, and sets it. */
-ciuic_status run_limit_hold(const char *checkpoint, const char *variant, const run_need *need, size_t limit);
+ciuic_status run_limit_hold(const char *checkpoint, const char *variant, run_need *need, size_t limit);
 /* Only whether it does: since that was the question, CIUIC_ERROR_LIMIT where not. */
 ciuic_status run_limit_answer(const char *checkpoint, const char *variant, const run_need *need, size_t limit);
 
