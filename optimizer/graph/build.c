@@ -212,6 +212,7 @@ static graph *create_graph(const model_config *config, graph_phase phase, graph_
     g->cache = cache;
     g->output = GRAPH_NONE;
     g->context = config->max_position;
+    g->layers = config->layers;
     g->experts_per_token = config->experts_per_token;
     if (cache == GRAPH_CACHE_LATENT) {
         g->cache_width[0] = config->kv_lora_rank;
@@ -250,6 +251,7 @@ ciuic_status graph_build_layer(const model_config *config, size_t layer, graph *
                  .g = create_graph(config, GRAPH_PREFILL_ALL, GRAPH_CACHE_EXPANDED),
                  .layer = layer < config->layers ? (int)layer : GRAPH_NONE};
     if (b.g == NULL) return ciuic_fail_memory("a graph", sizeof *b.g);
+    b.g->layers = 1;
     graph_op input = blank;
     input.kind = GRAPH_INPUT;
     input.head_width = config->hidden_size;

@@ -40,7 +40,41 @@ static void append_layout(stem_builder *b, graph_op_kind kind, const char *name)
 {
     const graph_op op = {
         .kind = kind, .weight = GRAPH_NONE, .image = {.channels = b->channels, .height = b->height, .width = b->width}};
-    append(b, op, b->channels * b->height * b->width, name, "");
+    append(b, op, graph_image_numbers(&op.image, KERNEL_CHANNELS_FIRST), name, "");
+}
+
+/* Whether the convolution can be: numbers are the caller's, or a file's, and may be anything. */
+static ciuic_status check_conv(const graph_image *m, const char *name)
+{
+    if (m->groups == 0 || m->channels % m->groups != 0 || m->out_channels % m->groups != 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "stem: %s: %zu groups; expected a divisor of %zu channels in and %zu out",
+                          name, m->groups, m->channels, m->out_channels);
+    /* With a bias for each, and as many channels as whole blocks have, as the largest layout of them has it. */
+    const size_t columns = graph_filter_columns(m);
+    size_t channels, numbers, bytes;
+    if (columns == 0 || __builtin_add_overflow(m->out_channels, KERNEL_BLOCK, &channels) ||
+        __builtin_mul_overflow(columns + 1, channels, &numbers) ||
+        __builtin_mul_overflow(numbers, sizeof(float), &bytes))
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "stem: %s: %zu filters of %zu x %zu over %zu channels each; expected at least one number in "
+                          "each, and no more bytes than can be counted",
+                          name, m->out_channels, m->kernel[0], m->kernel[1], m->channels / m->groups);
+    graph_image one = *m;
+    one.out_channels = 1;
+    if (graph_image_outputs(&one) == 0)
+        return ciuic_fail(
+            CIUIC_ERROR_INPUT,
+            "stem: %s: a kernel of %zu x %zu, dilated by %zu x %zu, does not fit into %zu x %zu pixels, padded by "
+            "%zu x %zu, in steps of %zu x %zu",
+            name, m->kernel[0], m->kernel[1], m->dilation[0], m->dilation[1], m->height, m->width, m->padding[0],
+            m->padding[1], m->stride[0], m->stride[1]);
+    if (graph_image_outputs(m) == 0)
+        return ciuic_fail(
+            CIUIC_ERROR_INPUT,
+            "stem: %s: %zu channels of %zu numbers each; expected one channel at least, and no more bytes "
+            "than can be counted",
+            name, m->out_channels, graph_image_outputs(&one));
+    return CIUIC_OK;
 }
 
 static ciuic_status append_conv(stem_builder *b, const stem_layer *l)
@@ -54,17 +88,8 @@ static ciuic_status append_conv(stem_builder *b, const stem_layer *l)
                                .stride = {l->stride[0], l->stride[1]},
                                .padding = {l->padding[0], l->padding[1]},
                                .dilation = {l->dilation[0], l->dilation[1]}};
-    if (l->groups == 0 || b->channels % l->groups != 0 || l->out_channels % l->groups != 0)
-        return ciuic_fail(CIUIC_ERROR_INPUT, "stem: %s: %zu groups; expected a divisor of %zu channels in and %zu out",
-                          l->conv, l->groups, b->channels, l->out_channels);
-    if (graph_image_outputs(&image) == 0)
-        return ciuic_fail(
-            CIUIC_ERROR_INPUT,
-            "stem: %s: a kernel of %zu x %zu, dilated by %zu x %zu, does not fit into %zu x %zu pixels, padded by "
-            "%zu x %zu, in steps of %zu x %zu",
-            l->conv, l->kernel[0], l->kernel[1], l->dilation[0], l->dilation[1], b->height, b->width, l->padding[0],
-            l->padding[1], l->stride[0], l->stride[1]);
-    const size_t columns = b->channels / l->groups * l->kernel[0] * l->kernel[1];
+    CIUIC_TRY(check_conv(&image, l->conv));
+    const size_t columns = graph_filter_columns(&image);
     const graph_weight filters = {
         .kind = GRAPH_FILTERS, .rows = {l->out_channels}, .columns = columns, .bias = {l->bias}};
     const graph_op op = {.kind = GRAPH_CONV2D, .weight = add_weight(b, filters, l->conv), .image = image};
@@ -105,11 +130,12 @@ static ciuic_status append_layer(stem_builder *b, const stem_layer *l)
 
 static ciuic_status build(stem_builder *b, const stem_config *config)
 {
-    size_t plane, numbers;
-    if (__builtin_mul_overflow(config->height, config->width, &plane) ||
-        __builtin_mul_overflow(plane, config->channels, &numbers) || numbers == 0 || config->layer_count == 0)
+    const graph_image images = {.channels = config->channels, .height = config->height, .width = config->width};
+    const size_t numbers = graph_image_numbers(&images, KERNEL_CHANNELS_FIRST);
+    if (numbers == 0 || config->layer_count == 0)
         return ciuic_fail(CIUIC_ERROR_INPUT,
-                          "stem: %zu layers over images of %zu x %zu x %zu; expected at least one of each",
+                          "stem: %zu layers over images of %zu x %zu x %zu; expected at least one of each, and no more "
+                          "bytes than can be counted",
                           config->layer_count, config->channels, config->height, config->width);
     append(b, (graph_op){.kind = GRAPH_INPUT, .weight = GRAPH_NONE, .head_width = numbers}, numbers, "images", "");
     if (config->channels_last_in) append_layout(b, GRAPH_CHANNELS_FIRST, "images.channels_first");

@@ -44,6 +44,18 @@ static bool fusible(const graph *g, const graph_pass_options *options, const cha
            all_named(wa, names) && all_named(wb, names) && same_need(options, wa, wb);
 }
 
+/* Whether both can be columns of one value, written where `a` is: none is rewritten in place, and neither is what they read
+ * before `b` has read it. */
+static bool movable(const graph *g, int a, int b)
+{
+    const graph_op *x = &g->ops[a], *y = &g->ops[b];
+    const graph_value *p = &g->values[x->out.value], *q = &g->values[y->out.value];
+    if (p->dtype != q->dtype || p->rows != q->rows || p->last != q->last || x->out.offset != 0 || y->out.offset != 0)
+        return false;
+    return graph_written_once(g, x->out.value) && graph_written_once(g, y->out.value) &&
+           !graph_written_between(g, x->in[0].value, a, b);
+}
+
 static int last_layer(const graph *g)
 {
     int last = GRAPH_NONE;
@@ -103,7 +115,7 @@ ciuic_status graph_fuse_matmuls(graph *g, const graph_pass_options *options, con
     ciuic_status status = CIUIC_OK;
     for (int a = 0; a < g->op_count && status == CIUIC_OK; a++) {
         for (int b = a + 1; b < g->op_count && status == CIUIC_OK; b++) {
-            if (dead[a] || dead[b] || !fusible(g, options, names, &g->ops[a], &g->ops[b]) ||
+            if (dead[a] || dead[b] || !fusible(g, options, names, &g->ops[a], &g->ops[b]) || !movable(g, a, b) ||
                 kept_apart(g, queries, &g->ops[a], &g->ops[b]))
                 continue;
             /* b moves up to a: its input is a's, written before a. */

@@ -1,7 +1,8 @@
-/* graph.c - building blocks of the IR and the checks that every graph must pass. */
+/* graph.c - building blocks of the IR. */
 #include "optimizer/graph/graph.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,20 +102,36 @@ static size_t image_side(const graph_image *image, size_t input, int side)
     return padded <= reach ? 0 : (padded - reach - 1) / image->stride[side] + 1;
 }
 
-size_t graph_image_outputs(const graph_image *image)
+/* The product, which has to fit into memory as FP32 at least by its number; otherwise 0. */
+static size_t numbers_of(size_t channels, size_t rows, size_t columns)
 {
     size_t plane, all;
-    const size_t rows = image_side(image, image->height, 0), columns = image_side(image, image->width, 1);
-    const size_t blocked = kernel_block_channels(image->out_channels);
-    const size_t channels = image->writes == KERNEL_CHANNELS_BLOCKED ? blocked : image->out_channels;
     if (__builtin_mul_overflow(rows, columns, &plane) || __builtin_mul_overflow(plane, channels, &all)) return 0;
-    return all;
+    return all <= SIZE_MAX / sizeof(float) ? all : 0;
+}
+
+/* Channels as they lie: in whole blocks, or as many as there are; 0 where blocks of them cannot be counted. */
+static size_t stored_channels(size_t channels, kernel_layout layout)
+{
+    if (layout != KERNEL_CHANNELS_BLOCKED) return channels;
+    const size_t blocked = kernel_block_channels(channels);
+    return blocked < channels ? 0 : blocked;
+}
+
+size_t graph_image_outputs(const graph_image *image)
+{
+    return numbers_of(stored_channels(image->out_channels, image->writes), image_side(image, image->height, 0),
+                      image_side(image, image->width, 1));
 }
 
 size_t graph_image_numbers(const graph_image *image, kernel_layout layout)
 {
-    const bool blocked = layout == KERNEL_CHANNELS_BLOCKED;
-    return (blocked ? kernel_block_channels(image->channels) : image->channels) * image->height * image->width;
+    return numbers_of(stored_channels(image->channels, layout), image->height, image->width);
+}
+
+size_t graph_filter_columns(const graph_image *image)
+{
+    return image->groups == 0 ? 0 : numbers_of(image->channels / image->groups, image->kernel[0], image->kernel[1]);
 }
 
 kernel_conv2d graph_conv2d(const graph_image *image)
@@ -147,6 +164,20 @@ int graph_uses(const graph *g, int value)
     int uses = g->output == value ? 1 : 0;
     for (int i = 0; i < g->op_count; i++) uses += graph_reads(&g->ops[i], value) ? 1 : 0;
     return uses;
+}
+
+bool graph_written_once(const graph *g, int value)
+{
+    int writers = 0;
+    for (int i = 0; i < g->op_count; i++) writers += graph_writes(&g->ops[i], value) ? 1 : 0;
+    return writers == 1;
+}
+
+bool graph_written_between(const graph *g, int value, int first, int end)
+{
+    for (int i = first; i < end; i++)
+        if (graph_writes(&g->ops[i], value)) return true;
+    return false;
 }
 
 int graph_producer(const graph *g, int value)
@@ -201,197 +232,4 @@ const char *graph_op_name(graph_op_kind kind)
         [GRAPH_QUANTIZE] = "quantize",
     };
     return kind < GRAPH_OP_KINDS ? names[kind] : "?";
-}
-
-/* Columns that input `i` of the operation spans, counted from the operand's offset. */
-static size_t input_span(const graph *g, const graph_op *op, int i)
-{
-    const size_t between = op->heads > 0 ? (op->heads - 1) * op->in[i].stride : 0;
-    switch (op->kind) {
-    case GRAPH_MATMUL:
-    case GRAPH_EXPERT_MATMUL:
-    case GRAPH_MATMUL_SWIGLU:
-    case GRAPH_EXPERT_SWIGLU:
-        return i == 0 ? g->weights[op->weight].columns : 0;
-    case GRAPH_CONCAT:
-        return between + (i == 0 ? op->head_width : op->tail_width);
-    case GRAPH_ATTENTION:
-        if (i == 0) return between + op->key_width;
-        return (op->kv_heads - 1) * op->in[i].stride + (i == 1 ? op->key_width : op->value_width);
-    case GRAPH_ABSORB_QUERY:
-        return between + (i == 0 ? op->head_width : op->tail_width);
-    case GRAPH_CACHE_WRITE:
-        return g->cache_width[i];
-    case GRAPH_ROUTE:
-        return op->head_width;
-    case GRAPH_CONV2D:
-    case GRAPH_BATCH_NORM:
-    case GRAPH_CHANNELS_FIRST:
-    case GRAPH_CHANNELS_LAST:
-    case GRAPH_TO_BLOCKS:
-    case GRAPH_FROM_BLOCKS:
-        return graph_image_numbers(&op->image, op->image.reads);
-    case GRAPH_GATHER:
-    case GRAPH_COMBINE:
-        return i == 0 ? op->head_width : 0;
-    default:
-        return between + op->head_width;
-    }
-}
-
-static size_t output_span(const graph *g, const graph_op *op)
-{
-    const size_t between = op->heads > 0 ? (op->heads - 1) * op->out.stride : 0;
-    switch (op->kind) {
-    case GRAPH_MATMUL:
-    case GRAPH_EXPERT_MATMUL:
-    case GRAPH_MATMUL_SWIGLU:
-    case GRAPH_EXPERT_SWIGLU:
-        return graph_matmul_outputs(g, op);
-    case GRAPH_CONCAT:
-        return between + op->head_width + op->tail_width;
-    case GRAPH_ATTENTION:
-        return between + op->value_width;
-    case GRAPH_ABSORB_QUERY:
-        return between + op->key_width;
-    case GRAPH_ABSORB_VALUE:
-        return between + op->value_width;
-    case GRAPH_CACHE_WRITE:
-    case GRAPH_ROUTE:
-        return 0;
-    case GRAPH_CONV2D:
-        return graph_image_outputs(&op->image);
-    case GRAPH_BATCH_NORM:
-    case GRAPH_CHANNELS_FIRST:
-    case GRAPH_CHANNELS_LAST:
-    case GRAPH_TO_BLOCKS:
-    case GRAPH_FROM_BLOCKS:
-        return graph_image_numbers(&op->image, op->image.writes);
-    default:
-        return between + op->head_width;
-    }
-}
-
-static ciuic_status bad_op(const graph *g, int index, const char *what)
-{
-    const graph_op *op = &g->ops[index];
-    const char *out = op->out.value >= 0 && op->out.value < g->value_count ? g->values[op->out.value].name : "-";
-    return ciuic_fail(CIUIC_ERROR_INPUT, "graph operation %d (%s -> %s): %s", index, graph_op_name(op->kind), out,
-                      what);
-}
-
-/* Whether a convolution's channels, groups, kernel and filters meet. */
-static ciuic_status validate_conv(const graph *g, int index)
-{
-    const graph_op *op = &g->ops[index];
-    const graph_image *m = &op->image;
-    const graph_weight *w = &g->weights[op->weight];
-    if (m->groups == 0 || m->channels % m->groups != 0 || m->out_channels % m->groups != 0)
-        return bad_op(g, index, "its channels are no multiple of its groups");
-    if (graph_image_outputs(m) == 0) return bad_op(g, index, "its kernel does not fit into the image");
-    if (w->rows[0] != m->out_channels || w->columns != m->channels / m->groups * m->kernel[0] * m->kernel[1])
-        return bad_op(g, index, "its filters do not have the shape of its kernel and channels");
-    const kernel_conv2d conv = graph_conv2d(m);
-    const bool blocked = m->writes == KERNEL_CHANNELS_BLOCKED;
-    if (blocked ? !kernel_conv2d_blockable(&conv, m->reads) : m->reads != KERNEL_CHANNELS_FIRST)
-        return bad_op(g, index, "no kernel takes its groups from that layout into that one");
-    if (w->blocked != blocked || m->writes == KERNEL_CHANNELS_LAST)
-        return bad_op(g, index, "its filters do not lie as its outputs do");
-    return CIUIC_OK;
-}
-
-static ciuic_status validate_shape(const graph *g, int index)
-{
-    const graph_op *op = &g->ops[index];
-    if (op->kind >= GRAPH_OP_KINDS) return bad_op(g, index, "unknown kind");
-    if (op->weight != GRAPH_NONE && (op->weight < 0 || op->weight >= g->weight_count))
-        return bad_op(g, index, "its weight does not exist");
-    const bool needs_weight = graph_is_matmul(op->kind) || op->kind == GRAPH_EMBED || op->kind == GRAPH_ABSORB_QUERY ||
-                              op->kind == GRAPH_ABSORB_VALUE || op->kind == GRAPH_CONV2D ||
-                              op->kind == GRAPH_BATCH_NORM;
-    if (needs_weight && op->weight == GRAPH_NONE) return bad_op(g, index, "it needs a weight and has none");
-    if (graph_has_epilogue(op->kind)) {
-        const graph_weight *w = &g->weights[op->weight];
-        if (w->parts != 2 || w->rows[0] != w->rows[1])
-            return bad_op(g, index, "its weight is not a gate and an up of one size");
-    }
-    if (op->heads == 0) return bad_op(g, index, "it has no heads");
-    if (op->kind == GRAPH_ATTENTION && (op->kv_heads == 0 || op->heads % op->kv_heads != 0))
-        return bad_op(g, index, "its query heads are no multiple of its key heads");
-    if (op->kind == GRAPH_ROPE && op->head_width % 2 != 0)
-        return bad_op(g, index, "it rotates pairs, and its heads are of odd width");
-    const bool to = op->kind == GRAPH_TO_BLOCKS, from = op->kind == GRAPH_FROM_BLOCKS;
-    const kernel_layout inside = to ? op->image.writes : op->image.reads;
-    if ((to || from) &&
-        (inside != KERNEL_CHANNELS_BLOCKED || (to ? op->image.reads : op->image.writes) == KERNEL_CHANNELS_BLOCKED))
-        return bad_op(g, index, "it does not convert between blocks and another layout");
-    if (op->kind == GRAPH_BATCH_NORM && op->image.reads != op->image.writes)
-        return bad_op(g, index, "it does not write the layout that it reads");
-    return op->kind == GRAPH_CONV2D ? validate_conv(g, index) : CIUIC_OK;
-}
-
-/* The columns that are rotated lie within the heads of an input that its operation rotates as it reads. */
-static ciuic_status validate_rotation(const graph *g, int index)
-{
-    const graph_op *op = &g->ops[index];
-    const graph_rotation *r = &op->rotation;
-    size_t width = 0, heads = op->heads;
-    if (r->heads == 0) return CIUIC_OK;
-    if (op->kind == GRAPH_ATTENTION && r->input == 0)
-        width = op->key_width;
-    else if (op->kind == GRAPH_ABSORB_QUERY && r->input == 1)
-        width = op->tail_width;
-    else if (op->kind == GRAPH_CACHE_WRITE && (r->input == 0 || r->input == 1)) {
-        heads = r->heads;
-        width = g->cache_width[r->input] / heads;
-    } else
-        return bad_op(g, index, "it cannot rotate what it reads");
-    if (r->heads != heads || r->width % 2 != 0 || r->first > width || r->width > width - r->first)
-        return bad_op(g, index, "what it rotates is not within its heads, in pairs");
-    return CIUIC_OK;
-}
-
-static ciuic_status bad_input(const graph *g, int index, int value, const char *what)
-{
-    char text[GRAPH_NAME + 64];
-    snprintf(text, sizeof text, "its input %s %s", g->values[value].name, what);
-    return bad_op(g, index, text);
-}
-
-static ciuic_status validate_op(const graph *g, int index, const bool *written)
-{
-    const graph_op *op = &g->ops[index];
-    CIUIC_TRY(validate_shape(g, index));
-    CIUIC_TRY(validate_rotation(g, index));
-    for (int i = 0; i < GRAPH_MAX_INPUTS; i++) {
-        const graph_operand *in = &op->in[i];
-        if (in->value == GRAPH_NONE) continue;
-        if (in->value < 0 || in->value >= g->value_count) return bad_op(g, index, "an input is no value");
-        if (!written[in->value]) return bad_input(g, index, in->value, "is read before it is written");
-        if (g->values[in->value].dtype == GRAPH_ROUTING) continue;
-        if (in->offset + input_span(g, op, i) > g->values[in->value].width)
-            return bad_input(g, index, in->value, "ends before the columns that are read");
-    }
-    if (op->kind == GRAPH_CACHE_WRITE) return CIUIC_OK;
-    if (op->out.value < 0 || op->out.value >= g->value_count) return bad_op(g, index, "its output is no value");
-    if (op->out.offset + output_span(g, op) > g->values[op->out.value].width)
-        return bad_op(g, index, "its output reaches beyond its value's columns");
-    const bool in_place = (op->kind == GRAPH_ROPE || op->kind == GRAPH_RMS_NORM) && op->in[0].value == op->out.value;
-    if (written[op->out.value] && !in_place) return bad_op(g, index, "its output was written before");
-    return CIUIC_OK;
-}
-
-ciuic_status graph_validate(const graph *g)
-{
-    bool *written = calloc((size_t)g->value_count + 1, sizeof *written);
-    if (written == NULL) return ciuic_fail_memory("a graph's checks", (size_t)g->value_count);
-    ciuic_status status = CIUIC_OK;
-    for (int i = 0; i < g->op_count && status == CIUIC_OK; i++) {
-        status = validate_op(g, i, written);
-        if (status == CIUIC_OK && g->ops[i].out.value != GRAPH_NONE) written[g->ops[i].out.value] = true;
-    }
-    if (status == CIUIC_OK && (g->output < 0 || g->output >= g->value_count || !written[g->output]))
-        status = ciuic_fail(CIUIC_ERROR_INPUT, "graph: the logits are not computed");
-    free(written);
-    return status;
 }

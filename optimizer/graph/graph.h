@@ -161,6 +161,7 @@ typedef struct graph {
     graph_phase phase;
     graph_cache cache;
     size_t cache_width[2]; /* values a position of the two halves of a cache row */
+    size_t layers;         /* caches: operations are of layers below, or of none */
     graph_value *values;
     int value_count, value_capacity;
     graph_op *ops;
@@ -191,10 +192,12 @@ bool graph_is_matmul(graph_op_kind kind);
 bool graph_has_epilogue(graph_op_kind kind); /* matmul_swiglu, expert_swiglu */
 /* Columns that a matmul writes: those of all parts, or, with an epilogue, of one. */
 size_t graph_matmul_outputs(const graph *g, const graph_op *op);
-/* Numbers in the output of a convolution; 0 where the kernel does not fit, or a stride is 0. */
+/* Numbers in the output of a convolution; 0 where the kernel does not fit, a stride is 0, or nobody could count their
+ * bytes. */
 size_t graph_image_outputs(const graph_image *image);
-/* Numbers of an image in that layout. */
+/* Numbers of an image in that layout, and of one filter of a convolution; 0 where nobody could count their bytes. */
 size_t graph_image_numbers(const graph_image *image, kernel_layout layout);
+size_t graph_filter_columns(const graph_image *image);
 /* The convolution as kernels take it, without weights. */
 kernel_conv2d graph_conv2d(const graph_image *image);
 /* Whether the operation changes `value`: its output, or an input that it rewrites. */
@@ -203,6 +206,10 @@ bool graph_writes(const graph_op *op, int value);
 bool graph_reads(const graph_op *op, int value);
 /* Number of operations that read the value; the graph's output counts as one more. */
 int graph_uses(const graph *g, int value);
+/* Whether one operation writes the value, and none rewrites it. */
+bool graph_written_once(const graph *g, int value);
+/* Whether an operation of [first, end) writes the value. */
+bool graph_written_between(const graph *g, int value, int first, int end);
 /* Index of the operation that first writes the value, GRAPH_NONE when there is none. */
 int graph_producer(const graph *g, int value);
 /* Removes the operations whose entry in `dead` is true. */
@@ -211,8 +218,9 @@ void graph_remove_ops(graph *g, const bool *dead);
 /* Removes the operations whose result nobody reads; sets *changed when there was one. */
 ciuic_status graph_sweep(graph *g, bool *changed);
 
-/* Every operand bound to a value written before it, inside its columns; weights of the right shape; one output. The
- * error names operation and operand. Run after building and after every pass. */
+/* Every operand bound to a value written before it, of the type and with the rows that the operation takes, inside its
+ * columns; weights of the right kind and shape; layers that there are; one output. CIUIC_ERROR_INPUT names operation and
+ * operand, what was found and what was expected. Run after building and after every pass. */
 ciuic_status graph_validate(const graph *g);
 
 const char *graph_op_name(graph_op_kind kind);

@@ -67,19 +67,12 @@ static bool is_blocked(const survey *s, int value)
 
 /* ---- what can be in blocks ---- */
 
-static bool written_once(const graph *g, int value)
-{
-    int writers = 0;
-    for (int i = 0; i < g->op_count; i++) writers += graph_writes(&g->ops[i], value) ? 1 : 0;
-    return writers == 1;
-}
-
 /* Whether the operation reads and writes whole images, one a row. */
 static bool takes_whole_rows(const graph *g, const graph_op *op, size_t reads, size_t writes)
 {
     const graph_value *out = &g->values[op->out.value];
     bool whole = op->heads == 1 && !op->last && op->out.offset == 0 && out->width == writes &&
-                 out->rows == GRAPH_TOKENS && !out->last && written_once(g, op->out.value);
+                 out->rows == GRAPH_TOKENS && !out->last && graph_written_once(g, op->out.value);
     for (int j = 0; j < GRAPH_MAX_INPUTS; j++) {
         const graph_operand *in = &op->in[j];
         if (in->value == GRAPH_NONE) continue;
@@ -139,7 +132,7 @@ static int conversion_before(const graph *g, const graph_op *op)
 {
     const int at = op->kind == GRAPH_CONV2D ? graph_producer(g, op->in[0].value) : GRAPH_NONE;
     if (at == GRAPH_NONE || g->ops[at].kind != GRAPH_CHANNELS_FIRST) return GRAPH_NONE;
-    return same_shape(&g->ops[at].image, &op->image) && written_once(g, g->ops[at].in[0].value) ? at : GRAPH_NONE;
+    return same_shape(&g->ops[at].image, &op->image) && graph_written_once(g, g->ops[at].in[0].value) ? at : GRAPH_NONE;
 }
 
 /* Whether the operation puts an image that can be in blocks into channels last. */

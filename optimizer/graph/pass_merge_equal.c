@@ -59,19 +59,10 @@ static bool same_work(const graph *g, const graph_op *a, const graph_op *b)
            a->out.stride == b->out.stride && same_image(&a->image, &b->image) && same_weight(g, a->weight, b->weight);
 }
 
-/* One operation writes the value, and none rewrites it. */
-static bool written_once(const graph *g, int value)
-{
-    int writers = 0;
-    for (int i = 0; i < g->op_count; i++) writers += graph_writes(&g->ops[i], value) ? 1 : 0;
-    return writers == 1;
-}
-
 static bool rewritten_between(const graph *g, const graph_op *reader, int a, int b)
 {
-    for (int i = a; i < b; i++)
-        for (int j = 0; j < GRAPH_MAX_INPUTS; j++)
-            if (reader->in[j].value != GRAPH_NONE && graph_writes(&g->ops[i], reader->in[j].value)) return true;
+    for (int j = 0; j < GRAPH_MAX_INPUTS; j++)
+        if (reader->in[j].value != GRAPH_NONE && graph_written_between(g, reader->in[j].value, a, b)) return true;
     return false;
 }
 
@@ -84,7 +75,7 @@ static bool mergeable(const graph *g, int a, int b)
         return false;
     const graph_value *p = &g->values[x->out.value], *q = &g->values[y->out.value];
     return p->dtype == q->dtype && p->rows == q->rows && p->last == q->last && p->width == q->width &&
-           written_once(g, x->out.value) && written_once(g, y->out.value) && !rewritten_between(g, x, a, b);
+           graph_written_once(g, x->out.value) && graph_written_once(g, y->out.value) && !rewritten_between(g, x, a, b);
 }
 
 static void read_instead(graph *g, int from, int to)

@@ -25,7 +25,8 @@ typedef struct stem_config {
 } stem_config;
 
 /* Builds the graph: GRAPH_INPUT [T, numbers of an image] -> [T, numbers of the last layer's output]. Shapes that do not meet
- * (groups that do not divide channels, a kernel that does not fit, no layer) are CIUIC_ERROR_INPUT, with the layer's name. */
+ * (groups that do not divide channels, a kernel that does not fit, no layer) and sizes that cannot be counted are
+ * CIUIC_ERROR_INPUT, with the layer's name. */
 ciuic_status graph_build_stem(const stem_config *config, graph **out);
 
 #endif

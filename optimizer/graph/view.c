@@ -24,7 +24,9 @@ static size_t read_width(const graph *g, const graph_op *op, int j)
     case GRAPH_ATTENTION:
         return j == 2 ? op->value_width : op->key_width;
     case GRAPH_MATMUL:
+    case GRAPH_EXPERT_MATMUL:
     case GRAPH_MATMUL_SWIGLU:
+    case GRAPH_EXPERT_SWIGLU:
         return g->weights[op->weight].columns;
     case GRAPH_CACHE_WRITE:
         return g->cache_width[j] / op->heads;

@@ -182,6 +182,8 @@ void run_expert_matmul(const execution *e, const graph_op *op, int thread, int t
     const graph_weight *w = &e->p->g->weights[op->weight];
     const routing *route = e->route;
     const share units = share_units(e, op, e->p->weights[op->weight].parts, w->parts, thread, threads);
+    /* Without a share, this thread has not met the one that routes: what the routing holds is not for it. */
+    if (units.first == units.end) return;
     for (size_t row = 0; !route->grouped && row < route->tokens * route->per_token; row++)
         multiply_expert(e, op, route->chosen[row], row, 1, units, thread);
     for (size_t expert = 0; route->grouped && expert < w->experts; expert++) {

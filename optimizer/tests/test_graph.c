@@ -1,5 +1,6 @@
 /* test_graph.c - graphs: what builders and passes make of each architecture, and what validation refuses. The numeric
  * proof that passes preserve the function is in test_variants.c. */
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,89 +178,274 @@ static void test_queries_of_the_last_layer(void)
         }
 }
 
-/* Damage to a valid graph, and words of the refusal. */
+/* Damage to a valid graph, and words of the refusal. `kind`: the first operation of which is damaged; the graph is that of a
+ * prefill, or with `absorbed` one of decode, over a latent cache where the model has one. */
 typedef struct damage {
-    const char *what;
-    void (*apply)(graph *g);
+    const char *what, *folder;
+    graph_op_kind kind;
+    void (*apply)(graph *g, graph_op *op);
     const char *words;
+    bool absorbed;
 } damage;
-static void swap_first_ops(graph *g)
+
+static void swap_first_ops(graph *g, graph_op *op)
 {
-    const graph_op op = g->ops[0];
+    const graph_op first = *op;
     g->ops[0] = g->ops[1];
-    g->ops[1] = op;
+    g->ops[1] = first;
 }
-static void unbind_input(graph *g)
+static void unbind_input(graph *g, graph_op *op)
 {
-    g->ops[1].in[0].value = g->value_count;
+    op->in[0].value = g->value_count;
 }
-static void widen_operand(graph *g)
+static void widen_operand(graph *g, graph_op *op)
 {
-    g->ops[1].in[0].offset = 1;
+    (void)g;
+    op->in[0].offset = 1;
 }
-static void lose_weight(graph *g)
+static void lose_weight(graph *g, graph_op *op)
 {
-    g->ops[0].weight = GRAPH_NONE;
+    (void)g;
+    op->weight = GRAPH_NONE;
 }
-static void lose_output(graph *g)
+static void lose_output(graph *g, graph_op *op)
 {
+    (void)op;
     g->output = g->value_count - 1;
     g->op_count = 2;
 }
-static void write_twice(graph *g)
+static void write_twice(graph *g, graph_op *op)
 {
-    g->ops[2].out.value = g->ops[0].out.value;
+    op->out.value = g->ops[0].out.value;
 }
-static void odd_heads(graph *g)
+static void odd_heads(graph *g, graph_op *op)
+{
+    (void)g;
+    op->kv_heads = 3;
+}
+static void uneven_gate(graph *g, graph_op *op)
+{
+    (void)g;
+    op->kind = GRAPH_MATMUL_SWIGLU;
+}
+static void odd_rotation(graph *g, graph_op *op)
+{
+    (void)g;
+    op->head_width--;
+}
+static void rotate_beyond_head(graph *g, graph_op *op)
+{
+    (void)g;
+    op->rotation = (graph_rotation){.heads = op->heads, .first = 2, .width = op->key_width, .input = 0};
+}
+static void rotate_sum(graph *g, graph_op *op)
+{
+    (void)g;
+    op->rotation = (graph_rotation){.heads = 1, .width = 2};
+}
+static void lose_first_input(graph *g, graph_op *op)
+{
+    (void)g;
+    op->in[0].value = GRAPH_NONE;
+}
+static void lose_second_input(graph *g, graph_op *op)
+{
+    (void)g;
+    op->in[1].value = GRAPH_NONE;
+}
+static void add_third_input(graph *g, graph_op *op)
+{
+    (void)g;
+    op->in[2] = op->in[0];
+}
+static void route_by_numbers(graph *g, graph_op *op)
+{
+    (void)g;
+    op->in[1] = op->in[0];
+}
+static void multiply_routing(graph *g, graph_op *op)
+{
+    (void)g;
+    op->in[0] = op->in[1];
+}
+static void one_column(graph *g, graph_op *op)
+{
+    g->weights[op->weight].columns = 1;
+}
+static void three_columns(graph *g, graph_op *op)
+{
+    g->weights[op->weight].columns = 3;
+}
+static void other_experts(graph *g, graph_op *op)
+{
+    g->weights[op->weight].experts++;
+}
+static void borrow_norm(graph *g, graph_op *op)
 {
     for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i].kind == GRAPH_ATTENTION) g->ops[i].kv_heads = 3;
+        if (g->ops[i].kind == GRAPH_RMS_NORM) op->weight = g->ops[i].weight;
 }
-static void uneven_gate(graph *g)
+static void read_context(graph *g, graph_op *op)
+{
+    const int made = graph_producer(g, op->in[1].value);
+    g->values[op->in[1].value].rows = GRAPH_CONTEXT;
+    g->ops[made] = (graph_op){.kind = GRAPH_CACHE_READ,
+                              .layer = 0,
+                              .weight = GRAPH_NONE,
+                              .heads = 1,
+                              .head_width = g->cache_width[0],
+                              .in = {{GRAPH_NONE, 0, 0}, {GRAPH_NONE, 0, 0}, {GRAPH_NONE, 0, 0}},
+                              .out = op->in[1]};
+}
+/* The first operand is written for the last token only, but the sum runs for all. */
+static void add_last_row(graph *g, graph_op *op)
+{
+    g->values[op->in[0].value].last = true;
+    g->ops[graph_producer(g, op->in[0].value)].last = true;
+}
+static void sum_last_row(graph *g, graph_op *op)
+{
+    (void)g;
+    op->last = true;
+}
+static void cache_last_row(graph *g, graph_op *op)
+{
+    (void)g;
+    op->last = true;
+}
+static void far_layer(graph *g, graph_op *op)
+{
+    (void)g;
+    op->layer = 1000;
+}
+static void no_layer(graph *g, graph_op *op)
+{
+    (void)g;
+    op->layer = GRAPH_NONE;
+}
+static void seventh_half(graph *g, graph_op *op)
+{
+    (void)g;
+    op->half = 7;
+}
+static void narrow_read(graph *g, graph_op *op)
+{
+    (void)g;
+    op->head_width--;
+}
+static void fewer_key_heads(graph *g, graph_op *op)
+{
+    (void)g;
+    op->kv_heads = 1;
+}
+static void wrap_offset(graph *g, graph_op *op)
+{
+    (void)g;
+    op->in[0].offset = (size_t)-64;
+}
+static void wrap_stride(graph *g, graph_op *op)
+{
+    (void)g;
+    op->in[0].stride = SIZE_MAX / 2;
+}
+static void wrap_output(graph *g, graph_op *op)
+{
+    (void)g;
+    op->out.offset = (size_t)-64;
+}
+static void stale_routing(graph *g, graph_op *op)
 {
     for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i].kind == GRAPH_MATMUL) g->ops[i].kind = GRAPH_MATMUL_SWIGLU;
+        if (g->ops[i].kind == GRAPH_GATHER) g->ops[i].in[1] = op->in[1];
 }
-static void odd_rotation(graph *g)
+static void quantise_sum(graph *g, graph_op *op)
 {
-    for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i].kind == GRAPH_ROPE) g->ops[i].head_width--;
+    g->values[op->out.value].dtype = GRAPH_Q8;
 }
-static void rotate_beyond_head(graph *g)
-{
-    for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i].kind == GRAPH_ATTENTION)
-            g->ops[i].rotation =
-                (graph_rotation){.heads = g->ops[i].heads, .first = 2, .width = g->ops[i].key_width, .input = 0};
-}
-static void rotate_sum(graph *g)
-{
-    for (int i = 0; i < g->op_count; i++)
-        if (g->ops[i].kind == GRAPH_ADD) g->ops[i].rotation = (graph_rotation){.heads = 1, .width = 2};
-}
+
+#define LLAMA "datasets/golden/deepseek-llm"
+#define MLA "datasets/golden/deepseek-v2-lite"
 static const damage damages[] = {
-    {"operations in the wrong order", swap_first_ops, "its input embedding is read before it is written"},
-    {"an unbound input", unbind_input, "an input is no value"},
-    {"an operand beyond its value", widen_operand, "embedding ends before the columns that are read"},
-    {"a missing weight", lose_weight, "needs a weight"},
-    {"no logits", lose_output, "logits are not computed"},
-    {"two writers of one value", write_twice, "written before"},
-    {"query heads that do not divide", odd_heads, "no multiple"},
-    {"an epilogue without gate and up", uneven_gate, "not a gate and an up of one size"},
-    {"pairs that do not come out", odd_rotation, "of odd width"},
-    {"a rotation beyond a head", rotate_beyond_head, "not within its heads"},
-    {"a rotation of what is not loaded so", rotate_sum, "cannot rotate what it reads"},
+    {"operations in the wrong order", LLAMA, GRAPH_EMBED, swap_first_ops,
+     "its input embedding is read before it is written", false},
+    {"an unbound input", LLAMA, GRAPH_RMS_NORM, unbind_input, "an input is no value", false},
+    {"an operand beyond its value", LLAMA, GRAPH_RMS_NORM, widen_operand,
+     "embedding ends before the columns that are read: it has ", false},
+    {"a missing weight", LLAMA, GRAPH_EMBED, lose_weight, "needs a weight", false},
+    {"no logits", LLAMA, GRAPH_EMBED, lose_output, "logits are not computed", false},
+    {"two writers of one value", LLAMA, GRAPH_ADD, write_twice, "written before", false},
+    {"query heads that do not divide", LLAMA, GRAPH_ATTENTION, odd_heads, "no multiple", false},
+    {"an epilogue without gate and up", LLAMA, GRAPH_MATMUL, uneven_gate, "not a gate and an up of one size", false},
+    {"pairs that do not come out", LLAMA, GRAPH_ROPE, odd_rotation, "of odd width", false},
+    {"a rotation beyond a head", LLAMA, GRAPH_ATTENTION, rotate_beyond_head, "not within its heads", false},
+    {"a rotation of what is not loaded so", LLAMA, GRAPH_ADD, rotate_sum, "cannot rotate what it reads", false},
+    {"a matmul of nothing", LLAMA, GRAPH_MATMUL, lose_first_input,
+     "(matmul -> 0.q): its input 0 is absent; expected F32 or Q8", false},
+    {"a sum of one", LLAMA, GRAPH_ADD, lose_second_input, "(add -> 0.residual): its input 1 is absent; expected F32",
+     false},
+    {"a sum of three", LLAMA, GRAPH_ADD, add_third_input, "its input 2 is embedding; expected none", false},
+    {"a cache written from nothing", LLAMA, GRAPH_CACHE_WRITE, lose_first_input,
+     "(cache_write -> -): its input 0 is absent", false},
+    {"rows gathered without a routing", MLA, GRAPH_GATHER, lose_second_input,
+     "(gather -> 1.gathered): its input 1 is absent; expected a routing", false},
+    {"a routing of numbers", MLA, GRAPH_EXPERT_MATMUL, route_by_numbers,
+     "(expert_matmul -> 1.gate_proj): its input 1.gathered is F32; expected a routing", false},
+    {"experts of a routing's columns", MLA, GRAPH_EXPERT_MATMUL, multiply_routing,
+     "its input 1.routing is a routing; expected F32 or Q8", false},
+    {"more experts than are routed to", MLA, GRAPH_EXPERT_MATMUL, other_experts,
+     "expected 8, which its routing chooses from", false},
+    {"a routing of an earlier layer", MLA, GRAPH_GATHER, stale_routing, "its input 1.routing was replaced by 2.routing",
+     false},
+    {"a narrow norm", LLAMA, GRAPH_RMS_NORM, one_column,
+     "its weight model.layers.0.input_layernorm is [1, 1]; expected [1, ", false},
+    {"a narrow embedding", LLAMA, GRAPH_EMBED, one_column, "its weight model.embed_tokens is [", false},
+    {"a narrow kv_b", MLA, GRAPH_ABSORB_QUERY, three_columns, "its weight model.layers.0.self_attn.kv_b_proj is [",
+     true},
+    {"a norm for a matrix", LLAMA, GRAPH_MATMUL, borrow_norm, "it reads no weight like model.norm", false},
+    {"a norm for a sum", LLAMA, GRAPH_ADD, borrow_norm, "it reads no weight like model.norm", false},
+    {"a sum of tokens and positions", LLAMA, GRAPH_ADD, read_context,
+     "its input 0.o has S rows; expected T, as its output has", false},
+    {"a sum of one row and all", LLAMA, GRAPH_ADD, add_last_row, "its input embedding has the last token's row only",
+     false},
+    {"a sum of one row into all", LLAMA, GRAPH_ADD, sum_last_row,
+     "it runs for the last token only, and its output has all rows", false},
+    {"a cache of one row", LLAMA, GRAPH_CACHE_WRITE, cache_last_row, "writes the last token's row only", false},
+    {"a layer that there is not", LLAMA, GRAPH_ATTENTION, far_layer, "it is of layer 1000; expected one below 3",
+     false},
+    {"a cache of no layer", LLAMA, GRAPH_CACHE_WRITE, no_layer, "it uses a layer's cache, and is of no layer", false},
+    {"a cache of seven halves", MLA, GRAPH_CACHE_READ, seventh_half, "it reads half 7 of the cache; expected 0 or 1",
+     false},
+    {"a part of a half", MLA, GRAPH_CACHE_READ, narrow_read, "columns of half 0; expected all ", false},
+    {"fewer key heads than are cached", LLAMA, GRAPH_ATTENTION, fewer_key_heads, "1 key heads of ", false},
+    {"an offset that wraps", LLAMA, GRAPH_MATMUL, wrap_offset, "further than can be counted", false},
+    {"a stride that wraps", LLAMA, GRAPH_ATTENTION, wrap_stride, "further than can be counted", false},
+    {"an output that wraps", LLAMA, GRAPH_MATMUL, wrap_output, "its output reaches beyond", false},
+    {"a sum that is quantised", LLAMA, GRAPH_ADD, quantise_sum, "its output is Q8; expected F32", false},
 };
+
+static graph_op *first_of(graph *g, graph_op_kind kind)
+{
+    for (int i = 0; i < g->op_count; i++)
+        if (g->ops[i].kind == kind) return &g->ops[i];
+    CU_FAIL_FATAL("no such operation");
+    return NULL;
+}
 
 static void test_validation(void)
 {
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        const damage *d = &damages[i];
         graph *g = NULL;
-        if (!build("datasets/golden/deepseek-llm", GRAPH_PREFILL, GRAPH_CACHE_EXPANDED, &g)) continue;
-        damages[i].apply(g);
-        CU_ASSERT_EQUAL(graph_validate(g), CIUIC_ERROR_INPUT);
-        CHECK(strstr(ciuic_last_error(), damages[i].words) != NULL, "%s: \"%s\" lacks \"%s\"", damages[i].what,
-              ciuic_last_error(), damages[i].words);
+        bool changed = false;
+        const graph_cache cache = strcmp(d->folder, MLA) == 0 ? GRAPH_CACHE_LATENT : GRAPH_CACHE_EXPANDED;
+        if (!build(d->folder, d->absorbed ? GRAPH_DECODE : GRAPH_PREFILL, cache, &g)) continue;
+        if (d->absorbed) CU_ASSERT_EQUAL(graph_pass_absorb_mla(g, &no_folding, &changed), CIUIC_OK);
+        d->apply(g, first_of(g, d->kind));
+        const ciuic_status status = graph_validate(g);
+        CHECK(status == CIUIC_ERROR_INPUT, "%s is taken: status %d", d->what, (int)status);
+        if (status != CIUIC_OK)
+            CHECK(strstr(ciuic_last_error(), d->words) != NULL, "%s: \"%s\" lacks \"%s\"", d->what, ciuic_last_error(),
+                  d->words);
         graph_free(g);
     }
 }

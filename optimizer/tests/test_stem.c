@@ -1,5 +1,6 @@
 /* test_stem.c - convolutional stems as graphs: against PyTorch's outputs before and after every pass, and what is refused. */
 #include <math.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -168,6 +169,11 @@ static void test_refusals(void)
                              .dilation = {1, 1},
                              .eps = 1e-5};
     stem_layer groups = good, large = good, still = good, lost = good, astray = good;
+    /* Sizes whose products wrap: a kernel of 2^64 taps is none of 0, nor are 2^60 channels of 64 pixels 0 numbers. */
+    stem_layer taps = good, filters = good, channels = good, padded = good;
+    taps.kernel[0] = taps.kernel[1] = taps.padding[0] = taps.padding[1] = (size_t)1 << 32;
+    filters.out_channels = SIZE_MAX / 4, channels.out_channels = (size_t)1 << 57;
+    padded.padding[0] = padded.padding[1] = (size_t)1 << 40;
     groups.groups = 3, large.kernel[0] = 12, still.stride[1] = 0, lost.conv = "lost", astray.norm = "lost.norm";
     const struct {
         const stem_layer *layer;
@@ -178,7 +184,12 @@ static void test_refusals(void)
                  {&still, 2, "in steps of 1 x 0"},
                  {&lost, 2, "stem: lost: its filters are not there; expected 72 numbers"},
                  {&astray, 2, "stem: lost.norm: its scale are not there; expected 4 numbers"},
-                 {&good, 0, "expected at least one of each"}};
+                 {&taps, 1, "stem: a: 4 filters of 4294967296 x 4294967296 over 1 channels each"},
+                 {&filters, 1, "stem: a: 4611686018427387903 filters of 3 x 3 over 1 channels each"},
+                 {&channels, 1, "stem: a: 144115188075855872 channels of 64 numbers each"},
+                 {&padded, 1, "in steps of 1 x 1"},
+                 {&good, 0, "expected at least one of each"},
+                 {&good, SIZE_MAX / 16, "no more bytes than can be counted"}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const stem_config config = {
             .channels = table[i].channels, .height = 8, .width = 8, .layers = table[i].layer, .layer_count = 1};
