@@ -6,20 +6,10 @@
 #include "harness/inspect/graph_print.h"
 #include "optimizer/error.h"
 
-/* Whether every element of a vector of the checkpoint is that number. */
 static bool all_equal(const void *context, const char *name, size_t elements, float number)
 {
-    char full[GRAPH_NAME + 16];
-    const checkpoint *c = context;
-    float *values = malloc((elements > 0 ? elements : 1) * sizeof *values);
-    bool equal = values != NULL && c != NULL;
-    snprintf(full, sizeof full, "%s.weight", name);
-    if (equal && checkpoint_find(c, full) == NULL) snprintf(full, sizeof full, "%s", name);
-    const tensor *t = equal ? checkpoint_find(c, full) : NULL;
-    equal = t != NULL && t->count == elements && tensor_to_f32(t, 0, elements, values) == CIUIC_OK;
-    for (size_t i = 0; i < elements && equal; i++) equal = values[i] == number;
-    free(values);
-    return equal;
+    const graph_request *request = context;
+    return request->checkpoint != NULL && checkpoint_all_equal(request->checkpoint, name, elements, number);
 }
 
 static int count_values(const graph *g)
@@ -109,7 +99,7 @@ static ciuic_status build(graph_trace *trace)
 ciuic_status graph_trace_make(const graph_request *request, graph_trace *trace)
 {
     *trace = (graph_trace){.request = request};
-    const graph_pass_options options = {.all_equal = all_equal, .context = request->checkpoint};
+    const graph_pass_options options = {.all_equal = all_equal, .context = request};
     trace->storage =
         (graph_storage){.weight = request->weight_bytes, .cache = request->options.memory != CIUIC_MEMORY_OFF ? 2 : 4};
     CIUIC_TRY(build(trace));

@@ -25,6 +25,11 @@ size_t checkpoint_count(const checkpoint *c);
 const tensor *checkpoint_at(const checkpoint *c, size_t index);       /* by name; the ignored ones too */
 bool checkpoint_uses(const checkpoint *c, size_t index);              /* false: an ignored one */
 const tensor *checkpoint_find(const checkpoint *c, const char *name); /* NULL when absent */
+/* The tensor of a weight: "name.weight", or "name" itself where it has no such suffix (e_score_correction_bias); NULL when
+ * neither is there. */
+const tensor *checkpoint_find_weight(const checkpoint *c, const char *name);
+/* Whether that tensor has so many elements and all of them are `number`; false, too, when it cannot be read. */
+bool checkpoint_all_equal(const checkpoint *c, const char *name, size_t elements, float number);
 /* Parameters of all tensors the architecture uses; scales are not parameters. */
 size_t checkpoint_parameters(const checkpoint *c);
 

@@ -142,20 +142,11 @@ static graph_q8_need need_by_name(const void *context, const char *name)
 static bool all_equal(const void *context, const char *name, size_t elements, float number)
 {
     const ciuic_model *model = context;
-    char full[GRAPH_NAME + 16];
     const kernel_matrix *made = model->made != NULL ? quantized_set_find(model->made, name) : NULL;
-    snprintf(full, sizeof full, "%s.weight", name);
-    const tensor *t = checkpoint_find(model->source, full);
-    if (made == NULL && (t == NULL || t->count != elements)) return false;
-    float *read = made == NULL ? malloc(elements * sizeof *read) : NULL;
-    if (read != NULL && checkpoint_read_f32(model->source, full, 0, elements, read) != CIUIC_OK) {
-        free(read);
-        return false;
-    }
-    const float *values = made != NULL ? made->values : read;
-    bool equal = values != NULL;
+    if (made == NULL) return checkpoint_all_equal(model->source, name, elements, number);
+    const float *values = made->values;
+    bool equal = made->rows * made->columns == elements;
     for (size_t i = 0; i < elements && equal; i++) equal = values[i] == number;
-    free(read);
     return equal;
 }
 

@@ -27,16 +27,6 @@ typedef struct checking {
     ciuic_weight_check *found;
 } checking;
 
-/* The tensor, and its name: "name.weight", or "name" itself where it has no such suffix. */
-static const tensor *find_tensor(const checkpoint *c, const char *name, char full[TENSOR_NAME])
-{
-    snprintf(full, TENSOR_NAME, "%s.weight", name);
-    const tensor *t = checkpoint_find(c, full);
-    if (t != NULL) return t;
-    snprintf(full, TENSOR_NAME, "%s", name);
-    return checkpoint_find(c, full);
-}
-
 static ciuic_status differs(const checking *k, const char *name, size_t row, size_t column, float value, float expected)
 {
     return ciuic_fail(CIUIC_ERROR_LIMIT,
@@ -136,8 +126,7 @@ static ciuic_status check_rows(void *context, int thread, size_t first, size_t c
 
 static ciuic_status read_vector(const checking *k, const char *name, float **out)
 {
-    char full[TENSOR_NAME];
-    const tensor *t = find_tensor(k->source, name, full);
+    const tensor *t = checkpoint_find_weight(k->source, name);
     *out = NULL;
     if (t == NULL) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s is missing", checkpoint_path(k->source), name);
     float *values = malloc((t->count + 1) * sizeof *values);
@@ -197,14 +186,14 @@ static ciuic_status create_memory(matrix_rows *m)
 
 static ciuic_status check_matrix(const checking *k, const stored_weight *w)
 {
-    char full[TENSOR_NAME];
     const kernel_matrix *matrix = w->matrix;
-    matrix_rows m = {.k = k, .w = w, .tensor = full, .like = *matrix};
+    const tensor *t = checkpoint_find_weight(k->source, w->name);
+    if (t == NULL)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s is missing", checkpoint_path(k->source), w->name);
+    matrix_rows m = {.k = k, .w = w, .tensor = t->name, .like = *matrix};
     m.like.rows = BLOCK;
     m.like.interleave = 0;
     m.threads = row_blocks_threads(k->threads, matrix->rows, matrix->columns);
-    if (find_tensor(k->source, w->name, full) == NULL)
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s is missing", checkpoint_path(k->source), w->name);
     m.stored_so = checkpoint_quantized_tensor(k->source, w->name) != NULL;
     ciuic_status status = create_memory(&m);
     if (status == CIUIC_OK && w->fold[0] != '\0') status = read_vector(k, w->fold, &m.fold);
@@ -220,16 +209,15 @@ static ciuic_status check_matrix(const checking *k, const stored_weight *w)
 
 static ciuic_status check_vector(const checking *k, const stored_weight *w)
 {
-    char full[TENSOR_NAME];
     float *expected = NULL;
-    const tensor *t = find_tensor(k->source, w->name, full);
+    const tensor *t = checkpoint_find_weight(k->source, w->name);
     const size_t n = t != NULL ? t->count : 0;
     if (k->scaled) {
         k->found->unchecked += n;
         return CIUIC_OK;
     }
     CIUIC_TRY(read_vector(k, w->name, &expected));
-    const ciuic_status status = compare(k, full, 0, n, w->vector, expected);
+    const ciuic_status status = compare(k, t != NULL ? t->name : w->name, 0, n, w->vector, expected);
     k->found->checked += n;
     free(expected);
     return status;

@@ -140,15 +140,6 @@ size_t weight_matrix_bytes(const kernel_matrix *w)
            (w->block_scales ? blocks * sizeof(float) : 0) + w->rows * (w->bias ? sizeof(float) : 0);
 }
 
-/* "name.weight", or "name" itself where a tensor has no such suffix (e_score_correction_bias). */
-static const tensor *find_tensor(const checkpoint *c, const char *name)
-{
-    char full[GRAPH_NAME + 32];
-    snprintf(full, sizeof full, "%s.weight", name);
-    const tensor *t = checkpoint_find(c, full);
-    return t != NULL ? t : checkpoint_find(c, name);
-}
-
 /* The format of a matrix that nothing quantises. `kernel_blocks`: whether the checkpoint's FP8 blocks are those of kernels. */
 static kernel_format plain_format(const ciuic_options *options, const tensor *t, bool exact, bool kernel_blocks)
 {
@@ -174,7 +165,7 @@ static ciuic_status read_vector(const weight_store *store, const char *name, siz
         *out = vector;
         return CIUIC_OK;
     }
-    const tensor *t = find_tensor(c, name);
+    const tensor *t = checkpoint_find_weight(c, name);
     ciuic_status status =
         t == NULL || t->count != width
             ? ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: expected %zu values", checkpoint_path(c), name, width)
@@ -402,7 +393,7 @@ static void choose_format(const weight_store *store, const tensor *t, const grap
 static ciuic_status load_tensor(weight_store *store, entry *e, const graph_weight *w, int part)
 {
     const size_t rows = w->rows[part], columns = w->columns;
-    const tensor *t = find_tensor(store->source, e->name);
+    const tensor *t = checkpoint_find_weight(store->source, e->name);
     kernel_matrix quantised; /* its tensors' shapes are others; whoever reads its rows gets them decoded */
     const bool decoded = checkpoint_matrix(store->source, e->name, &quantised);
     if (t == NULL || t->dims != 2 || (decoded ? quantised.rows : t->shape[0]) != rows ||
