@@ -74,7 +74,7 @@ KERNEL_TESTS := $(wildcard kernels/tests/*.c)
 MODELLED := $(if $(filter amx,$(ELSEWHERE)),,$(addprefix modelled/kernels/,avx2/matmul_q8_vnni.c \
     $(addprefix amx/,init.c matmul_bf16.c matmul_q8.c)))
 OPTIMIZER_TESTS := $(wildcard optimizer/tests/*.c)
-HARNESS_TESTS := $(wildcard harness/tests/*.c) $(addprefix optimizer/tests/,changed_checkpoint.c runner.c temporary_folder.c)
+HARNESS_TESTS := $(wildcard harness/tests/*.c) $(addprefix optimizer/tests/,changed_checkpoint.c quantized_folder.c runner.c temporary_folder.c)
 # A ciuic that cheats, which the tests of audit catch.
 CHEATS := $(wildcard harness/tests/planted/*.c)
 FAKE_LIKWID := $(BUILD)/fake-likwid/liblikwid.so.5.2

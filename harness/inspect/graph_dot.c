@@ -16,15 +16,48 @@ static void put_node(const graph_trace *t, int index, FILE *out)
 {
     const graph_op *op = &t->g->ops[index];
     const graph_cost cost = graph_op_cost(t->g, op, &t->storage);
-    char flops[GRAPH_AMOUNT_SIZE];
+    char flops[GRAPH_AMOUNT_SIZE], weights[GRAPH_AMOUNT_SIZE], others[GRAPH_AMOUNT_SIZE];
     graph_amount_text(&cost.flops, flops);
+    graph_amount_text(&cost.weight_bytes, weights);
+    graph_amount_text(&cost.activation_bytes, others);
     fprintf(out, "    op%d [label=\"%s%s", index, op->rotation.heads > 0 ? "rope in " : "", graph_op_name(op->kind));
     if (op->weight != GRAPH_NONE) {
         fputs("\\n", out);
         put_escaped(out, t->g->weights[op->weight].name[0]);
         if (t->g->weights[op->weight].parts > 1) fprintf(out, " and %d more", t->g->weights[op->weight].parts - 1);
     }
-    fprintf(out, "\\n%s FLOPs\"];\n", flops);
+    fprintf(out, "\\n%s FLOPs\\n%s bytes of weights\\n%s other bytes\"];\n", flops, weights, others);
+}
+
+/* A row of the table: the graph behind the step; what is not there changed nothing. */
+static void put_step(const graph_trace *t, const graph_step *s, FILE *out)
+{
+    const graph_cost_text cost = graph_trace_cost_text(t, &s->cost);
+    fprintf(out, "    <tr><td>%s</td>", s->name);
+    if (!s->ran)
+        fputs("<td colspan=\"6\">not run</td></tr>\n", out);
+    else if (!s->changed && s != t->steps)
+        fputs("<td colspan=\"6\">finds nothing</td></tr>\n", out);
+    else
+        fprintf(out, "<td>%d</td><td>%d</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>\n", s->ops, s->values,
+                cost.flops, cost.weights, cost.others, s->did);
+}
+
+/* What each pass did, as graph_text.c has it: the row above is the graph before it. Graphviz takes tables in angle brackets;
+ * names of passes and operations have nothing in them that would have to be escaped there. */
+static void put_steps(const graph_trace *t, FILE *out)
+{
+    char context[48] = "";
+    if (t->request->stem == NULL) snprintf(context, sizeof context, ", S = %zu", graph_trace_context(t));
+    fprintf(out,
+            "  passes [shape=plaintext, label=<<table border=\"0\" cellborder=\"1\" cellspacing=\"0\">\n"
+            "    <tr><td>T = %zu%s</td><td>ops</td><td>values</td><td>FLOPs</td><td>bytes of weights</td>"
+            "<td>other bytes</td><td>change</td></tr>\n",
+            t->request->tokens, context);
+    for (int i = 0; i <= CIUIC_PASSES; i++)
+        if (t->steps[i].name != NULL) put_step(t, &t->steps[i], out);
+    if (t->lowered.name != NULL) put_step(t, &t->lowered, out);
+    fputs("  </table>>];\n", out);
 }
 
 /* The operation that last wrote the value before `reader`. */
@@ -53,6 +86,7 @@ void graph_print_dot(const graph_trace *t, FILE *out)
     fprintf(out,
             " %s\" {\n  node [shape=box, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n",
             graph_request_phase(t->request));
+    put_steps(t, out);
     for (int i = 0; i < g->op_count;) {
         const int layer = g->ops[i].layer;
         if (layer != GRAPH_NONE) fprintf(out, "  subgraph cluster_%d {\n    label=\"layer %d\";\n", layer, layer);

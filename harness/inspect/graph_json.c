@@ -29,15 +29,21 @@ static cJSON *new_item(cJSON *list)
     return item;
 }
 
-static bool add_step(const graph_trace *t, cJSON *list, const graph_step *step)
+static bool fill_step(const graph_trace *t, cJSON *item, const graph_step *step)
 {
-    cJSON *item = new_item(list);
     return item != NULL && cJSON_AddStringToObject(item, "name", step->name) != NULL &&
            cJSON_AddBoolToObject(item, "ran", step->ran) != NULL &&
            cJSON_AddBoolToObject(item, "changed", step->changed) != NULL &&
            json_add_size(item, "operations", (size_t)step->ops) &&
            json_add_size(item, "values", (size_t)step->values) &&
            cJSON_AddStringToObject(item, "did", step->did) != NULL && add_cost(t, item, &step->cost);
+}
+
+/* null where nothing is quantised. */
+static bool add_lowering(const graph_trace *t, cJSON *object)
+{
+    if (t->lowered.name == NULL) return cJSON_AddNullToObject(object, "lowering") != NULL;
+    return fill_step(t, cJSON_AddObjectToObject(object, "lowering"), &t->lowered);
 }
 
 static bool add_operation(const graph_trace *t, cJSON *list, const graph_op *op)
@@ -100,8 +106,8 @@ bool graph_print_json(const graph_trace *t, cJSON *object)
               json_add_double(object, "bytes_per_weight", t->storage.weight) &&
               json_add_double(object, "bytes_per_cached_value", t->storage.cache);
     cJSON *passes = cJSON_AddArrayToObject(object, "passes");
-    for (int i = 0; i <= CIUIC_PASSES && ok; i++) ok = add_step(t, passes, &t->steps[i]);
-    ok = ok && add_choice(t, object);
+    for (int i = 0; i <= CIUIC_PASSES && ok; i++) ok = fill_step(t, new_item(passes), &t->steps[i]);
+    ok = ok && add_lowering(t, object) && add_choice(t, object);
     cJSON *operations = cJSON_AddArrayToObject(object, "operations");
     for (int i = 0; i < t->g->op_count && ok; i++) ok = add_operation(t, operations, &t->g->ops[i]);
     return ok;

@@ -29,19 +29,28 @@ typedef struct graph_step {
     bool ran, changed;
     int ops, values; /* values that operations touch */
     graph_cost cost;
-    char did[96]; /* "-6 matmul", "" when nothing changed */
+    char did[512]; /* "-6 matmul", "" when nothing changed */
 } graph_step;
 
 typedef struct graph_trace {
     const graph_request *request;
     graph_storage storage;
-    graph *g; /* behind all passes that ran */
+    graph *g; /* behind all passes that ran, as it runs */
     graph_step steps[CIUIC_PASSES + 1];
+    graph_step lowered; /* where weights are quantised, and so is what their matmuls read; otherwise its name is NULL */
 } graph_trace;
 
 /* Builds the graph and runs the passes one by one; free with graph_trace_free, also after a failure. */
 ciuic_status graph_trace_make(const graph_request *request, graph_trace *trace);
 void graph_trace_free(graph_trace *trace);
+
+/* What the graph costs as it runs. */
+const graph_cost *graph_trace_cost(const graph_trace *trace);
+/* FLOPs, bytes of weights, other bytes, for the call asked for: "1.23M". */
+typedef struct graph_cost_text {
+    char flops[16], weights[16], others[16];
+} graph_cost_text;
+graph_cost_text graph_trace_cost_text(const graph_trace *trace, const graph_cost *cost);
 
 /* "decode", "prefill" or "stem". */
 const char *graph_request_phase(const graph_request *request);
@@ -56,7 +65,8 @@ void graph_short_name(const graph *g, const graph_op *op, int value, char text[G
 
 /* 100 columns; layers that are alike are printed once. */
 void graph_print_text(const graph_trace *trace);
-/* A digraph: operations are nodes, in a cluster for each layer, and values are edges. */
+/* A digraph: operations are nodes, in a cluster for each layer, and values are edges; what each pass did, and the costs before
+ * and behind it, are a table beside them. */
 void graph_print_dot(const graph_trace *trace, FILE *out);
 /* Members of `object`; false when out of memory. */
 bool graph_print_json(const graph_trace *trace, cJSON *object);

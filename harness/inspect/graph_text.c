@@ -5,7 +5,7 @@
 
 #include "harness/inspect/graph_print.h"
 
-enum { OP_WIDTH = 14, FLOW_WIDTH = 45, FLOW_SIZE = 1024, FLOPS_WIDTH = 15 };
+enum { OP_WIDTH = 14, FLOW_WIDTH = 45, FLOW_SIZE = 1024, FLOPS_WIDTH = 15, DID_WIDTH = 41 };
 
 static void total_text(const graph_trace *t, const graph_amount *amount, char text[16])
 {
@@ -14,30 +14,40 @@ static void total_text(const graph_trace *t, const graph_amount *amount, char te
 
 /* ---- passes ----------------------------------------------------------------------------------------------------- */
 
+/* What fits of a list, whole items; ".." where some are missing. */
+static void cut_list(const char *list, char text[DID_WIDTH + 1])
+{
+    size_t end = strlen(list);
+    const bool whole = end <= DID_WIDTH;
+    if (!whole)
+        for (end = DID_WIDTH - 4; end > 0 && list[end] != ',';) end--;
+    snprintf(text, DID_WIDTH + 1, "%.*s%s", (int)(end + (whole ? 0 : 1)), list, whole ? "" : " ..");
+}
+
 static void print_step(const graph_trace *t, const graph_step *s)
 {
-    char flops[16], weights[16], activations[16];
-    total_text(t, &s->cost.flops, flops);
-    total_text(t, &s->cost.weight_bytes, weights);
-    total_text(t, &s->cost.activation_bytes, activations);
+    char did[DID_WIDTH + 1];
+    const graph_cost_text cost = graph_trace_cost_text(t, &s->cost);
+    cut_list(s->did, did);
     printf("  %-15s", s->name);
     if (!s->ran)
         puts(" not run");
     else if (!s->changed && s != t->steps)
         puts(" finds nothing");
     else
-        printf(" %5d %6d %8s %8s %8s  %.41s\n", s->ops, s->values, flops, weights, activations, s->did);
+        printf(" %5d %6d %8s %8s %8s  %s\n", s->ops, s->values, cost.flops, cost.weights, cost.others, did);
 }
 
 static void print_steps(const graph_trace *t)
 {
     printf("\n  %-15s %5s %6s %8s %8s %8s\n", "pass", "ops", "values", "FLOPs", "weight B", "other B");
     for (int i = 0; i <= CIUIC_PASSES; i++) print_step(t, &t->steps[i]);
+    if (t->lowered.name != NULL) print_step(t, &t->lowered);
 }
 
 static void print_total(const graph_trace *t)
 {
-    const graph_cost *cost = &t->steps[CIUIC_PASSES].cost;
+    const graph_cost *cost = graph_trace_cost(t);
     const struct {
         const char *name;
         const graph_amount *amount;
@@ -237,7 +247,7 @@ static void print_heading(const graph_trace *t)
     const graph_request *r = t->request;
     printf("%s: %s, T = %zu tokens, S = %zu positions in the cache\n", r->name, r->decode ? "decode" : "prefill",
            r->tokens, graph_trace_context(t));
-    printf("  weights of %.3g bytes a value, a cache of %g", t->storage.weight, t->storage.cache);
+    printf("  weights of %.3g bytes a value, a cache of %.4g", t->storage.weight, t->storage.cache);
     if (!r->decode) printf("; P = TS - T(T-1)/2 pairs in attention");
     if (r->config->experts > 0)
         printf("%s X = min(%zu, %zuT) experts", r->decode ? ";" : ",\n ", r->config->experts,

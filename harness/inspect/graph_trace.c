@@ -5,11 +5,22 @@
 
 #include "harness/inspect/graph_print.h"
 #include "optimizer/error.h"
+#include "optimizer/runtime/activation_need.h"
+#include "optimizer/runtime/session_shape.h"
 
 static bool all_equal(const void *context, const char *name, size_t elements, float number)
 {
     const graph_request *request = context;
     return request->checkpoint != NULL && checkpoint_all_equal(request->checkpoint, name, elements, number);
+}
+
+/* What the matmuls of the weight read when the checkpoint runs. */
+static graph_q8_need need_by_name(const void *context, const char *name)
+{
+    const graph_request *request = context;
+    if (request->checkpoint == NULL) return (graph_q8_need){0};
+    const ciuic_activations read = activations_of(request->checkpoint, request->options.activations);
+    return activation_need_by_name(checkpoint_recipe(request->checkpoint), read, name);
 }
 
 static int count_values(const graph *g)
@@ -60,10 +71,11 @@ static void note(graph_trace *t, graph_step *step, const char *name, bool ran, b
     step->cost = graph_total_cost(t->g, &t->storage);
 }
 
-static ciuic_status run_pass(graph_trace *t, const graph_pass_options *options, int pass)
+typedef ciuic_status step_fn(graph_trace *t, int pass, bool *changed);
+
+/* Makes one step, and notes what it did to the graph. */
+static ciuic_status take_step(graph_trace *t, graph_step *step, const char *name, bool runs, step_fn *take, int pass)
 {
-    const bool runs = graph_pass_selected(&t->request->options, (ciuic_pass)pass);
-    graph_step *step = &t->steps[pass + 1];
     int before[GRAPH_OP_KINDS];
     bool changed = false;
     const int old_count = t->g->op_count;
@@ -71,14 +83,52 @@ static ciuic_status run_pass(graph_trace *t, const graph_pass_options *options, 
     if (old == NULL) return ciuic_fail_memory("a graph", (size_t)old_count * sizeof *old);
     memcpy(old, t->g->ops, (size_t)old_count * sizeof *old);
     count_kinds(t->g, before);
-    ciuic_status status = runs ? graph_passes[pass].run(t->g, options, &changed) : CIUIC_OK;
+    ciuic_status status = runs ? take(t, pass, &changed) : CIUIC_OK;
     if (status == CIUIC_OK) status = graph_validate(t->g);
     if (status == CIUIC_OK) {
-        note(t, step, graph_passes[pass].name, runs, changed);
+        note(t, step, name, runs, changed);
         if (changed) describe_change(t->g, old, old_count, before, step->did, sizeof step->did);
     }
     free(old);
     return status;
+}
+
+static ciuic_status run_pass(graph_trace *t, int pass, bool *changed)
+{
+    const graph_pass_options options = {.need = need_by_name, .all_equal = all_equal, .context = t->request};
+    return graph_passes[pass].run(t->g, &options, changed);
+}
+
+/* What lowering puts in, by the names of weights. */
+static ciuic_status lower(graph_trace *t, int pass, bool *changed)
+{
+    (void)pass;
+    graph *g = t->g;
+    graph_q8_need *needs = calloc((size_t)g->weight_count + 1, sizeof *needs);
+    if (needs == NULL) return ciuic_fail_memory("a graph", (size_t)g->weight_count * sizeof *needs);
+    for (int i = 0; i < g->weight_count; i++)
+        if (!g->weights[i].exact) needs[i] = need_by_name(t->request, g->weights[i].name[0]);
+    const int before = g->op_count;
+    const ciuic_status status =
+        graph_insert_quantize(g, needs, graph_pass_selected(&t->request->options, CIUIC_PASS_MERGE_EQUAL));
+    *changed = g->op_count > before;
+    free(needs);
+    return status;
+}
+
+static bool is_quantised(const graph_request *request)
+{
+    return request->checkpoint != NULL && checkpoint_quantized(request->checkpoint) != NULL;
+}
+
+/* Bytes of a cached value, its share of scales included. */
+static double cache_bytes(const graph_trace *t)
+{
+    const graph *g = t->g;
+    const size_t width = g->cache_width[0] + g->cache_width[1];
+    if (t->request->stem != NULL || width == 0) return 0;
+    const kv_cache_shape shape = session_cache_shape(g, t->request->options.memory, graph_trace_context(t));
+    return (double)kv_cache_row_bytes(&shape) / (double)width;
 }
 
 static ciuic_status build(graph_trace *trace)
@@ -99,13 +149,29 @@ static ciuic_status build(graph_trace *trace)
 ciuic_status graph_trace_make(const graph_request *request, graph_trace *trace)
 {
     *trace = (graph_trace){.request = request};
-    const graph_pass_options options = {.all_equal = all_equal, .context = request};
-    trace->storage =
-        (graph_storage){.weight = request->weight_bytes, .cache = request->options.memory != CIUIC_MEMORY_OFF ? 2 : 4};
     CIUIC_TRY(build(trace));
+    trace->storage = (graph_storage){.weight = request->weight_bytes, .cache = cache_bytes(trace)};
     note(trace, &trace->steps[0], "as built", true, false);
-    for (int i = 0; i < CIUIC_PASSES; i++) CIUIC_TRY(run_pass(trace, &options, i));
-    return CIUIC_OK;
+    for (int i = 0; i < CIUIC_PASSES; i++) {
+        const bool runs = graph_pass_selected(&request->options, (ciuic_pass)i);
+        CIUIC_TRY(take_step(trace, &trace->steps[i + 1], graph_passes[i].name, runs, run_pass, i));
+    }
+    return is_quantised(request) ? take_step(trace, &trace->lowered, "lowering", true, lower, 0) : CIUIC_OK;
+}
+
+const graph_cost *graph_trace_cost(const graph_trace *trace)
+{
+    return trace->lowered.name != NULL ? &trace->lowered.cost : &trace->steps[CIUIC_PASSES].cost;
+}
+
+graph_cost_text graph_trace_cost_text(const graph_trace *t, const graph_cost *cost)
+{
+    graph_cost_text text;
+    const size_t tokens = t->request->tokens, context = graph_trace_context(t);
+    graph_number_text(graph_amount_at(&cost->flops, t->g, tokens, context), text.flops);
+    graph_number_text(graph_amount_at(&cost->weight_bytes, t->g, tokens, context), text.weights);
+    graph_number_text(graph_amount_at(&cost->activation_bytes, t->g, tokens, context), text.others);
+    return text;
 }
 
 void graph_trace_free(graph_trace *trace)

@@ -39,12 +39,14 @@ static double bytes_a_weight(const checkpoint *c)
 
 static ciuic_status fill_request(const graph_flags *flags, graph_request *r, bool *dot)
 {
-    bool prefill = false, off = false;
+    bool prefill = false;
     CIUIC_TRY(one_of_two("--phase", flags->phase, "decode", "prefill", &prefill));
-    CIUIC_TRY(one_of_two("--memory", flags->memory, "on", "off", &off));
+    r->options.memory = CIUIC_MEMORY_ON;
+    if (flags->memory != NULL && !ciuic_memory_parse(flags->memory, &r->options.memory))
+        return ciuic_fail(CIUIC_ERROR_USAGE, "%s: --memory '%s': expected off, on or aggressive", command,
+                          flags->memory);
     CIUIC_TRY(one_of_two("--format", flags->format, "text", "dot", dot));
     CIUIC_TRY(graph_setting_parse(CIUIC_ERROR_USAGE, command, flags->passes ? flags->passes : "on", &r->options));
-    r->options.memory = off ? CIUIC_MEMORY_OFF : CIUIC_MEMORY_ON;
     if (r->stem != NULL) {
         r->tokens = flags->tokens > 0 ? flags->tokens : 1;
         if (flags->phase == NULL && flags->depth == 0) return CIUIC_OK;

@@ -28,7 +28,8 @@ enum { GRAPH_TOKENS_MAX = 1 << 24 };
     "              CHECKPOINT may be a config.json alone, or a stem's description\n"                                   \
     "    --phase P   decode (default) or prefill\n"                                                                    \
     "    --passes G  on (default), off, or passes by name\n"                                                           \
-    "    --memory M  on (default): 16-bit cache, latent for MLA; off: FP32, expanded\n"                                \
+    "    --memory M  on (default): 16-bit cache, latent for MLA; aggressive: INT8;\n"                                  \
+    "                off: FP32, expanded\n"                                                                            \
     "    --tokens N  tokens of a prefill, default 512; images of a stem, default 1\n"                                  \
     "    --depth N   positions in the cache before; default 1024, of a prefill 0\n"                                    \
     "    --format F  text (default), or dot for Graphviz\n"

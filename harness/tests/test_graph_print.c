@@ -191,6 +191,34 @@ static void the_crossover_is_where_the_choice_changes(void)
     CU_ASSERT_EQUAL(graph_mla_choose(&models[0], 512, 512), GRAPH_MLA_EXPANDED);
 }
 
+/* A list that is too long ends behind an item. */
+static void changes_are_cut_between_words(void)
+{
+    program_run run = inspect("datasets/golden/deepseek-v2-lite", "decode", "on", "--memory", "aggressive");
+    CHECK(run.status == 0 && strstr(run.out, "-3 matmul, -6 slice, -6 concat, ..\n") != NULL, "%s%s", run.out, run.err);
+    /* 32 latent and 8 rotated values of a byte, and a scale of two: (40 + 2) / 40 */
+    CHECK(strstr(run.out, "a cache of 1.05") != NULL, "%s", run.out);
+    program_run_free(&run);
+}
+
+/* The table names every pass, with the costs that the text has. */
+static void dot_has_the_passes(void)
+{
+    program_run dot = inspect("datasets/golden/deepseek-v2-lite", "decode", "on", "--format", "dot");
+    for (int p = 0; p < CIUIC_PASSES; p++) {
+        char cell[64];
+        snprintf(cell, sizeof cell, "<tr><td>%s</td>", ciuic_pass_name((ciuic_pass)p));
+        CHECK(strstr(dot.out, cell) != NULL, "no %s", cell);
+    }
+    CHECK(strstr(dot.out, "<td>as built</td><td>107</td><td>104</td>") != NULL &&
+              strstr(dot.out, "<td>rope-at-load</td><td>55</td><td>52</td>") != NULL,
+          "%s", dot.out);
+    CHECK(strstr(dot.out, "FLOPs\\n") != NULL && strstr(dot.out, " bytes of weights\\n") != NULL &&
+              strstr(dot.out, " other bytes\"];") != NULL,
+          "%s", dot.out);
+    program_run_free(&dot);
+}
+
 static void wrong_questions_are_refused(void)
 {
     static const struct {
@@ -203,6 +231,7 @@ static void wrong_questions_are_refused(void)
          "graph 'fuse': expected off, on, or"},
         {{"inspect", "datasets/golden/deepseek-v3", "--graph", "--format", "svg"}, "expected text or dot"},
         {{"inspect", "datasets/golden/deepseek-v3", "--graph", "--format", "dot", "--json"}, "exclude each other"},
+        {{"inspect", "datasets/golden/deepseek-v3", "--graph", "--memory", "all"}, "expected off, on or aggressive"},
         {{"inspect", "datasets/golden/deepseek-v3", "--graph", "--tokens", "2"}, "add --phase prefill"},
         {{"inspect", "datasets/golden/deepseek-v3", "--graph", "--depth", "9999999"}, "positions"},
     };
@@ -218,6 +247,8 @@ static const test_case cases[] = {
     {"text_fits_and_names_every_pass", text_fits_and_names_every_pass},
     {"dot_is_graphviz", dot_is_graphviz},
     {"dot_escapes_names", dot_escapes_names},
+    {"dot_has_the_passes", dot_has_the_passes},
+    {"changes_are_cut_between_words", changes_are_cut_between_words},
     {"json_adds_up", json_adds_up},
     {"costs_are_what_is_computed", costs_are_what_is_computed},
     {"the_crossover_is_where_the_choice_changes", the_crossover_is_where_the_choice_changes},

@@ -10,6 +10,7 @@
 #include "optimizer/graph/cost.h"
 #include "optimizer/quantize/calibrate.h"
 #include "optimizer/quantize/mixed.h"
+#include "optimizer/runtime/activation_need.h"
 
 static ciuic_status choose_kernels(const ciuic_options *options, kernel_table *kernels)
 {
@@ -78,9 +79,7 @@ ciuic_status model_create(checkpoint *source, const ciuic_options *options, ciui
     model->options = *options;
     model->options.isa = kernel_isa_name(model->kernels.isa);
     model->options.kernels = NULL;
-    /* Its weights may have been chosen for activations that are not rounded. */
-    if (made != NULL && made->activations == CIUIC_ACTIVATIONS_NONE)
-        model->options.activations = CIUIC_ACTIVATIONS_NONE;
+    model->options.activations = activations_of(source, options->activations);
     *out = model;
     return CIUIC_OK;
 }
@@ -122,20 +121,12 @@ ciuic_status ciuic_model_load(const char *path, ciuic_model **model)
     return model_create(source, &off, model);
 }
 
-/* What the matmuls of weights that are stored so read. */
-static graph_q8_need need_of(const ciuic_options *options, kernel_format format, size_t group)
-{
-    if (!kernel_is_grouped(format) || options->activations == CIUIC_ACTIVATIONS_NONE) return (graph_q8_need){0};
-    return (graph_q8_need){.quantised = true, .group = group};
-}
-
-/* The same by name, before weights are bound. */
+/* What the matmuls of a weight read, before weights are bound. */
 static graph_q8_need need_by_name(const void *context, const char *name)
 {
     const ciuic_model *model = context;
-    const quantize_setting s = recipe_find(&model->recipe, name);
-    const bool stored = s.quantised && !model->options.weights_f32; /* what is quantised already may be widened */
-    return stored ? need_of(&model->options, s.format, s.group) : (graph_q8_need){0};
+    if (model->options.weights_f32) return (graph_q8_need){0}; /* what is quantised already may be widened */
+    return activation_need_by_name(&model->recipe, model->options.activations, name);
 }
 
 /* Whether every element of a vector is that number: asked before weights are bound. What cannot be read, binding names. */
@@ -153,7 +144,8 @@ static bool all_equal(const void *context, const char *name, size_t elements, fl
 /* Of a bound weight: its matrices have one need, since only such are fused, and the experts of a layer are one unit. */
 static graph_q8_need q8_need(const ciuic_model *model, const bound_weight *w)
 {
-    return w->parts != NULL ? need_of(&model->options, w->parts[0].format, w->parts[0].group) : (graph_q8_need){0};
+    if (w->parts == NULL) return (graph_q8_need){0};
+    return activation_need(model->options.activations, w->parts[0].format, w->parts[0].group);
 }
 
 /* A table may come from the caller, and lack what the portable rung has for every format. */

@@ -31,11 +31,21 @@ static size_t cache_heads(const graph *g)
     return 1;
 }
 
-ciuic_status session_shape_of(const ciuic_model *model, const ciuic_session_options *options, session_shape *shape)
+kv_cache_shape session_cache_shape(const graph *g, ciuic_memory memory, size_t positions)
 {
     static const kernel_cache formats[CIUIC_MEMORY_COUNT] = {[CIUIC_MEMORY_OFF] = KERNEL_CACHE_F32,
                                                              [CIUIC_MEMORY_ON] = KERNEL_CACHE_F16,
                                                              [CIUIC_MEMORY_AGGRESSIVE] = KERNEL_CACHE_INT8};
+    return (kv_cache_shape){.format = formats[memory],
+                            .layers = g->layers,
+                            .positions = positions,
+                            .width = {g->cache_width[0], g->cache_width[1]},
+                            .heads = cache_heads(g),
+                            .joined = g->cache == GRAPH_CACHE_LATENT};
+}
+
+ciuic_status session_shape_of(const ciuic_model *model, const ciuic_session_options *options, session_shape *shape)
+{
     const ciuic_session_options defaults = {0};
     if (options == NULL) options = &defaults;
     CIUIC_TRY(session_check_options(model, options));
@@ -48,12 +58,7 @@ ciuic_status session_shape_of(const ciuic_model *model, const ciuic_session_opti
     *shape = (session_shape){.context = context,
                              .chunk = chunk < context ? chunk : context,
                              .threads = options->threads > 0 ? options->threads : omp_get_num_procs(),
-                             .cache = {.format = formats[memory],
-                                       .layers = c->layers,
-                                       .positions = context,
-                                       .width = {g->cache_width[0], g->cache_width[1]},
-                                       .heads = cache_heads(g),
-                                       .joined = g->cache == GRAPH_CACHE_LATENT},
+                             .cache = session_cache_shape(g, memory, context),
                              .rotated = model_type_has_mla(c->type) ? c->qk_rope_head_dim : c->head_dim,
                              .arena = memory != CIUIC_MEMORY_OFF,
                              .in_place = memory == CIUIC_MEMORY_AGGRESSIVE,

@@ -14,6 +14,9 @@ typedef struct session_shape {
     size_t cache_limit; /* bytes of keys and values; 0: no bound */
 } session_shape;
 
+/* What the layers' caches of a graph are under that setting. */
+kv_cache_shape session_cache_shape(const graph *g, ciuic_memory memory, size_t positions);
+
 /* What is wrong with the options can be said before weights are loaded. */
 ciuic_status session_check_options(const ciuic_model *model, const ciuic_session_options *options);
 /* The shape under these options (NULL: all defaults); the model has its graphs. CIUIC_ERROR_USAGE: a context longer than the
