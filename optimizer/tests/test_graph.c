@@ -506,7 +506,36 @@ static void test_epilogue_is_asked_for(void)
     graph_free(g);
 }
 
+/* Queries and keys that are rotated where they are have two writers: a matmul of both would be rotated at other columns. A
+ * gate that is rewritten behind its silu is another one when the product is computed. */
+static void test_rewritten_values_stay_apart(void)
+{
+    graph *g = NULL;
+    bool changed = false;
+    if (!build("datasets/golden/deepseek-llm", GRAPH_DECODE, GRAPH_CACHE_EXPANDED, &g)) return;
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 1u << CIUIC_PASS_ROPE_IN_PLACE), CIUIC_OK);
+    CU_ASSERT_EQUAL(graph_pass_fuse_qkv(g, &no_folding, &changed), CIUIC_OK);
+    CHECK(!changed, "%d matmuls are left", count_ops(g, GRAPH_MATMUL));
+    graph_op *silu = first_of(g, GRAPH_SILU);
+    const graph_op rewrite = {.kind = GRAPH_RMS_NORM,
+                              .layer = silu->layer,
+                              .weight = GRAPH_NONE,
+                              .heads = 1,
+                              .head_width = silu->head_width,
+                              .in = {silu->in[0], {.value = GRAPH_NONE}, {.value = GRAPH_NONE}},
+                              .out = silu->in[0]};
+    const int at = (int)(silu - g->ops) + 1, products = count_ops(g, GRAPH_MUL);
+    CU_ASSERT_FATAL(graph_add_op(g, &rewrite) != GRAPH_NONE);
+    for (int i = g->op_count - 1; i > at; i--) g->ops[i] = g->ops[i - 1];
+    g->ops[at] = rewrite;
+    CU_ASSERT_EQUAL(graph_optimize(g, &no_folding, 1u << CIUIC_PASS_FUSE_SWIGLU), CIUIC_OK);
+    CHECK(count_ops(g, GRAPH_MUL) == 1 && count_ops(g, GRAPH_SWIGLU) == products - 1, "%d of %d products are left",
+          count_ops(g, GRAPH_MUL), products);
+    graph_free(g);
+}
+
 static const test_case cases[] = {
+    {"rewritten values stay apart", test_rewritten_values_stay_apart},
     {"the epilogue is asked for", test_epilogue_is_asked_for},
     {"decode graph before and after", test_decode_passes},
     {"last row", test_last_row},
