@@ -14,6 +14,7 @@
 #include "harness/suite/precision.h"
 #include "harness/suite/schedule.h"
 #include "harness/variant_json.h"
+#include "harness/worker/block_ceilings.h"
 #include "harness/worker/counted_cases.h"
 #include "harness/worker/load_order.h"
 #include "harness/worker/packed_folders.h"
@@ -481,33 +482,6 @@ static ciuic_status finish_slots(block *k)
     return CIUIC_OK;
 }
 
-/* The ceiling of a case whose weights fit into a cache is that cache's bandwidth, not the memory's: it is measured over
- * a buffer as large as what the case reads, once in each block for each size, when all workers are gone. */
-static ciuic_status measure_bandwidths(block *k)
-{
-    for (size_t i = 0; i < k->plan->slot_count; i++) {
-        const cJSON *loaded = k->record->slots[i].loaded;
-        const size_t bytes = loaded != NULL ? ceiling_buffer_bytes(loaded) : 0;
-        bool known = bytes == 0;
-        for (size_t j = 0; j < i && !known; j++) {
-            const cJSON *earlier = k->record->slots[j].loaded;
-            known = earlier != NULL && ceiling_buffer_bytes(earlier) == bytes;
-        }
-        if (known) continue;
-        step(k, "measuring", "the ceiling");
-        double bandwidth = 0; /* the best of several short tries, since a disturbance lasts longer than a pass */
-        for (int attempt = 0; attempt < 4; attempt++)
-            bandwidth = fmax(bandwidth, ceiling_load_bandwidth(k->plan->threads, bytes, 0.02));
-        if (!(bandwidth > 0)) continue;
-        cJSON *entry = bench_entry("bandwidth");
-        json_add_size(entry, "threads", (size_t)k->plan->threads);
-        json_add_size(entry, "bytes", bytes);
-        json_add_double(entry, "bytes_per_s", bandwidth);
-        CIUIC_TRY(bench_note(k->bench, entry));
-    }
-    return CIUIC_OK;
-}
-
 /* ---- the block -------------------------------------------------------------------------------------------------- */
 
 /* What the block still has to do with a slot: nothing when it failed, or has said its last word. */
@@ -555,7 +529,7 @@ static ciuic_status run_all(block *k)
     CIUIC_TRY(run_rounds(k));
     CIUIC_TRY(verify_slots(k));
     CIUIC_TRY(finish_slots(k));
-    CIUIC_TRY(measure_bandwidths(k));
+    CIUIC_TRY(block_ceilings_measure(k->bench, k->index));
     CIUIC_TRY(counted_cases(k->bench, k->index));
     cJSON *entry = bench_entry("done");
     json_add_size(entry, "block", k->index);

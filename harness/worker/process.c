@@ -348,7 +348,7 @@ bool worker_given_up(const worker_process *w)
 
 const cJSON *worker_refusal(const worker_process *w)
 {
-    return w->refusal;
+    return w != NULL ? w->refusal : NULL;
 }
 
 bool worker_alive(const worker_process *w)

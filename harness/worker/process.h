@@ -57,7 +57,8 @@ typedef void worker_progress_fn(void *context, const char *what, size_t done, si
 void worker_on_progress(worker_process *w, worker_progress_fn *progress, void *context);
 /* Whether it was killed by the parent, which waited too long or heard what is no answer: not an end of its own. */
 bool worker_given_up(const worker_process *w);
-/* What it was refused for, {needed_bytes, limit_bytes}, when the last answer was that; NULL: it was not. The worker's own. */
+/* What it was refused for, {needed_bytes, limit_bytes}, when the last answer was that; NULL: it was not, or there is no worker (w NULL).
+ * The worker's own. */
 const cJSON *worker_refusal(const worker_process *w);
 bool worker_alive(const worker_process *w);
 pid_t worker_pid(const worker_process *w);
