@@ -79,6 +79,10 @@ static ciuic_status read_case(result_set *r, cJSON *json, size_t position)
     result_case c = {.json = json, .reason = text_or(json, "reason", "")};
     CIUIC_TRY(json_get_string(json, where, "id", &c.id));
     CIUIC_TRY(json_get_string(json, where, "status", &c.status));
+    if (strcmp(c.status, "ok") == 0 && cJSON_IsFalse(json_find(json, "outputs_match"))) {
+        c.status = "failed";
+        c.reason = "its timed runs ended with other logits than those that its accuracy was measured on";
+    }
     CIUIC_TRY(json_get_object(json, where, "variant", &variant));
     CIUIC_TRY(json_get_string(variant, where, "quantize", &c.quantize));
     if (cJSON_IsString(json_find(variant, "graph"))) {
@@ -129,6 +133,13 @@ static ciuic_status index_cases(result_set *r)
         r->groups[c->group].cases = c;
     }
     qsort(r->by_id, r->case_count, sizeof *r->by_id, compare_cases);
+    for (size_t i = 1; i < r->case_count; i++) { /* samples are found by id, and would be taken for those of both */
+        const result_case *first = r->by_id[i - 1], *second = r->by_id[i];
+        if (strcmp(first->id, second->id) == 0)
+            return ciuic_fail(CIUIC_ERROR_INPUT,
+                              "results: cases[%td]: id \"%.160s\" is that of cases[%td], too; expected another",
+                              second - r->cases, second->id, first - r->cases);
+    }
     return CIUIC_OK;
 }
 

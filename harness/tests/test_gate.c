@@ -130,6 +130,34 @@ static void failed_cases_are_regressions(void)
     cJSON_free(limits);
 }
 
+/* Times of one function beside errors of another are no measurement, whatever the status says. */
+static void other_outputs_are_failures(void)
+{
+    char *limits = gate_recorded_limits(&fixture_usual);
+    cJSON *results = gate_results(&fixture_usual);
+    set_member(fixture_case(results, INT8), "outputs_match", cJSON_CreateFalse());
+    gate_setting s;
+    gate_setting_judge(results, limits, &s);
+    const gate_finding *speed = gate_setting_finding(&s, "speed");
+    CHECK(speed->outcome == GATE_FAILED && strstr(speed->message, "ended with other logits") != NULL, "%s",
+          speed->message);
+    CU_ASSERT_EQUAL(gate_setting_finding(&s, "bits")->outcome, GATE_PASSED); /* about int4 */
+    gate_setting_free(&s);
+    cJSON_free(limits);
+}
+
+static void ids_are_those_of_one_case(void)
+{
+    cJSON *results = gate_results(&fixture_usual), *cases = cJSON_GetObjectItem(results, "cases");
+    results_file file;
+    set_member(cJSON_GetArrayItem(cases, 7), "id",
+               cJSON_CreateString(cJSON_GetObjectItem(cJSON_GetArrayItem(cases, 3), "id")->valuestring));
+    CU_ASSERT_EQUAL(results_file_take(results, "made-up.json", &file), CIUIC_ERROR_INPUT);
+    CHECK(strstr(ciuic_last_error(), "cases[7]: id ") != NULL && strstr(ciuic_last_error(), "of cases[3], too") != NULL,
+          "%s", ciuic_last_error());
+    results_file_free(&file);
+}
+
 /* Fifty runs of one tree: other noise each time, and nothing red. */
 static void unchanged_trees_are_green(void)
 {
@@ -506,6 +534,8 @@ static const test_case cases[] = {
     {"edited results are refused", edited_results_are_refused},
     {"planted regressions are caught", planted_regressions_are_caught},
     {"failed and lost cases and other models are caught", failed_cases_are_regressions},
+    {"other outputs are failures", other_outputs_are_failures},
+    {"ids are those of one case", ids_are_those_of_one_case},
     {"unchanged trees are green", unchanged_trees_are_green},
     {"speed fails beyond the noise only", speed_fails_beyond_the_noise_only},
     {"limits say what they mean", limits_say_what_they_mean},
