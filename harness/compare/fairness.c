@@ -460,6 +460,45 @@ static ciuic_status check_cache(const result_set *a, const result_set *b, size_t
     return CIUIC_OK;
 }
 
+/* ---- rows ------------------------------------------------------------------------------------------------------- */
+
+static bool measured(const result_case *c)
+{
+    return case_ok(c) && !c->twin;
+}
+
+/* Whether any case of a stands beside one of b. */
+static bool share_row(const result_set *a, const result_set *b)
+{
+    for (size_t i = 0; i < a->case_count; i++) {
+        const result_case *x = &a->cases[i];
+        const result_group *group = measured(x) ? same_workload(b, &a->groups[x->group]) : NULL;
+        for (size_t j = 0; j < b->case_count && group != NULL; j++) {
+            const result_case *y = &b->cases[j];
+            if (measured(y) && &b->groups[y->group] == group && same_variant(a, x, b, y)) return true;
+        }
+    }
+    return false;
+}
+
+static size_t count_measured(const result_set *r)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < r->case_count; i++) count += measured(&r->cases[i]) ? 1 : 0;
+    return count;
+}
+
+static ciuic_status check_rows(const result_set *a, const result_set *b, size_t file, fairness *out)
+{
+    static const aspect cases = {"cases", NULL, FIGURE_ALL,
+                                 "No case was measured in both: there is nothing to set side by side."};
+    if (share_row(a, b)) return CIUIC_OK;
+    char first[TEXT] = "", other[TEXT] = "";
+    plain_append(first, TEXT, "%zu measured", count_measured(a));
+    plain_append(other, TEXT, "%zu measured, none of them in the first", count_measured(b));
+    return add(out, file, &cases, first, other);
+}
+
 /* ---- all -------------------------------------------------------------------------------------------------------- */
 
 static ciuic_status check_aspects(const result_set *a, const result_set *b, size_t file, fairness *out)
@@ -482,6 +521,7 @@ ciuic_status fairness_check(const results_file *files, size_t n, fairness *out)
         const result_set *a = &files[0].set, *b = &files[i].set;
         CIUIC_TRY(check_checkpoints(a, b, i, out));
         CIUIC_TRY(check_workloads(a, b, i, out));
+        CIUIC_TRY(check_rows(a, b, i, out));
         CIUIC_TRY(check_baselines(a, b, i, out));
         CIUIC_TRY(check_evaluation(a, b, i, out));
         CIUIC_TRY(check_reference(a, b, i, out));

@@ -217,6 +217,32 @@ static void failed_case(cJSON *results)
     cJSON_SetValuestring(cJSON_GetObjectItem(each_case(results), "status"), "failed");
 }
 
+static void all_failed(cJSON *results)
+{
+    for (cJSON *c = each_case(results); c != NULL; c = c->next)
+        cJSON_SetValuestring(cJSON_GetObjectItem(c, "status"), "failed");
+}
+
+/* Every case is another variant than any of the other file. */
+static void other_formats(cJSON *results)
+{
+    for (cJSON *c = each_case(results); c != NULL; c = c->next)
+        set_member(cJSON_GetObjectItem(c, "variant"), "quantize", cJSON_CreateString("int5"));
+}
+
+static void all_but_one_failed(cJSON *results)
+{
+    cJSON *one = fixture_case(results, "decode64@256/b1/t2/int4+graph+memory+avx512");
+    all_failed(results);
+    cJSON_SetValuestring(cJSON_GetObjectItem(one, "status"), "ok");
+}
+
+/* Outputs that differ are a failure, so that nothing is left. */
+static void all_mismatched(cJSON *results)
+{
+    for (cJSON *c = each_case(results); c != NULL; c = c->next) set_member(c, "outputs_match", cJSON_CreateFalse());
+}
+
 /* ---- two files -------------------------------------------------------------------------------------------------- */
 
 typedef struct pair {
@@ -280,6 +306,10 @@ static void unfairness_is_named(void)
         {"another seed", other_seed, "seed", 0},
         {"an interrupted run", not_finished, "run", 0},
         {"a failed case", failed_case, "run", 0},
+        {"failed cases only", all_failed, "cases", FIGURE_ALL},
+        {"one case that did not fail", all_but_one_failed, "run", 0},
+        {"other outputs only", all_mismatched, "cases", FIGURE_ALL},
+        {"no variant in common", other_formats, "cases", FIGURE_ALL},
         {"no times", not_timed, "timing", FIGURE_SPEED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
