@@ -8,6 +8,7 @@
 
 #include "optimizer/error.h"
 #include "optimizer/json.h"
+#include "optimizer/json_syntax.h"
 
 enum { SCHEMA_VERSION = 1, PLACE = 320 };
 
@@ -90,6 +91,37 @@ static ciuic_status get_metric(const cJSON *item, const char *where, gate_metric
                       where, name);
 }
 
+/* ---- sentences -------------------------------------------------------------------------------------------------- */
+
+/* What shows nothing: control characters, and the white space and invisible characters of Unicode. Bytes of UTF-8 are in the
+ * order of their characters. */
+static const struct {
+    const char *first, *last;
+} blanks[] = {{"\x01", " "},
+              {"\x7f", "\x7f"},
+              {"\xc2\x80", "\xc2\xa0"},
+              {"\xc2\xad", "\xc2\xad"},
+              {"\xe1\x9a\x80", "\xe1\x9a\x80"},
+              {"\xe1\xa0\x8e", "\xe1\xa0\x8e"},
+              {"\xe2\x80\x80", "\xe2\x80\x8f"},
+              {"\xe2\x80\xa8", "\xe2\x80\xaf"},
+              {"\xe2\x81\x9f", "\xe2\x81\xaf"},
+              {"\xe3\x80\x80", "\xe3\x80\x80"},
+              {"\xef\xbb\xbf", "\xef\xbb\xbf"}};
+
+static bool is_blank(const char *text)
+{
+    for (size_t left = strlen(text), length; left > 0; text += length, left -= length) {
+        bool blank = false;
+        length = json_utf8_length(text, left);
+        for (size_t i = 0; i < sizeof blanks / sizeof blanks[0]; i++)
+            blank = blank || (strlen(blanks[i].first) == length && memcmp(text, blanks[i].first, length) >= 0 &&
+                              memcmp(text, blanks[i].last, length) <= 0);
+        if (length == 0 || !blank) return false;
+    }
+    return true;
+}
+
 /* ---- one limit -------------------------------------------------------------------------------------------------- */
 
 static ciuic_status get_number(const cJSON *object, const char *where, const char *key, double min, double max,
@@ -150,7 +182,7 @@ static ciuic_status get_waiver(const cJSON *item, const char *where, gate_limit 
     CIUIC_TRY(json_only_keys(object, place, keys, sizeof keys / sizeof keys[0]));
     CIUIC_TRY(json_get_string(object, place, "reason", &out->waiver_reason));
     CIUIC_TRY(json_get_string(object, place, "expires", &out->waiver_expires));
-    if (strspn(out->waiver_reason, " ") == strlen(out->waiver_reason))
+    if (is_blank(out->waiver_reason))
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: reason is empty; expected why this may fail for now", place);
     if (!gate_date_valid(out->waiver_expires))
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: expires \"%.40s\" is no date; expected one such as 2026-11-30", place,
@@ -208,7 +240,7 @@ static ciuic_status parse_limit(cJSON *item, const char *where, gate_limit *out)
     const char *description = NULL;
     if (json_find(item, "description") != NULL) CIUIC_TRY(json_get_string(item, where, "description", &description));
     if (json_find(item, "reason") != NULL) CIUIC_TRY(json_get_string(item, where, "reason", &out->reason));
-    if (out->reason != NULL && strspn(out->reason, " ") == strlen(out->reason))
+    if (out->reason != NULL && is_blank(out->reason))
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: reason is empty; expected where the bounds come from", where);
     if (out->id[0] == '\0' || out->cases[0] == '\0')
         return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s is empty; expected %s", where, out->id[0] == '\0' ? "id" : "cases",

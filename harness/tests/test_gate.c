@@ -229,6 +229,7 @@ static void limits_say_what_they_mean(void)
         {KL ", \"soft\": {\"max\": 0.0002}, \"hard\": {\"max\": 0.0003}", GATE_FAILED, "at most 0.0003"},
         {KL ", \"hard\": {\"max\": 0.0003}" WAIVER("2026-06-15"), GATE_WAIVED, "waived until 2026-06-15 (issue 12)"},
         {KL ", \"hard\": {\"max\": 0.0003}" WAIVER("2026-06-14"), GATE_FAILED, "its waiver expired on 2026-06-14"},
+        {KL ", \"hard\": {\"max\": 0.0005}, \"reason\": \"\\u00e9\"", GATE_PASSED, "at most 0.0005"},
         {KL ", \"hard\": {\"max\": 0.0005}" WAIVER("2026-12-31"), GATE_PASSED, "not needed"},
         {KL ", \"hard\": {\"max\": 0.0005}" WAIVER("2026-01-31"), GATE_WARNED, "not needed"},
         {KL ", \"hard\": {\"worse\": 0.1}", GATE_FAILED, "--update records one"},
@@ -304,6 +305,12 @@ static void malformed_limits_are_refused(void)
         {KL ", \"hard\": {\"max\": 1}, \"waiver\": {\"reason\": \"r\", \"expires\": \"soon\"}", "is no date", true},
         {KL ", \"hard\": {\"max\": 1}, \"waiver\": {\"reason\": \" \", \"expires\": \"2026-02-28\"}", "reason is empty",
          false},
+        {KL ", \"hard\": {\"max\": 1}, \"waiver\": {\"reason\": "
+            "\"\\t\\n\\u0001\\u007f\\u0085\\u00a0\\u200b\\u3000\\ufeff \", "
+            "\"expires\": \"2026-02-28\"}",
+         "reason is empty", false},
+        {KL ", \"hard\": {\"max\": 1}, \"reason\": \"\\n\\u2003\"", "reason is empty", false},
+        {KL ", \"hard\": {\"max\": 1}, \"reason\": \"\"", "reason is empty", true},
         {KL ", \"hard\": {\"max\": 1}, \"waiver\": {\"reason\": \"r\"}", "\"expires\" is missing", true},
         {KL ", \"hard\": {\"max\": 1}}, {\"id\": \"one\", " KL ", \"hard\": {\"max\": 1}", "limits[1]: id \"one\"",
          false},
