@@ -186,6 +186,11 @@ static void apply_waiver(const gate_limit *limit, const char *today, gate_findin
     char before[SENTENCE];
     memcpy(before, f->message, sizeof before);
     f->message[0] = '\0';
+    if (f->outcome == GATE_WARNED) { /* beyond a soft bound or undecided: the next run may need it */
+        if (expired) plain_append(f->message, sizeof f->message, "its waiver expired on %s: ", limit->waiver_expires);
+        plain_append(f->message, sizeof f->message, "%.500s", before);
+        return;
+    }
     if (f->outcome == GATE_FAILED) {
         plain_append(f->message, sizeof f->message, "%s %s (%.160s): %.400s",
                      expired ? "its waiver expired on" : "waived until", limit->waiver_expires, limit->waiver_reason,
@@ -193,7 +198,7 @@ static void apply_waiver(const gate_limit *limit, const char *today, gate_findin
         if (!expired) f->outcome = GATE_WAIVED;
         return;
     }
-    if (expired && f->outcome == GATE_PASSED) f->outcome = GATE_WARNED;
+    if (expired) f->outcome = GATE_WARNED;
     plain_append(f->message, sizeof f->message, "the waiver (%s) is not needed, remove it: %.500s",
                  expired ? "expired" : "still running", before);
 }

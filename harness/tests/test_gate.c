@@ -232,6 +232,9 @@ static void limits_say_what_they_mean(void)
         {KL ", \"hard\": {\"max\": 0.0005}, \"reason\": \"\\u00e9\"", GATE_PASSED, "at most 0.0005"},
         {KL ", \"hard\": {\"max\": 0.0005}" WAIVER("2026-12-31"), GATE_PASSED, "not needed"},
         {KL ", \"hard\": {\"max\": 0.0005}" WAIVER("2026-01-31"), GATE_WARNED, "not needed"},
+        {KL ", \"soft\": {\"max\": 0.0003}" WAIVER("2026-12-31"), GATE_WARNED, "accuracy.kl is 0.0004, at most 0.0003"},
+        {KL ", \"soft\": {\"max\": 0.0003}" WAIVER("2026-01-31"), GATE_WARNED,
+         "its waiver expired on 2026-01-31: accuracy.kl is 0.0004, at most 0.0003"},
         {KL ", \"hard\": {\"worse\": 0.1}", GATE_FAILED, "--update records one"},
         {KL ", \"hard\": {\"worse\": 0.1}, \"recorded\": {\"*\": 0.00039}", GATE_PASSED, "recorded 0.00039"},
         {KL ", \"hard\": {\"worse\": 0.1}, \"recorded\": {\"*\": 0.00036}", GATE_FAILED, "recorded 0.00036"},
@@ -251,6 +254,32 @@ static void limits_say_what_they_mean(void)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         const gate_outcome found = outcome_of(rows[i].rest, rows[i].says);
         CHECK(found == rows[i].outcome, "%s: %s", rows[i].rest, gate_outcome_name(found));
+    }
+}
+
+/* What warns is not what passes: "remove the waiver" would be the wrong thing to do for it. */
+static void waivers_that_may_be_needed_stay(void)
+{
+    static const struct {
+        const char *rest;
+        gate_outcome outcome;
+    } rows[] = {
+        {KL ", \"soft\": {\"max\": 0.0003}" WAIVER("2026-12-31"), GATE_WARNED},
+        {"\"cases\": \"" INT8 "\", \"metric\": \"speedup\", \"hard\": {\"min\": 1.4}" WAIVER("2026-12-31"),
+         GATE_WARNED},
+        {KL ", \"hard\": {\"max\": 0.0005}" WAIVER("2026-12-31"), GATE_PASSED},
+    };
+    fixture_machine noisy = fixture_usual;
+    noisy.noise = 0.5;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        gate_setting s;
+        char *text = one_limit(rows[i].rest);
+        gate_setting_judge(gate_results(&noisy), text, &s);
+        const gate_finding *f = gate_setting_finding(&s, "one");
+        CHECK(f->outcome == rows[i].outcome, "row %zu: %s", i, gate_outcome_name(f->outcome));
+        CHECK((strstr(f->message, "remove it") != NULL) == (rows[i].outcome == GATE_PASSED), "%s", f->message);
+        gate_setting_free(&s);
+        free(text);
     }
 }
 
@@ -546,6 +575,7 @@ static const test_case cases[] = {
     {"unchanged trees are green", unchanged_trees_are_green},
     {"speed fails beyond the noise only", speed_fails_beyond_the_noise_only},
     {"limits say what they mean", limits_say_what_they_mean},
+    {"waivers that may be needed stay", waivers_that_may_be_needed_stay},
     {"empty results fail", empty_results_fail},
     {"malformed limits are refused", malformed_limits_are_refused},
     {"the project's own limits are valid", own_limits_are_valid},
