@@ -234,3 +234,20 @@ verdict claim_judge(const claim *about, double low, double high)
     if (low < about->min || high > about->max) return VERDICT_INCONCLUSIVE;
     return VERDICT_SUPPORTED;
 }
+
+static double beyond(const claim *about, double from, double to)
+{
+    return about->metric->kind == METRIC_SPEED ? log(to / from) : to - from;
+}
+
+double claim_distance(const claim *about, double value)
+{
+    if (isnan(value)) return NAN;
+    return fmax(beyond(about, value, about->min), beyond(about, about->max, value)); /* fmax ignores a NaN */
+}
+
+double claim_bound(const claim *about, double value)
+{
+    if (isnan(about->min) || isnan(about->max)) return isnan(about->min) ? about->max : about->min;
+    return beyond(about, about->max, value) > beyond(about, value, about->min) ? about->max : about->min;
+}

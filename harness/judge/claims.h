@@ -52,4 +52,10 @@ const char *verdict_name(verdict v);
  * straddles one or an end is NaN. */
 verdict claim_judge(const claim *about, double low, double high);
 
+/* How far beyond the bounds a value is, 0 on one of them and less than that between them; for a speed it is a logarithm. NaN when
+ * the value is. */
+double claim_distance(const claim *about, double value);
+/* The bound that decides about a value: the one that it misses, else the nearer. */
+double claim_bound(const claim *about, double value);
+
 #endif

@@ -68,23 +68,20 @@ static cJSON *others_json(const cJSON *verdicts, const claim *about)
     return sentence_json(text);
 }
 
-/* Larger is better, in a verdict of this claim; NaN where nothing was measured. */
-static double merit(const claim *about, const cJSON *v)
-{
-    return isnan(about->min) ? -json_number(v, "value") : json_number(v, "value");
-}
-
 /* The fair verdict of a group that comes nearest, unless one of the group is supported: then NULL. */
 static const cJSON *nearest(const result_set *r, const cJSON *verdicts, const claim *about, size_t group)
 {
     const cJSON *best = NULL, *v = NULL;
+    double least = INFINITY;
     cJSON_ArrayForEach(v, verdicts)
     {
         if (strcmp(json_text(v, "claim"), about->id) != 0 || !is_fair(v)) continue;
         const result_case *c = results_case(r, json_text(v, "case"));
-        if (c == NULL || c->group != group || isnan(merit(about, v))) continue;
+        if (c == NULL || c->group != group || isnan(json_number(v, "value"))) continue;
         if (strcmp(json_text(v, "verdict"), "supported") == 0) return NULL;
-        if (best == NULL || merit(about, v) > merit(about, best)) best = v;
+        const double distance = claim_distance(about, json_number(v, "value"));
+        if (best == NULL || distance < least) best = v;
+        least = fmin(least, distance);
     }
     return best;
 }

@@ -19,6 +19,11 @@ static void put_bytes(char *text, size_t size, double bytes)
         plain_append(text, size, bytes >= 1e5 ? "%.1f MB" : "%.3f MB", bytes / 1e6);
 }
 
+static bool is_open(const cJSON *v)
+{
+    return strcmp(cJSON_GetStringValue(json_find(v, "verdict")), "inconclusive") == 0;
+}
+
 /* ---- speed ------------------------------------------------------------------------------------------------------ */
 
 /* An interval shrinks with the root of the rounds. `low` and `high` are its ends, `bound` what lies between them or too near
@@ -43,12 +48,17 @@ static void take_rounds(const cJSON *v, double bound, char *text, size_t size)
 
 static void take_speed(const claim *about, const cJSON *v, const result_case *c, char *text, size_t size)
 {
-    const double asked = about->min, most = json_number(v, "ceiling_ratio"), reached = json_number(v, "value");
+    const double most = json_number(v, "ceiling_ratio"), reached = json_number(v, "value");
+    const double asked = claim_bound(about, reached);
     const double bytes = case_number(c, "ceiling", "bytes_per_token"), bits = case_number(c, "bits_per_weight", NULL);
     const char *bound = cJSON_GetStringValue(json_find(json_find(c->json, "ceiling"), "bound"));
-    if (isnan(asked)) return;
-    if (strcmp(cJSON_GetStringValue(json_find(v, "verdict")), "inconclusive") == 0) {
+    if (is_open(v)) {
         take_rounds(v, asked, text, size);
+        return;
+    }
+    if (reached > asked) { /* too fast */
+        plain_append(text, size, "%.0f%% more time: it is faster than the most claimed, %.2fx",
+                     100.0 * (reached / asked - 1.0), asked);
         return;
     }
     if (isnan(most) || bound == NULL) return;
@@ -73,18 +83,28 @@ static void take_speed(const claim *about, const cJSON *v, const result_case *c,
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
 /* What is left for weights when all the rest stays as it is, and how many bits each may then have. */
-static void take_memory(const claim *about, const result_case *base, const result_case *c, char *text, size_t size)
+static void take_memory(const claim *about, const cJSON *v, const result_case *base, const result_case *c, char *text,
+                        size_t size)
 {
     const char *field = about->metric->field;
-    const double allowed = (1.0 - about->min) * case_number(base, "memory_bytes", field);
+    const double saved = json_number(v, "value"), asked = claim_bound(about, saved);
+    const double allowed = (1.0 - asked) * case_number(base, "memory_bytes", field);
     const double has = case_number(c, "memory_bytes", field), bits = case_number(c, "bits_per_weight", NULL);
     const double weights = case_number(c, "memory_bytes", "weights") + case_number(c, "memory_bytes", "mapped");
     const double rest = has - weights;
     if (isnan(allowed) || isnan(rest) || !(weights > 0.0)) return;
-    plain_append(text, size, "at most ");
+    if (is_open(v)) {
+        plain_append(text, size, "a difference from ");
+        put_bytes(text, size, allowed);
+        plain_append(text, size, " beyond the noise floor, %.1f%%, instead of ", 100.0 * json_number(v, "noise_floor"));
+        put_bytes(text, size, has);
+        return;
+    }
+    plain_append(text, size, saved > asked ? "at least " : "at most ");
     put_bytes(text, size, allowed);
     plain_append(text, size, " instead of ");
     put_bytes(text, size, has);
+    if (saved > asked) plain_append(text, size, ", since it saves more than the most claimed");
     if (rest >= allowed) {
         plain_append(text, size, "; what is not weights (");
         put_bytes(text, size, rest);
@@ -130,7 +150,7 @@ void takes_write(const result_set *r, const claim *about, const cJSON *verdict_j
         take_speed(about, verdict_json, c, text, size);
         break;
     case METRIC_MEMORY:
-        if (!isnan(about->min) && base != NULL) take_memory(about, base, c, text, size);
+        if (base != NULL) take_memory(about, verdict_json, base, c, text, size);
         break;
     case METRIC_LIMIT:
         take_limit(verdict_json, limit_evidence_limit(r, about, base, c), text, size);

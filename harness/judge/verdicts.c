@@ -327,18 +327,19 @@ static void explain(const claim *about, const evidence *e, verdict v, const char
         return;
     }
     char value[32], low[32], high[32], bound[32];
-    const bool upper = isnan(about->min) || (!isnan(about->max) && e->value > about->max);
+    const double decides = claim_bound(about, e->value);
+    const bool upper = decides == about->max;
     metric_format(about->metric, e->value, value, sizeof value);
     metric_format(about->metric, e->low, low, sizeof low);
     metric_format(about->metric, e->high, high, sizeof high);
-    metric_format(about->metric, upper ? about->max : about->min, bound, sizeof bound);
+    metric_format(about->metric, decides, bound, sizeof bound);
     plain_append(text, SENTENCE, "%s", value);
     if (e->low < e->high) plain_append(text, SENTENCE, " (%s to %s)", low, high);
     const char *limit = upper ? "the most allowed" : "the least required";
     if (v == VERDICT_SUPPORTED) {
         plain_append(text, SENTENCE, " keeps %s, %s", limit, bound);
     } else if (v == VERDICT_REFUTED) {
-        plain_append(text, SENTENCE, " misses %s, %s", limit, bound);
+        plain_append(text, SENTENCE, " %s %s, %s", upper ? "exceeds" : "misses", limit, bound);
     } else if (isnan(e->low) && about->metric->kind == METRIC_SPEED) {
         plain_append(text, SENTENCE, " cannot be judged: interval %s", e->interval);
     } else if (isnan(e->judged_low)) {

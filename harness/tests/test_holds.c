@@ -123,6 +123,20 @@ static void the_sums_are_those_of_the_verdicts(void)
     cJSON_Delete(results);
 }
 
+static cJSON *band_claim(const char *metric, double min, double max)
+{
+    cJSON *o = cJSON_CreateObject();
+    static const char *const texts[] = {"id", "question", "sentence", "source"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) cJSON_AddStringToObject(o, texts[i], "band");
+    cJSON_AddStringToObject(o, "metric", metric);
+    if (!isnan(min)) cJSON_AddNumberToObject(o, "min", min);
+    if (!isnan(max)) cJSON_AddNumberToObject(o, "max", max);
+    cJSON_AddItemToObject(o, "phases", cJSON_Parse("[\"decode\"]"));
+    cJSON_AddItemToObject(o, "variant", cJSON_Parse("{\"quantize\": [\"int4\", \"int8\"], \"kernels\": [\"best\"]}"));
+    cJSON_AddItemToObject(o, "baselines", cJSON_Parse("[\"tuned\"]"));
+    return o;
+}
+
 /* 3x over tuned in decode, from the fixture's own ceilings and sizes, recomputed here. */
 static void what_it_takes_is_arithmetic(void)
 {
@@ -193,6 +207,74 @@ static void what_rounds_can_do(void)
     cJSON_Delete(results);
 }
 
+/* A claim with two bounds: what counts is the one that is missed, or the nearer one. In the fixture tuned needs 16.5 MB in all,
+ * int4 5.6 MB. */
+static void a_band_takes_what_its_missed_bound_does(void)
+{
+    static const struct {
+        const char *metric, *verdict;
+        double min, max, value, low, high;
+        const char *said;
+    } table[] = {
+        {"speedup", "refuted", 1.0, 1.05, 1.61, 1.6, 1.62, "53% more time: it is faster than the most claimed, 1.05x"},
+        {"speedup", "refuted", NAN, 1.0, 1.61, 1.6, 1.62, "61% more time"},
+        {"speedup", "inconclusive", 1.0, 1.05, 1.045, 1.02, 1.07,
+         "about 503 rounds"}, /* half .02393, room .00477: 25.1 x 20 */
+        {"speedup", "inconclusive", 1.0, 1.05, 1.005, 0.98, 1.03,
+         "about 498 rounds"}, /* half .02488, room .00499: 24.9 x 20 */
+        {"memory_reduction_total", "refuted", 0.3, 0.4, 0.66, 0.66, 0.66, "at least 9.9 MB instead of 5.6 MB"},
+        {"memory_reduction_total", "refuted", 0.7, 0.8, 0.66, 0.66, 0.66, "at most 5.0 MB instead of 5.6 MB"},
+    };
+    cJSON *results = judged_results(&fixture_usual);
+    result_set r;
+    CU_ASSERT_EQUAL_FATAL(results_index(results, &r), CIUIC_OK);
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        char text[512];
+        cJSON *item = band_claim(table[i].metric, table[i].min, table[i].max), *v = cJSON_CreateObject();
+        claim about;
+        CU_ASSERT_EQUAL_FATAL(claim_parse(item, "claims", 0, &about), CIUIC_OK);
+        cJSON_AddStringToObject(v, "verdict", table[i].verdict);
+        json_add_double(v, "value", table[i].value);
+        json_add_double(v, "low", table[i].low);
+        json_add_double(v, "high", table[i].high);
+        json_add_double(v, "noise_floor", 0.0);
+        json_add_double(v, "rounds", 20);
+        takes_write(&r, &about, v, results_case(&r, judged_text(fixture_case(results, TUNED), "id")),
+                    results_case(&r, judged_text(fixture_case(results, INT4), "id")), text, sizeof text);
+        CHECK(strstr(text, table[i].said) != NULL, "row %zu: \"%s\"", i, text);
+        cJSON_Delete(v);
+        cJSON_Delete(item);
+    }
+    results_free(&r);
+    cJSON_Delete(results);
+}
+
+/* Nearness is the distance to the bounds: of what is too fast, the slowest is nearest. */
+static void the_nearest_to_a_band_is_named(void)
+{
+    static const struct {
+        double min, max;
+        const char *nearest, *said;
+    } table[] = {
+        {1.0, 1.05, "int8+graph+memory+avx512", "exceeds the most allowed, 1.05x"},
+        {8.0, 9.0, "int4+graph+memory+avx512", "misses the least required, 8.00x"},
+        {NAN, 1.05, "int8+graph+memory+avx512", "exceeds the most allowed, 1.05x"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        cJSON *results = fixture_results(&fixture_usual), *claims = cJSON_CreateArray();
+        cJSON_AddItemToArray(claims, band_claim("speedup", table[i].min, table[i].max));
+        cJSON_DeleteItemFromObject(results, "claims");
+        cJSON_AddItemToObject(results, "claims", claims);
+        judge_again(results);
+        const cJSON *first = json_find(summed_up(results, "band"), "takes")->child;
+        const cJSON *v = fixture_verdict(results, "band", INT4, "tuned");
+        CHECK(first != NULL && strstr(first->valuestring, table[i].nearest) != NULL, "row %zu: %s", i,
+              first != NULL ? first->valuestring : "nothing");
+        CHECK(strstr(judged_text(v, "reason"), table[i].said) != NULL, "row %zu: %s", i, judged_text(v, "reason"));
+        cJSON_Delete(results);
+    }
+}
+
 /* A rung below tuned's is judged against FP16 on that rung, and is no headline. */
 static void every_rung_is_judged_against_its_own(void)
 {
@@ -222,6 +304,8 @@ static const test_case cases[] = {
     {"the sums are those of the verdicts", the_sums_are_those_of_the_verdicts},
     {"what it takes is arithmetic", what_it_takes_is_arithmetic},
     {"what rounds can do", what_rounds_can_do},
+    {"a band takes what its missed bound does", a_band_takes_what_its_missed_bound_does},
+    {"the nearest to a band is named", the_nearest_to_a_band_is_named},
     {"every rung is judged against its own", every_rung_is_judged_against_its_own},
 };
 
