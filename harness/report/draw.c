@@ -151,7 +151,7 @@ static void finish_png(const char *folder, const char *slug, bool whole)
 void draw_pngs_finish(draw_pngs *p, char problem[DRAW_PROBLEM])
 {
     if (p == NULL) return;
-    crew_finish(&p->crew, p->outputs, problem, DRAW_PROBLEM);
+    (void)crew_finish(&p->crew, p->outputs, problem, DRAW_PROBLEM);
     for (size_t i = 0; i < p->count; i++) {
         finish_png(p->folder, p->slugs[i], p->outputs[i] != NULL);
         free(p->outputs[i]);
@@ -176,14 +176,14 @@ static ciuic_status finish_svg(const drawing *d, const char *raw, char **svg, ch
     return status;
 }
 
-/* The scripts of all, to gnuplot and back. raw: [count]. */
-static ciuic_status draw_raw(const drawing *list, size_t count, char **raw, char problem[DRAW_PROBLEM])
+/* The scripts of all, to gnuplot and back. raw: [count]. *hung: as of crew_finish. */
+static ciuic_status draw_raw(const drawing *list, size_t count, char **raw, char problem[DRAW_PROBLEM], bool *hung)
 {
     gnuplot_script *scripts = make_scripts(list, count, write_svg_script);
     if (scripts == NULL) return ciuic_fail_memory("gnuplot scripts", count * sizeof *scripts);
     gnuplot_crew crew;
     crew_start(&crew, list[0].folder, scripts, count);
-    crew_finish(&crew, raw, problem, DRAW_PROBLEM);
+    *hung = crew_finish(&crew, raw, problem, DRAW_PROBLEM);
     free_scripts(scripts, count);
     return CIUIC_OK;
 }
@@ -191,6 +191,7 @@ static ciuic_status draw_raw(const drawing *list, size_t count, char **raw, char
 ciuic_status draw_plots(const drawing *list, size_t count, char **svgs, char problem[DRAW_PROBLEM], draw_pngs **pngs)
 {
     ciuic_status status = CIUIC_OK;
+    bool hung = false;
     *pngs = NULL;
     for (size_t i = 0; i < count; i++) svgs[i] = NULL;
     if (count == 0) return CIUIC_OK;
@@ -198,9 +199,9 @@ ciuic_status draw_plots(const drawing *list, size_t count, char **svgs, char pro
     if (raw == NULL) return ciuic_fail_memory("plots", count * sizeof *raw);
     for (size_t i = 0; i < count && status == CIUIC_OK; i++)
         status = write_file(&list[i], "dat", list[i].data, list[i].bytes);
-    if (status == CIUIC_OK) status = draw_raw(list, count, raw, problem);
+    if (status == CIUIC_OK) status = draw_raw(list, count, raw, problem, &hung);
     /* PNGs take longest, and no page waits for them: they are drawn while the page is written. */
-    if (status == CIUIC_OK) status = start_pngs(list, count, pngs);
+    if (status == CIUIC_OK && !hung) status = start_pngs(list, count, pngs);
     for (size_t i = 0; i < count && status == CIUIC_OK; i++)
         if (raw[i] != NULL) status = finish_svg(&list[i], raw[i], &svgs[i], problem);
     for (size_t i = 0; i < count; i++) free(raw[i]);

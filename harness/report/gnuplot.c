@@ -129,7 +129,8 @@ static size_t split(const char *text, size_t count, char **outputs)
 
 static ciuic_status judge_end(const gnuplot_process *p, int wait_status, bool in_time, bool whole)
 {
-    if (!in_time) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "gnuplot did not finish within %.0f s", p->allowed_s);
+    if (!in_time)
+        return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "gnuplot hung: nothing came of it for %.0f s", p->allowed_s);
     if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == NOT_INSTALLED)
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "gnuplot is not installed; apt-get install gnuplot-nox");
     if (!WIFEXITED(wait_status))
@@ -139,7 +140,7 @@ static ciuic_status judge_end(const gnuplot_process *p, int wait_status, bool in
     return CIUIC_OK;
 }
 
-ciuic_status gnuplot_finish(gnuplot_process *p, char **outputs, size_t *whole, bool *again)
+ciuic_status gnuplot_finish(gnuplot_process *p, char **outputs, size_t *whole, gnuplot_outcome *outcome)
 {
     int wait_status = 0;
     for (size_t i = 0; i < p->count; i++) outputs[i] = NULL;
@@ -147,7 +148,9 @@ ciuic_status gnuplot_finish(gnuplot_process *p, char **outputs, size_t *whole, b
     char *text = read_output(p->output);
     *whole = text != NULL ? split(text, p->count, outputs) : 0;
     /* A script that is at fault makes gnuplot exit; what else goes wrong would go wrong again. */
-    *again = in_time && *whole < p->count && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != NOT_INSTALLED;
+    const bool again =
+        in_time && *whole < p->count && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != NOT_INSTALLED;
+    *outcome = again ? GNUPLOT_AGAIN : in_time ? GNUPLOT_ENDED : GNUPLOT_HUNG;
     const ciuic_status status = judge_end(p, wait_status, in_time, *whole == p->count);
     free(text);
     close(p->alive);

@@ -28,9 +28,14 @@ typedef struct gnuplot_process {
  * process can be had. End it with gnuplot_finish. */
 ciuic_status gnuplot_start(gnuplot_process *p, const char *directory, const gnuplot_script *scripts, size_t count);
 
+typedef enum gnuplot_outcome {
+    GNUPLOT_ENDED,
+    GNUPLOT_AGAIN, /* script *whole is to blame, and those behind it are worth another start */
+    GNUPLOT_HUNG,  /* it took longer than half a minute and two seconds for each script, and so would another */
+} gnuplot_outcome;
+
 /* Waits for it. outputs[i] (to be freed) is what script i wrote to its standard output; NULL from script *whole on. Less than all is
- * CIUIC_ERROR_UNSUPPORTED: there is no gnuplot, it failed, or it took longer than half a minute and two seconds for each script;
- * *again then says that script *whole is to blame, and that those behind it are worth another start. */
-ciuic_status gnuplot_finish(gnuplot_process *p, char **outputs, size_t *whole, bool *again);
+ * CIUIC_ERROR_UNSUPPORTED: there is no gnuplot, it failed, or it hung. */
+ciuic_status gnuplot_finish(gnuplot_process *p, char **outputs, size_t *whole, gnuplot_outcome *outcome);
 
 #endif

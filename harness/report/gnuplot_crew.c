@@ -23,26 +23,30 @@ void crew_start(gnuplot_crew *c, const char *directory, const gnuplot_script *sc
 }
 
 /* One share, with as many starts as it takes. */
-static ciuic_status finish_share(const gnuplot_crew *c, gnuplot_process *p, size_t first, size_t count, char **outputs)
+static ciuic_status finish_share(gnuplot_crew *c, gnuplot_process *p, size_t first, size_t count, char **outputs)
 {
     ciuic_status worst = CIUIC_OK;
     for (size_t done = 0; done < count;) {
         size_t whole = 0;
-        bool again = false;
+        gnuplot_outcome outcome = GNUPLOT_ENDED;
+        if (p->child <= 0 && c->hung) break;
         if (p->child <= 0) CIUIC_TRY(gnuplot_start(p, c->directory, c->scripts + first + done, count - done));
-        const ciuic_status status = gnuplot_finish(p, outputs + first + done, &whole, &again);
+        const ciuic_status status = gnuplot_finish(p, outputs + first + done, &whole, &outcome);
         if (status != CIUIC_OK) worst = status;
-        if (!again) break;
+        c->hung = c->hung || outcome == GNUPLOT_HUNG;
+        if (outcome != GNUPLOT_AGAIN) break;
         done += whole + 1;
     }
     return worst;
 }
 
-void crew_finish(gnuplot_crew *c, char **outputs, char *problem, size_t size)
+bool crew_finish(gnuplot_crew *c, char **outputs, char *problem, size_t size)
 {
     for (size_t i = 0; i < c->count; i++) outputs[i] = NULL;
     for (size_t m = 0; m < c->members; m++)
         if (finish_share(c, &c->member[m].process, c->member[m].first, c->member[m].count, outputs) != CIUIC_OK)
             snprintf(problem, size, "%s", ciuic_last_error());
+    const bool hung = c->hung;
     *c = (gnuplot_crew){0};
+    return hung;
 }

@@ -10,6 +10,7 @@ typedef struct gnuplot_crew {
     const char *directory;
     const gnuplot_script *scripts;
     size_t count, members;
+    bool hung; /* one did, so that no more are started */
     struct {
         gnuplot_process process;
         size_t first, count; /* of scripts */
@@ -21,7 +22,8 @@ typedef struct gnuplot_crew {
 void crew_start(gnuplot_crew *c, const char *directory, const gnuplot_script *scripts, size_t count);
 
 /* Waits for all. outputs: [count], each as of gnuplot_finish; NULL where a script could not be run, which costs no other
- * script its output. `problem` (of `size` bytes) then says why, and is otherwise left alone. */
-void crew_finish(gnuplot_crew *c, char **outputs, char *problem, size_t size);
+ * script its output. `problem` (of `size` bytes) then says why, and is otherwise left alone. True: a
+ * gnuplot hung, and the next would. */
+bool crew_finish(gnuplot_crew *c, char **outputs, char *problem, size_t size);
 
 #endif

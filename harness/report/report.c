@@ -251,8 +251,11 @@ static ciuic_status write_report(cJSON *root, bool edited, const report_request 
     if (status == CIUIC_OK && files) status = write_files(q, &v);
     if (status == CIUIC_OK && !files) status = write_text(q->text, &v);
     plots_finish(&plots);
-    if (status == CIUIC_OK && plots.problem[0] != '\0')
-        *notice = "some plots are missing (is gnuplot installed?); the tables hold the same numbers";
+    if (status == CIUIC_OK && plots.problem[0] != '\0') {
+        static char said[sizeof plots.problem + 80];
+        snprintf(said, sizeof said, "some plots are missing: %s; the tables hold the same numbers", plots.problem);
+        *notice = said;
+    }
     plots_free(&plots);
     results_free(&r);
     return status;

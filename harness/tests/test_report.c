@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/monotonic_clock.h"
 #include "harness/report/embedded.h"
 #include "harness/report/gnuplot_crew.h"
 #include "harness/report/report.h"
@@ -501,17 +503,17 @@ static void a_bad_plot_costs_no_other(void)
     char *alone[2] = {NULL}, *outputs[5] = {NULL}, problem[128] = "";
     gnuplot_process p;
     size_t whole = 0;
-    bool again = false;
-    if (gnuplot_start(&p, ".", some, 2) != CIUIC_OK || gnuplot_finish(&p, alone, &whole, &again) != CIUIC_OK) {
+    gnuplot_outcome outcome = GNUPLOT_ENDED;
+    if (gnuplot_start(&p, ".", some, 2) != CIUIC_OK || gnuplot_finish(&p, alone, &whole, &outcome) != CIUIC_OK) {
         CU_ASSERT_PTR_NOT_NULL(strstr(ciuic_last_error(), "gnuplot")); /* not installed */
         return;
     }
-    CU_ASSERT_TRUE(whole == 2 && !again);
+    CU_ASSERT_TRUE(whole == 2 && outcome == GNUPLOT_ENDED);
     CHECK(has(alone[0], "width=\"200\"") && has(alone[0], "</svg>"), "the first is another");
     CHECK(has(alone[1], "width=\"90\"") && has(alone[1], "</svg>"), "the second is another");
     CU_ASSERT_EQUAL(gnuplot_start(&p, ".", scripts, 5), CIUIC_OK);
-    CU_ASSERT_EQUAL(gnuplot_finish(&p, outputs, &whole, &again), CIUIC_ERROR_UNSUPPORTED);
-    CHECK(whole == 1 && again && outputs[1] == NULL, "%zu are whole", whole);
+    CU_ASSERT_EQUAL(gnuplot_finish(&p, outputs, &whole, &outcome), CIUIC_ERROR_UNSUPPORTED);
+    CHECK(whole == 1 && outcome == GNUPLOT_AGAIN && outputs[1] == NULL, "%zu are whole", whole);
     free(outputs[0]);
     gnuplot_crew crew;
     crew_start(&crew, ".", scripts, 5);
@@ -529,7 +531,50 @@ static void a_bad_plot_costs_no_other(void)
     free(alone[1]);
 }
 
+/* A gnuplot that sleeps, and whose time is up: it is said to hang, and none is started in its place. */
+static void a_gnuplot_that_hangs_is_not_started_again(void)
+{
+    static const char sleeper[] = "#!/bin/sh\nexec sleep 600\n";
+    char *folder = temporary_folder(), path[512], text[] = "plot x\n", problem[128] = "";
+    const char *const saved_path = getenv("PATH");
+    char *saved = strdup(saved_path != NULL ? saved_path : "");
+    const gnuplot_script scripts[] = {{text, strlen(text)}, {text, strlen(text)}};
+    char *outputs[2] = {NULL}, searched[1024];
+    CU_ASSERT_TRUE_FATAL(folder != NULL && saved != NULL);
+    snprintf(path, sizeof path, "%s/gnuplot", folder);
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(sleeper, file);
+    fclose(file);
+    CU_ASSERT_EQUAL_FATAL(chmod(path, 0700), 0);
+    snprintf(searched, sizeof searched, "%s:%s", folder, saved);
+    setenv("PATH", searched, 1);
+    gnuplot_crew crew;
+    crew_start(&crew, ".", scripts, 2);
+    for (size_t m = 0; m < crew.members; m++) crew.member[m].process.deadline_s = 0; /* long over */
+    CU_ASSERT_TRUE(crew_finish(&crew, outputs, problem, sizeof problem));
+    CHECK(has(problem, "gnuplot hung"), "%s", problem);
+    CU_ASSERT_TRUE(outputs[0] == NULL && outputs[1] == NULL);
+    /* A share whose process was not had at first is tried again, but not behind one that hung. */
+    crew_start(&crew, ".", scripts, 2);
+    const double from = monotonic_s();
+    for (size_t m = 0; m < crew.members; m++) crew.member[m].process.deadline_s = 0;
+    if (crew.members > 1) {
+        gnuplot_outcome outcome = GNUPLOT_ENDED;
+        size_t whole = 0;
+        CU_ASSERT_EQUAL(gnuplot_finish(&crew.member[1].process, &outputs[1], &whole, &outcome),
+                        CIUIC_ERROR_UNSUPPORTED);
+        CU_ASSERT_EQUAL(outcome, GNUPLOT_HUNG);
+    }
+    CU_ASSERT_TRUE(crew_finish(&crew, outputs, problem, sizeof problem));
+    CHECK(monotonic_s() - from < 25, "it took %g s, so another was waited for", monotonic_s() - from);
+    setenv("PATH", saved, 1);
+    free(saved);
+    remove_folder(folder);
+}
+
 static const test_case cases[] = {
+    {"a gnuplot that hangs is not started again", a_gnuplot_that_hangs_is_not_started_again},
     {"a bad plot costs no other", a_bad_plot_costs_no_other},
     {"a page is whole and needs nothing else", a_page_is_whole},
     {"a report is the same every time", a_report_is_the_same_every_time},
