@@ -7,12 +7,24 @@
 
 #include "optimizer/json_syntax.h"
 
+size_t direction_mark(const char *text)
+{
+    static const char *const marks[] = {
+        "\xd8\x9c",     "\xe2\x80\x8e", "\xe2\x80\x8f", /* U+061C, U+200E and U+200F: a mark */
+        "\xe2\x80\xaa", "\xe2\x80\xab", "\xe2\x80\xac", "\xe2\x80\xad", "\xe2\x80\xae", /* U+202A to U+202E */
+        "\xe2\x81\xa6", "\xe2\x81\xa7", "\xe2\x81\xa8", "\xe2\x81\xa9",                 /* U+2066 to U+2069 */
+    };
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (strncmp(text, marks[i], strlen(marks[i])) == 0) return strlen(marks[i]);
+    return 0;
+}
+
 /* Bytes of the character at `text`, 0 where it is not one to be shown. */
 static size_t shown_length(const char *text, size_t left)
 {
     const unsigned char first = (unsigned char)text[0];
     const size_t length = json_utf8_length(text, left);
-    if (first < 0x20 || first == 0x7f) return 0;
+    if (first < 0x20 || first == 0x7f || direction_mark(text) > 0) return 0;
     if (length == 2 && first == 0xc2 && (unsigned char)text[1] < 0xa0) return 0; /* C1 */
     return length;
 }

@@ -7,7 +7,12 @@
 
 #include "optimizer/error.h"
 
-/* In place: control characters (C0, DEL, and C1 as UTF-8 has them) and bytes that are no UTF-8 become '?'. */
+/* Bytes of a character that sets the direction of writing, if `text` begins with one, else 0: it is not seen, and shows what
+ * stands behind it in another order than it has. */
+size_t direction_mark(const char *text);
+
+/* In place: control characters (C0, DEL, and C1 as UTF-8 has them), marks of direction and bytes that are no UTF-8 become '?',
+ * byte by byte. */
 void plain_text(char *text);
 
 /* The same on its way into a stream; the text stays as it is. */

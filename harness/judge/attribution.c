@@ -294,10 +294,11 @@ static cJSON *pair_sentence(const lattice *l, const result_case *on, size_t k, s
     const size_t figure_off = OFF + 2 * k + side, figure_on = ON + 2 * k + side;
     const bool helps_off = l->low[figure_off] > margin, helps_on = l->low[figure_on] > margin;
     const char *name = added == 0 ? on->quantize : stage_names[added];
+    const bool costs = l->value[figure_off] < 0 && l->value[figure_on] < 0; /* worth nothing either way */
     const char *what = helps_on && !helps_off   ? "is seen to help only once"
                        : helps_off && !helps_on ? "is seen to help only before"
-                       : found == TOGETHER_MORE ? "is worth more once"
-                                                : "is worth less once";
+                       : found == TOGETHER_MORE ? (costs ? "costs less once" : "is worth more once")
+                                                : (costs ? "costs more once" : "is worth less once");
     format_factor(l, figure_off, off, sizeof off);
     format_factor(l, figure_on, with, sizeof with);
     snprintf(text, sizeof text, "%.32s %s %s is on: %s with it, %s without.", name, what,

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/plain_text.h"
 #include "optimizer/json.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -13,6 +14,12 @@ void csv_text(FILE *stream, const char *text)
     fputc('"', stream);
     if (text[0] != '\0' && strchr("=+-@ \t\r\n", text[0]) != NULL) fputc('\'', stream);
     for (const char *c = text; *c != '\0'; c++) {
+        const size_t mark = direction_mark(c);
+        if (mark > 0) {
+            fputc('?', stream);
+            c += mark - 1;
+            continue;
+        }
         if (*c == '"') fputc('"', stream);
         fputc((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c, stream);
     }

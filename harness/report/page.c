@@ -10,9 +10,20 @@
 
 /* ---- escaping --------------------------------------------------------------------------------------------------- */
 
+/* Writes '?' for a mark of direction; *c then stands on its last byte. */
+static bool put_direction_mark(FILE *stream, const char **c)
+{
+    const size_t n = direction_mark(*c);
+    if (n == 0) return false;
+    fputc('?', stream);
+    *c += n - 1;
+    return true;
+}
+
 static void escape_html(FILE *stream, const char *text)
 {
     for (const char *c = text; *c != '\0'; c++) {
+        if (put_direction_mark(stream, &c)) continue;
         switch (*c) {
         case '&':
             fputs("&amp;", stream);
@@ -39,6 +50,7 @@ static void escape_html(FILE *stream, const char *text)
 static void escape_markdown(FILE *stream, const char *text)
 {
     for (const char *c = text; *c != '\0'; c++) {
+        if (put_direction_mark(stream, &c)) continue;
         if (*c == '<')
             fputs("&lt;", stream);
         else if (*c == '&')
@@ -195,7 +207,7 @@ void page_code(page *p, const char *text)
         fputs("    ", p->stream);
         if (p->form == PAGE_TEXT) plain_write(p->stream, text);
         for (const char *c = p->form == PAGE_TEXT ? "" : text; *c != '\0'; c++)
-            fputc((unsigned char)*c < 0x20 ? ' ' : *c, p->stream);
+            if (!put_direction_mark(p->stream, &c)) fputc((unsigned char)*c < 0x20 ? ' ' : *c, p->stream);
         fputs("\n\n", p->stream);
     }
 }

@@ -16,6 +16,9 @@ static void put_value(page *p, const cJSON *value)
         page_cell(p, TONE_QUIET, "unknown");
     else if (cJSON_IsString(value))
         page_cell(p, TONE_PLAIN, "%s", value->valuestring);
+    else if (json_is_number(value) && fabs(value->valuedouble) < 1e15 &&
+             value->valuedouble == trunc(value->valuedouble))
+        page_cell(p, TONE_PLAIN, "%.0f", value->valuedouble); /* a count, to its last digit */
     else if (json_is_number(value))
         page_cell(p, TONE_PLAIN, "%.6g", value->valuedouble);
     else if (cJSON_IsBool(value))

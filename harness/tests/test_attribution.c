@@ -199,6 +199,37 @@ static void a_stage_that_needs_another_is_named(void)
     cJSON_Delete(results);
 }
 
+/* int4 makes every variant slower, by one factor with portable kernels and by another with the others: a cost is not called a
+ * worth. */
+static void a_stage_that_only_costs_is_not_worth_more(void)
+{
+    static const struct {
+        double with_c, with_avx512;
+        const char *together, *sentence;
+    } rows[] = {{1.6, 1.2, "more", "int4 costs less once kernels is on: 0.8"},
+                {1.2, 1.6, "less", "int4 costs more once kernels is on: 0.6"},
+                {0.5, 0.7, "less", "int4 is worth less once kernels is on: 1.4"}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = fixture_results(&fixture_usual), *block = NULL, *list = NULL, *sample = NULL;
+        cJSON_ArrayForEach(block, cJSON_GetObjectItem(results, "blocks"))
+        {
+            cJSON_ArrayForEach(list, cJSON_GetObjectItem(block, "samples"))
+            {
+                if (strstr(list->string, "/int4") == NULL) continue;
+                const bool c = strcmp(list->string + strlen(list->string) - 2, "+c") == 0;
+                cJSON_ArrayForEach(sample, list) cJSON_SetNumberHelper(
+                    sample, sample->valuedouble * fixture_usual.int4_gain * (c ? rows[i].with_c : rows[i].with_avx512));
+            }
+        }
+        judge(results);
+        const cJSON *pair = pair_of(entry_of(results, INT4_DECODE), "quantize", "kernels");
+        CHECK(strcmp(judged_text(pair, "together"), rows[i].together) == 0 &&
+                  strncmp(judged_text(pair, "sentence"), rows[i].sentence, strlen(rows[i].sentence)) == 0,
+              "row %zu: %s: %s", i, judged_text(pair, "together"), judged_text(pair, "sentence"));
+        cJSON_Delete(results);
+    }
+}
+
 static void without_the_lattice_it_says_so(void)
 {
     cJSON *results = fixture_results(&fixture_usual);
@@ -266,6 +297,7 @@ static const test_case cases[] = {
     {"games by hand", games_by_hand},
     {"shares recover the gains, within and across blocks", shares_recover_the_gains},
     {"a stage that needs another is named", a_stage_that_needs_another_is_named},
+    {"a stage that only costs is not worth more", a_stage_that_only_costs_is_not_worth_more},
     {"without the lattice it says so", without_the_lattice_it_says_so},
     {"few rounds have no interval", few_rounds_have_no_interval},
     {"a report tells whose doing it is", a_report_tells_whose_doing_it_is},

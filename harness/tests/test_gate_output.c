@@ -96,6 +96,8 @@ static void xml_holds_what_xml_can(void)
                 {"\xef\xbf\xbe", "?"},
                 {"\xed\xa0\x80", "???"},
                 {"\xc2\x9b", "??"},
+                {"a\xe2\x80\xae b\xe2\x81\xa9\xd8\x9c", "a??? b?????"},
+                {"\xe2\x80\xad\xe2\x80\xaf\xe2\x81\xaa", "???\xe2\x80\xaf\xe2\x81\xaa"},
                 {"", ""}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *text = NULL;

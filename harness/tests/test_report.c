@@ -129,6 +129,7 @@ static void a_page_is_whole(void)
     CU_ASSERT_FALSE(has(w.html, "@import") || has(w.html, "url(") || has(w.html, "javascript:"));
     for (const char *c = w.html; c != NULL && (c = strstr(c, "http")) != NULL; c++)
         CHECK(strncmp(c, "http://www.w3.org/", 18) == 0, "an address in the page: %.60s", c);
+    CHECK(has(w.html, ">8589934592<"), "a count of bytes is not shown to its last digit");
     /* The first screen: questions and answers before anything else. */
     const char *question = strstr(w.html, "Is it 3 to 5 times faster?"), *verdicts = strstr(w.html, "id=\"verdicts\"");
     CU_ASSERT_TRUE(question != NULL && verdicts != NULL && question < verdicts);
@@ -171,8 +172,10 @@ static void a_report_is_the_same_every_time(void)
 
 /* ---- hostile names ---------------------------------------------------------------------------------------------- */
 
-static const char hostile[] = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>`touch pwned`$(touch pwned)"
-                              "\n\n# title\n![x](http://evil.invalid/x.png)[l](javascript:alert(1))|a|b\\";
+static const char hostile[] =
+    "a\xe2\x80\xaf b\xe2\x80\xae c\xe2\x81\xa6 d\xe2\x80\x8f\"'><script>alert(1)</script><img src=x "
+    "onerror=alert(1)>`touch pwned`$(touch pwned)"
+    "\n\n# title\n![x](http://evil.invalid/x.png)[l](javascript:alert(1))|a|b\\";
 
 /* Every string of the results that a file may choose freely becomes hostile. */
 static void poison(cJSON *item, const char *const *keys, size_t n)
@@ -258,6 +261,14 @@ static void hostile_names_execute_nothing(void)
     CHECK(fault == NULL, "the page goes wrong at %s", fault);
     CU_ASSERT_TRUE(has(w.html, "&lt;script&gt;alert(1)"));
     CU_ASSERT_FALSE(has(w.html, "<script") || has(w.html, "<img") || has(w.html, "<b>"));
+    /* Marks of direction would show a name in another order than it has; a narrow blank (U+202F) is none. */
+    char *csv = read_in(w.folder, "cases.csv");
+    const char *const shown_in[] = {w.html, w.markdown, csv};
+    for (size_t i = 0; i < 3; i++)
+        CHECK(has(shown_in[i], "a\xe2\x80\xaf b? c? d?") && !has(shown_in[i], "\xe2\x80\xae") &&
+                  !has(shown_in[i], "\xe2\x81\xa6") && !has(shown_in[i], "\xe2\x80\x8f"),
+              "form %zu has a mark of direction", i);
+    free(csv);
     drop_code(w.markdown);
     CU_ASSERT_FALSE(has(w.markdown, "<script") || has(w.markdown, "<img") || has(w.markdown, "\n# title"));
     CU_ASSERT_FALSE(has(w.markdown, "![x](") || has(w.markdown, "[l](javascript"));
