@@ -17,13 +17,8 @@ static void fact(page *p, const char *what, const char *answer)
 
 static void write_program(page *p, const cJSON *root)
 {
-    const cJSON *program = json_find(root, "program"), *command = json_find(root, "command");
-    char line[512] = "", seed[40];
-    for (const cJSON *word = cJSON_IsArray(command) ? command->child : NULL; word != NULL; word = word->next) {
-        const size_t used = strlen(line);
-        snprintf(line + used, sizeof line - used, "%s%s", used > 0 ? " " : "",
-                 cJSON_IsString(word) ? word->valuestring : "?");
-    }
+    const cJSON *program = json_find(root, "program");
+    char line[4096], seed[40];
     view_plain("%.0f", view_number(root, "seed"), seed, sizeof seed);
     page_section(p, "program", "What ran");
     page_table_begin(p, "program", facts, 2, false);
@@ -32,7 +27,7 @@ static void write_program(page *p, const cJSON *root)
     fact(p, "program's sha256", view_text(program, "sha256", "not recorded"));
     fact(p, "compiler", view_text(program, "compiler", "not recorded"));
     fact(p, "flags", view_text(program, "flags", "not recorded"));
-    fact(p, "command", line[0] != '\0' ? line : "not recorded");
+    fact(p, "command", view_command(root, line, sizeof line) ? line : "not recorded, or too long to be shown");
     fact(p, "suite", view_text(root, "suite", "not recorded"));
     fact(p, "suite's sha256", view_text(root, "suite_sha256", "not recorded"));
     fact(p, "seed", seed);

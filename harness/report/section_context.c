@@ -205,15 +205,13 @@ void section_reproduce(page *p, const report_view *v)
     static const page_column columns[] = {{"What", false}, {"This run", false}};
     static const char *const keys[] = {"suite",    "suite_file",   "suite_sha256",   "seed",          "started",
                                        "finished", "isa_override", "schema_version", "content_sha256"};
-    const cJSON *root = v->r->root, *command = json_find(root, "command"), *program = json_find(root, "program");
-    char line[4096] = "";
-    size_t used = 0;
+    const cJSON *root = v->r->root, *program = json_find(root, "program");
+    char line[4096];
     page_section(p, "reproduce", "How to do it again");
-    for (const cJSON *word = cJSON_IsArray(command) ? command->child : NULL; word != NULL && used < sizeof line - 1;
-         word = word->next)
-        if (cJSON_IsString(word))
-            used += (size_t)snprintf(line + used, sizeof line - used, "%s%s", used > 0 ? " " : "", word->valuestring);
-    if (line[0] != '\0') page_code(p, line);
+    if (view_command(root, line, sizeof line))
+        page_code(p, line);
+    else
+        page_text(p, "The command was not recorded, or is too long to be shown.");
     page_table_begin(p, "What was run", columns, COUNT(columns), false);
     for (const cJSON *entry = cJSON_IsObject(program) ? program->child : NULL; entry != NULL; entry = entry->next) {
         page_cell(p, TONE_PLAIN, "program, %s", entry->string);

