@@ -476,6 +476,7 @@ static ciuic_status ask_case(const result_set *r, const claim *about, const resu
         const result_case *base = baseline_of(r, c, name->valuestring);
         /* Not every machine has this library, and not every suite asks for it: nothing to say about one never meant. */
         if (base == NULL && strcmp(name->valuestring, "onednn") == 0) continue;
+        if (base == c) continue; /* nothing is faster or slower than itself */
         question *q = NULL;
         CIUIC_TRY(new_question(list, &q));
         *q = (question){.about = *about, .c = c, .base = base, .baseline = name->valuestring};

@@ -4,6 +4,7 @@
 
 #include "harness/judge/claims.h"
 #include "harness/judge/verdicts.h"
+#include "harness/plain_text.h"
 #include "harness/report/sections.h"
 #include "optimizer/json.h"
 
@@ -35,19 +36,28 @@ static verdict_row take_row(const report_view *v, const char *claim_id, const cJ
     return row;
 }
 
-static void put_figure(page *p, const claim *about, const cJSON *entry)
+/* A baseline that is another than the column's head says is named in the cell. */
+static void put_figure(page *p, const report_view *v, const claim *about, const cJSON *entry)
 {
-    char value[NUMBER], low[NUMBER], high[NUMBER], detail[2 * NUMBER + 8];
-    if (entry == NULL || isnan(view_number(entry, "value"))) {
+    char value[NUMBER], low[NUMBER], high[NUMBER], against[NUMBER], detail[3 * NUMBER + 16] = "";
+    if (entry == NULL) {
+        page_cell(p, TONE_QUIET, "-");
+        return;
+    }
+    if (isnan(view_number(entry, "value"))) {
         page_cell(p, TONE_QUIET, "not measured");
         return;
     }
+    view_baseline(v, entry, against, sizeof against);
+    const bool other = strcmp(against, view_text(entry, "baseline", "")) != 0;
     const page_tone tone = view_tone(view_text(entry, "verdict", ""));
     metric_format(about->metric, view_number(entry, "value"), value, sizeof value);
     metric_format(about->metric, view_number(entry, "low"), low, sizeof low);
     metric_format(about->metric, view_number(entry, "high"), high, sizeof high);
-    snprintf(detail, sizeof detail, "%s to %s", low, high);
     if (view_number(entry, "low") < view_number(entry, "high"))
+        plain_append(detail, sizeof detail, "%s to %s%s", low, high, other ? ", " : "");
+    if (other) plain_append(detail, sizeof detail, "over %s", against);
+    if (detail[0] != '\0')
         page_cell_detail(p, tone, value, detail);
     else
         page_cell(p, tone, "%s", value);
@@ -99,7 +109,7 @@ static void put_table(page *p, const report_view *v, const claim *about)
         page_cell(p, TONE_CODE, "%s", case_variant_name(row.c));
         page_cell(p, TONE_PLAIN, "%s", label);
         for (size_t b = 0; b < BASELINES; b++)
-            if (shown[b]) put_figure(p, about, row.by_baseline[b]);
+            if (shown[b]) put_figure(p, v, about, row.by_baseline[b]);
     }
     page_table_end(p);
 }

@@ -28,7 +28,8 @@ static void put_verdict_row(page *p, const report_view *v, const cJSON *entry)
     const result_case *c = view_case(v, view_text(entry, "case", ""));
     if (metric == NULL || c == NULL) return; /* judged a moment ago: both are there */
     char label[LABEL], value[NUMBER], low[NUMBER], high[NUMBER], ceiling[NUMBER], floor[NUMBER];
-    char detail[3 * NUMBER];
+    char detail[3 * NUMBER], against[NUMBER];
+    view_baseline(v, entry, against, sizeof against);
     group_label(v->r, c->group, label, sizeof label);
     metric_format(metric, view_number(entry, "value"), value, sizeof value);
     metric_format(metric, view_number(entry, "low"), low, sizeof low);
@@ -39,7 +40,7 @@ static void put_verdict_row(page *p, const report_view *v, const cJSON *entry)
     page_cell(p, TONE_CODE, "%s", view_text(entry, "claim", ""));
     page_cell(p, TONE_CODE, "%s", case_variant_name(c));
     page_cell(p, TONE_PLAIN, "%s", label);
-    page_cell(p, TONE_PLAIN, "%s", view_text(entry, "baseline", ""));
+    page_cell(p, TONE_PLAIN, "%s", against);
     page_cell(p, view_tone(view_text(entry, "verdict", "")), "%s", view_text(entry, "verdict", ""));
     snprintf(detail, sizeof detail, "%s to %s", low, high);
     if (view_number(entry, "low") < view_number(entry, "high"))

@@ -132,7 +132,10 @@ static cJSON *band_claim(const char *metric, double min, double max)
     if (!isnan(min)) cJSON_AddNumberToObject(o, "min", min);
     if (!isnan(max)) cJSON_AddNumberToObject(o, "max", max);
     cJSON_AddItemToObject(o, "phases", cJSON_Parse("[\"decode\"]"));
-    cJSON_AddItemToObject(o, "variant", cJSON_Parse("{\"quantize\": [\"int4\", \"int8\"], \"kernels\": [\"best\"]}"));
+    cJSON_AddItemToObject(
+        o, "variant",
+        cJSON_Parse(
+            "{\"quantize\": [\"int4\", \"int8\"], \"graph\": true, \"memory\": [\"on\"], \"kernels\": [\"best\"]}"));
     cJSON_AddItemToObject(o, "baselines", cJSON_Parse("[\"tuned\"]"));
     return o;
 }
@@ -263,15 +266,14 @@ static void the_nearest_to_a_band_is_named(void)
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         cJSON *results = fixture_results(&fixture_usual), *claims = cJSON_CreateArray();
         cJSON_AddItemToArray(claims, band_claim("speedup", table[i].min, table[i].max));
-        cJSON_DeleteItemFromObject(results, "claims");
-        cJSON_AddItemToObject(results, "claims", claims);
-        judge_again(results);
+        CU_ASSERT_EQUAL_FATAL(judge_results(results, claims), CIUIC_OK);
         const cJSON *first = json_find(summed_up(results, "band"), "takes")->child;
         const cJSON *v = fixture_verdict(results, "band", INT4, "tuned");
         CHECK(first != NULL && strstr(first->valuestring, table[i].nearest) != NULL, "row %zu: %s", i,
               first != NULL ? first->valuestring : "nothing");
         CHECK(strstr(judged_text(v, "reason"), table[i].said) != NULL, "row %zu: %s", i, judged_text(v, "reason"));
         cJSON_Delete(results);
+        cJSON_Delete(claims);
     }
 }
 
@@ -298,6 +300,33 @@ static void every_rung_is_judged_against_its_own(void)
     cJSON_Delete(results);
 }
 
+/* A claim about every variant is about the baselines, too, each against the others only. */
+static void nothing_is_judged_against_itself(void)
+{
+    cJSON *results = fixture_results(&fixture_usual), *claims = cJSON_CreateArray();
+    cJSON *all = band_claim("speedup", 1.0, 1.05);
+    cJSON_ReplaceItemInObject(all, "variant", cJSON_CreateObject());
+    cJSON_ReplaceItemInObject(all, "baselines", cJSON_Parse("[\"tuned\", \"naive\"]"));
+    cJSON_AddItemToArray(claims, all);
+    CU_ASSERT_EQUAL_FATAL(judge_results(results, claims), CIUIC_OK);
+    const cJSON *v = NULL;
+    size_t n = 0;
+    cJSON_ArrayForEach(v, json_find(results, "verdicts"))
+    {
+        n++;
+        CHECK(strcmp(judged_text(v, "case"), judged_text(v, "baseline_case")) != 0, "%s against itself",
+              judged_text(v, "case"));
+    }
+    CHECK(n > 40, "%zu verdicts", n);
+    const char *const rung = "decode64@256/b1/t2/fp16+graph+memory+c";
+    CHECK(fixture_verdict(results, "band", TUNED, "tuned") == NULL &&
+              fixture_verdict(results, "band", rung, "tuned") == NULL,
+          "tuned is judged against tuned");
+    CU_ASSERT_PTR_NOT_NULL(fixture_verdict(results, "band", rung, "naive"));
+    cJSON_Delete(results);
+    cJSON_Delete(claims);
+}
+
 static const test_case cases[] = {
     {"a limit of memory that FP16 exceeds", a_limit_that_fp16_exceeds},
     {"a refusal carries its numbers", a_refusal_carries_its_numbers},
@@ -306,6 +335,7 @@ static const test_case cases[] = {
     {"what rounds can do", what_rounds_can_do},
     {"a band takes what its missed bound does", a_band_takes_what_its_missed_bound_does},
     {"the nearest to a band is named", the_nearest_to_a_band_is_named},
+    {"nothing is judged against itself", nothing_is_judged_against_itself},
     {"every rung is judged against its own", every_rung_is_judged_against_its_own},
 };
 
