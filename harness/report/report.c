@@ -2,13 +2,16 @@
 #include "harness/report/report.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "harness/judge/claims.h"
 #include "harness/judge/content_digest.h"
 #include "harness/judge/judge.h"
+#include "harness/plain_text.h"
 #include "harness/report/csv.h"
 #include "harness/report/embedded.h"
 #include "harness/report/schema.h"
@@ -33,7 +36,7 @@ static section_fn *const shortest[] = {section_answer, section_variants, section
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* GitHub takes 65536 characters, and what posts it adds some of its own. */
-enum { COMMENT_MAX = 60000 };
+enum { COMMENT_MAX = 60000, SUBTITLE = 512 };
 
 static ciuic_status write_sections(page *p, const report_view *v)
 {
@@ -42,9 +45,8 @@ static ciuic_status write_sections(page *p, const report_view *v)
 }
 
 /* "made-up-model on Made-up CPU, 2 cores, 2000-01-01" */
-static void write_subtitle(FILE *stream, page_form form, const report_view *v)
+static void make_subtitle(const report_view *v, char *text, size_t size)
 {
-    char text[512] = "";
     const cJSON *machine = json_find(v->r->root, "machine"), *cores = json_find(machine, "cores");
     size_t used = 0;
     for (size_t g = 0; g < v->r->group_count && used < 200; g++) {
@@ -52,8 +54,8 @@ static void write_subtitle(FILE *stream, page_form form, const report_view *v)
         for (size_t h = 0; h < g; h++)
             known = known || strcmp(v->r->groups[h].checkpoint, v->r->groups[g].checkpoint) == 0;
         if (!known)
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s%.60s", used > 0 ? ", " : "",
-                                     v->r->groups[g].checkpoint);
+            used +=
+                (size_t)snprintf(text + used, size - used, "%s%.60s", used > 0 ? ", " : "", v->r->groups[g].checkpoint);
     }
     char threads[48] = "";
     if (v->r->group_count > 0)
@@ -61,10 +63,49 @@ static void write_subtitle(FILE *stream, page_form form, const report_view *v)
                  v->r->groups[0].threads == 1 ? "" : "s");
     for (size_t g = 1; g < v->r->group_count; g++)
         if (v->r->groups[g].threads != v->r->groups[0].threads) threads[0] = '\0';
-    snprintf(text + used, sizeof text - used, "%s%.80s, %.0f cores%s \xc2\xb7 suite %.40s \xc2\xb7 %.10s",
+    snprintf(text + used, size - used, "%s%.80s, %.0f cores%s \xc2\xb7 suite %.40s \xc2\xb7 %.10s",
              used > 0 ? " on " : "", view_text(machine, "cpu", "an unknown CPU"),
              json_is_number(cores) ? cores->valuedouble : 0.0, threads, view_text(v->r->root, "suite", "unknown"),
              view_text(v->r->root, "started", ""));
+}
+
+static void write_subtitle(FILE *stream, page_form form, const report_view *v)
+{
+    char text[SUBTITLE] = "";
+    make_subtitle(v, text, sizeof text);
+    page_escape(stream, form, text);
+}
+
+/* "3-5x faster in 70% less memory?", from the first claims that are at least so much; where there are none, the first
+ * question. */
+static void make_title(const report_view *v, char *text, size_t size)
+{
+    char speed[64] = "", memory[64] = "";
+    const cJSON *claims = json_find(v->r->root, "claims");
+    size_t position = 0;
+    for (const cJSON *item = claims->child; item != NULL; item = item->next, position++) {
+        claim about;
+        if (claim_parse(item, "claims", position, &about) != CIUIC_OK) continue; /* judged already: cannot fail */
+        if (isnan(about.min) || !isnan(about.max)) continue;
+        if (about.metric->kind == METRIC_SPEED && speed[0] == '\0') {
+            snprintf(speed, sizeof speed, "%.3g", about.min);
+            if (!isnan(about.band_top)) plain_append(speed, sizeof speed, "-%.3g", about.band_top);
+            plain_append(speed, sizeof speed, "x faster");
+        }
+        if (about.metric->kind == METRIC_MEMORY && memory[0] == '\0')
+            snprintf(memory, sizeof memory, "%.3g%% less memory", 100.0 * about.min);
+    }
+    if (speed[0] != '\0' || memory[0] != '\0')
+        snprintf(text, size, "%s%s%s? ", speed, speed[0] != '\0' && memory[0] != '\0' ? " in " : "", memory);
+    else
+        snprintf(text, size, "%.160s%s", view_text(claims->child, "question", ""), claims->child != NULL ? " " : "");
+    plain_append(text, size, "What this machine says");
+}
+
+static void write_title(FILE *stream, page_form form, const report_view *v)
+{
+    char text[SUBTITLE] = "";
+    make_title(v, text, sizeof text);
     page_escape(stream, form, text);
 }
 
@@ -95,7 +136,10 @@ static void fill_template(FILE *stream, const report_view *v, const page *writte
 {
     const embedded_file template = embedded_template();
     for (const char *c = template.text; *c != '\0';) {
-        if (strncmp(c, "@SUBTITLE@", 10) == 0) {
+        if (strncmp(c, "@TITLE@", 7) == 0) {
+            write_title(stream, PAGE_HTML, v);
+            c += 7;
+        } else if (strncmp(c, "@SUBTITLE@", 10) == 0) {
             write_subtitle(stream, PAGE_HTML, v);
             c += 10;
         } else if (strncmp(c, "@CONTENTS@", 10) == 0) {
@@ -123,12 +167,12 @@ static ciuic_status write_template(FILE *stream, const report_view *v)
     return status;
 }
 
-static const char heading[] = "3-5x faster in 70% less memory? What this machine says";
-
 static ciuic_status write_comment(FILE *stream, const report_view *v, section_fn *const *list, size_t n)
 {
     page p = page_begin(stream, PAGE_MARKDOWN);
-    fprintf(stream, "# %s\n\n", heading);
+    fputs("# ", stream);
+    write_title(stream, PAGE_MARKDOWN, v);
+    fputs("\n\n", stream);
     write_subtitle(stream, PAGE_MARKDOWN, v);
     fputs("\n\n", stream);
     if (list != sections)
@@ -161,9 +205,12 @@ static ciuic_status write_markdown(FILE *stream, const report_view *v)
 static ciuic_status write_text(FILE *stream, const report_view *v)
 {
     page p = page_begin(stream, PAGE_TEXT);
-    fprintf(stream, "%s\n", heading);
-    write_subtitle(stream, PAGE_TEXT, v);
-    fputs("\n\n", stream);
+    char text[SUBTITLE] = "";
+    make_title(v, text, sizeof text);
+    page_text(&p, "%s", text);
+    text[0] = '\0';
+    make_subtitle(v, text, sizeof text);
+    page_text(&p, "%s", text);
     return write_sections(&p, v);
 }
 

@@ -133,6 +133,20 @@ static void put_ceiling(page *p, const report_view *v, const claim *about, const
               most < about->min ? "; the claim is out of reach" : "");
 }
 
+static bool has_verdicts(const report_view *v, const char *question)
+{
+    const cJSON *item = NULL, *entry = NULL;
+    cJSON_ArrayForEach(item, json_find(v->r->root, "claims"))
+    {
+        if (strcmp(view_text(item, "question", ""), question) != 0) continue;
+        cJSON_ArrayForEach(entry, json_find(v->r->root, "verdicts"))
+        {
+            if (strcmp(view_text(entry, "claim", ""), view_text(item, "id", "")) == 0) return true;
+        }
+    }
+    return false;
+}
+
 static void put_card(page *p, const report_view *v, const cJSON *answer)
 {
     page_column measured[OTHERS + 2] = {{"Against", false}, {"tuned", true}};
@@ -168,8 +182,10 @@ static void put_card(page *p, const report_view *v, const cJSON *answer)
     }
     if (open) page_table_end(p);
     if (!open)
-        page_text(p,
-                  "No variant with every stage on was measured in a way that answers it; the verdicts below say why.");
+        page_text(p, has_verdicts(v, view_text(answer, "question", ""))
+                         ? "No variant with every stage on was measured in a way that answers it; the verdicts below "
+                           "say why."
+                         : "This run has no case that it could be asked of, so there is no verdict.");
     if (speed.id != NULL) put_ceiling(p, v, &speed, variant);
     page_card_end(p);
 }

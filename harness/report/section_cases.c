@@ -194,6 +194,28 @@ static void put_accuracy_group(page *p, const report_view *v, size_t group)
     page_table_end(p);
 }
 
+/* One weight among millions moves no error that one could see; so all are compared. */
+static void put_weight_checks(page *p, const report_view *v)
+{
+    size_t cases = 0;
+    double checked = 0.0, unchecked = 0.0, seconds = 0.0;
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        const cJSON *found = json_find(v->r->cases[i].json, "weight_check");
+        if (isnan(view_number(found, "checked")) || isnan(view_number(found, "unchecked"))) continue;
+        cases++;
+        checked += view_number(found, "checked");
+        unchecked += view_number(found, "unchecked");
+        if (view_number(found, "seconds") > 0.0) seconds += view_number(found, "seconds");
+    }
+    if (cases == 0) return;
+    page_text(p,
+              "In %zu of %zu cases the weights were made once more from the checkpoint and compared, bit for bit, with "
+              "those that ran: %.0f weights in all, in %.0f s.%s",
+              cases, v->r->case_count, checked, seconds, unchecked > 0.0 ? "" : " None was left out.");
+    if (unchecked > 0.0)
+        page_text(p, "%.0f weights could not be compared: calibration made them, and it is not run again.", unchecked);
+}
+
 void section_accuracy(page *p, const report_view *v)
 {
     page_section(p, "accuracy", "Error by variant");
@@ -201,6 +223,7 @@ void section_accuracy(page *p, const report_view *v)
         p, "Errors are of the logits, whose standard deviation is about 1 in a small model. KL is what an observer "
            "could learn from one word about which of the two programs wrote it; the rise in NLL is its estimate from "
            "the words that the reference itself drew. \xc2\xb1 is one standard error.");
+    put_weight_checks(p, v);
     for (size_t g = 0; g < v->r->group_count; g++) put_accuracy_group(p, v, g);
 }
 

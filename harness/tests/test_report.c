@@ -284,6 +284,68 @@ static void hostile_names_execute_nothing(void)
     cJSON_Delete(results);
 }
 
+static const char one_claim[] =
+    "[{\"id\": \"%s\", \"question\": \"Is it so?\", \"sentence\": \"It is so\", \"source\": \"nobody\","
+    " \"metric\": \"%s\", %s, \"phases\": [\"%s\"], \"variant\": {}, \"baselines\": [\"tuned\"]}]";
+
+/* The title is that of the claims that are judged; a claim about no case has no verdicts that could say why. */
+static void the_title_is_that_of_the_claims(void)
+{
+    static const struct {
+        const char *metric, *bounds, *phase, *title;
+    } rows[] = {
+        {"speedup", "\"min\": 3, \"band_top\": 5", "decode", "# 3-5x faster? What this machine says\n"},
+        {"speedup", "\"min\": 2.5", "decode", "# 2.5x faster? What this machine says\n"},
+        {"memory_reduction_total", "\"min\": 0.7", "decode", "# 70% less memory? What this machine says\n"},
+        {"speedup", "\"min\": 1, \"max\": 1.05", "decode", "# Is it so? What this machine says\n"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, one_claim, "one", rows[i].metric, rows[i].bounds, rows[i].phase);
+        cJSON *results = fixture_bench_results(&fixture_usual);
+        cJSON_ReplaceItemInObject(results, "claims", cJSON_Parse(text));
+        written w = write_pages(results);
+        CHECK(w.status == CIUIC_OK && has(w.markdown, rows[i].title), "row %zu: %.80s", i,
+              w.markdown != NULL ? w.markdown : ciuic_last_error());
+        CU_ASSERT_FALSE(has(w.html, "@TITLE@") || has(w.html, "70% less memory, at"));
+        /* What the column calls tuned is another program on another rung, and is named. */
+        CHECK(i >= 2 || has(w.html, "over tuned on c"), "row %zu: the rung of the baseline is not named", i);
+        written_free(&w);
+        cJSON_Delete(results);
+    }
+    cJSON *results = fixture_bench_results(&fixture_usual);
+    cJSON_DeleteItemFromObject(results, "cases");
+    cJSON_DeleteItemFromObject(results, "blocks");
+    cJSON_AddArrayToObject(results, "cases");
+    cJSON_AddArrayToObject(results, "blocks");
+    written w = write_pages(results);
+    CU_ASSERT_FALSE(has(w.markdown, "the verdicts below say why"));
+    CU_ASSERT_TRUE(has(w.markdown, "no case that it could be asked of"));
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
+static void compared_weights_are_counted(void)
+{
+    cJSON *results = fixture_bench_results(&fixture_usual);
+    written w = write_pages(results);
+    CU_ASSERT_FALSE(has(w.markdown, "made once more"));
+    written_free(&w);
+    static const char *const endings[] = {"decode64@256/b1/t2/int8+avx512", "decode64@256/b1/t2/int4+avx512"};
+    for (size_t i = 0; i < 2; i++) {
+        cJSON *found = cJSON_AddObjectToObject(fixture_case(results, endings[i]), "weight_check");
+        cJSON_AddNumberToObject(found, "checked", 7000000);
+        cJSON_AddNumberToObject(found, "unchecked", i == 1 ? 321 : 0);
+        cJSON_AddNumberToObject(found, "seconds", 2);
+    }
+    w = write_pages(results);
+    CHECK(has(w.markdown, "In 2 of 52 cases") && has(w.markdown, ": 14000000 weights in all, in 4 s.") &&
+              has(w.markdown, "321 weights could not be compared"),
+          "%s", w.markdown != NULL ? strstr(w.markdown, "## Error by variant") : "no page");
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
 /* What is offered for copying is one command, whatever its words are. */
 static void the_command_is_quoted_for_a_shell(void)
 {
@@ -613,6 +675,8 @@ static const test_case cases[] = {
     {"a report is the same every time", a_report_is_the_same_every_time},
     {"hostile names execute nothing", hostile_names_execute_nothing},
     {"the command is quoted for a shell", the_command_is_quoted_for_a_shell},
+    {"the title is that of the claims", the_title_is_that_of_the_claims},
+    {"compared weights are counted", compared_weights_are_counted},
     {"without gnuplot there are tables", without_gnuplot},
     {"when nothing was measured the page says so", nothing_was_measured},
     {"metrics that are NaN", metrics_that_are_nan},
