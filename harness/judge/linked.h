@@ -9,4 +9,13 @@
 ciuic_status linked_speedup(const result_set *r, const result_case *base, const result_case *c, interval *out,
                             double *floor);
 
+/* Whether an interval of log speeds decides a question. One that lies within another must decide whatever that decides; one of
+ * NaN decides nothing. */
+typedef bool (*linked_question)(double low, double high, const void *about);
+
+/* p of a question: the smallest error at which the interval that linked_speedup makes, in logarithms, still decides it, so
+ * that p is at most 1 - CONFIDENCE exactly when that one does. 1 where not even the medians decide it, NaN without rounds. */
+ciuic_status linked_p(const result_set *r, const result_case *base, const result_case *c, linked_question decides,
+                      const void *about, double *p);
+
 #endif

@@ -20,7 +20,7 @@ typedef struct evidence {
     double value, low, high; /* low and high are NaN where nothing can be said */
     double floor;            /* relative noise by which the interval is widened before it is judged; NaN: none known */
     double judged_low, judged_high;
-    double p, p_holm;                /* speed: sign test of what the widened interval decides; NaN otherwise */
+    double p, p_holm;                /* speed: test of what the widened interval decides; NaN otherwise */
     double ceiling, both_at_ceiling; /* NaN where they do not apply */
     double bits;                     /* a weight, of the case; NaN where it is not known */
     size_t rounds;
@@ -93,6 +93,30 @@ static double verdict_p(const claim *about, const paired_logs *pairs, double flo
     return fmin(1.0, 2.0 * fmin(kept, missed));
 }
 
+/* A claim, and the noise by which an interval is widened before it is held against it. */
+typedef struct widened_claim {
+    const claim *about;
+    double margin; /* log(1 + the noise floor) */
+} widened_claim;
+
+static bool claim_decides(double low, double high, const void *data)
+{
+    const widened_claim *w = data;
+    return claim_judge(w->about, exp(low - w->margin), exp(high + w->margin)) != VERDICT_INCONCLUSIVE;
+}
+
+/* Cases of two blocks: the interval by way of tuned, and the same p of it. */
+static ciuic_status linked_evidence(const result_set *r, const claim *about, const result_case *base,
+                                    const result_case *c, interval *speed, evidence *e)
+{
+    CIUIC_TRY(linked_speedup(r, base, c, speed, &e->floor));
+    const widened_claim question = {about, log1p(e->floor)};
+    if (isnan(question.margin)) return CIUIC_OK;
+    CIUIC_TRY(linked_p(r, base, c, claim_decides, &question, &e->p));
+    e->p_holm = e->p;
+    return CIUIC_OK;
+}
+
 static ciuic_status speed_evidence(const result_set *r, const claim *about, const result_case *base,
                                    const result_case *c, evidence *e)
 {
@@ -104,7 +128,7 @@ static ciuic_status speed_evidence(const result_set *r, const claim *about, cons
     paired_logs_free(&pairs);
     CIUIC_TRY(found);
     const bool linked = speed.n == 0; /* cases of two blocks */
-    if (linked) CIUIC_TRY(linked_speedup(r, base, c, &speed, &e->floor));
+    if (linked) CIUIC_TRY(linked_evidence(r, about, base, c, &speed, e));
     e->value = speed.median;
     e->low = speed.low;
     e->high = speed.high;

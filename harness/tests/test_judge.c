@@ -260,6 +260,40 @@ static void few_rounds_decide_nothing(void)
     }
 }
 
+static cJSON *claims_for_every_rung(void)
+{
+    cJSON *claims = NULL;
+    CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
+    cJSON_DeleteItemFromObject(cJSON_GetObjectItem(cJSON_GetArrayItem(claims, 0), "variant"), "kernels");
+    return claims;
+}
+
+/* By way of tuned a case has a p like any other: 7 rounds give each of the two intervals its 97.5%, which decides one verdict and
+ * not all of the suite. */
+static void a_verdict_by_way_of_tuned_is_corrected(void)
+{
+    const size_t rounds[] = {7, 16};
+    for (size_t i = 0; i < 2; i++) {
+        fixture_machine machine = fixture_usual;
+        machine.blocks = 3;
+        machine.rounds = rounds[i];
+        machine.int4_gain = 30;
+        cJSON *results = fixture_results(&machine), *claims = claims_for_every_rung();
+        CHECK(judge_results(results, claims) == CIUIC_OK, "%s", ciuic_last_error());
+        const cJSON *v = fixture_verdict(results, "speedup-3x", "decode64@256/b1/t2/int4+graph+memory+c", "tuned");
+        CHECK(strstr(judged_text(v, "interval"), "by way of tuned") != NULL, "interval: %s",
+              judged_text(v, "interval"));
+        CHECK(judged_number(v, "low") > 25, "from %g", judged_number(v, "low"));
+        CHECK(fabs(judged_number(v, "p") / (2 * exp2(1 - (double)rounds[i])) - 1) < 1e-6, "p is %g",
+              judged_number(v, "p"));
+        CHECK(judged_number(v, "p_holm") > judged_number(v, "p"), "p_holm is %g", judged_number(v, "p_holm"));
+        CHECK(strcmp(judged_text(v, "verdict"), i == 0 ? "inconclusive" : "supported") == 0, "%zu rounds: %s, %s",
+              rounds[i], judged_text(v, "verdict"), judged_text(v, "reason"));
+        cJSON_Delete(results);
+        cJSON_Delete(claims);
+    }
+}
+
 static void lost_rounds_and_failed_cases(void)
 {
     cJSON *results = fixture_results(&fixture_usual);
@@ -514,6 +548,7 @@ static const test_case cases[] = {
     {"the bound itself is too close to tell", the_bound_itself_is_too_close_to_tell},
     {"random weights have no accuracy", random_weights_have_no_accuracy},
     {"few rounds decide nothing", few_rounds_decide_nothing},
+    {"a verdict by way of tuned is corrected", a_verdict_by_way_of_tuned_is_corrected},
     {"lost rounds and failed cases", lost_rounds_and_failed_cases},
     {"an unknown noise floor decides nothing", an_unknown_noise_floor_decides_nothing},
     {"noise is that of the blocks compared", noise_is_that_of_the_blocks_compared},
