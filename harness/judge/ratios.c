@@ -39,13 +39,14 @@ static bool add_series(cJSON *o, const series_check *check, double drift_p_holm)
 /* One case over one baseline. */
 typedef struct ratio {
     cJSON *json;
+    const char *baseline; /* of the same name: the same pointer */
     series_check series;
     double p;      /* of "no difference beyond the noise floor"; NaN for a twin, which is no question */
     int direction; /* 1: faster */
     bool known;    /* low, high and the floor are */
 } ratio;
 
-/* The ratios over one baseline: a family of comparisons for Holm's correction. */
+/* All ratios of the results, whichever the baseline: one family of comparisons for Holm's correction. */
 typedef struct ratio_family {
     ratio *items;
     size_t count;
@@ -97,7 +98,7 @@ static ciuic_status add_ratio(const result_set *r, const result_case *base, cons
     if (status == CIUIC_OK && pairs.n > 0) {
         cJSON *ratios = cJSON_GetObjectItemCaseSensitive(c->json, "ratios");
         ratio *out = &family->items[family->count++];
-        *out = (ratio){.json = cJSON_AddObjectToObject(ratios, name), .p = NAN};
+        *out = (ratio){.json = cJSON_AddObjectToObject(ratios, name), .baseline = name, .p = NAN};
         status = out->json != NULL ? measure(r, base, c, &pairs, out) : out_of_memory();
     }
     paired_logs_free(&pairs);
@@ -105,7 +106,7 @@ static ciuic_status add_ratio(const result_set *r, const result_case *base, cons
 }
 
 /* "faster" and "slower" are said only of what lies beyond the noise floor in so many rounds that, of all cases of the
- * suite, none is likely to do so by chance. */
+ * suite against all their baselines, none is likely to do so by chance. */
 static const char *difference_of(const ratio *item, double p_holm)
 {
     if (!item->known) return "unknown";
@@ -113,6 +114,7 @@ static const char *difference_of(const ratio *item, double p_holm)
     return item->direction > 0 ? "faster" : "slower";
 }
 
+/* Drift warns, and does so among the ratios over one baseline: another baseline is no reason to warn less. */
 static ciuic_status correct_family(const ratio_family *family)
 {
     double *p = calloc(2 * family->count + 1, sizeof *p);
@@ -123,7 +125,10 @@ static ciuic_status correct_family(const ratio_family *family)
         drift[i] = family->items[i].series.drift_p;
     }
     ciuic_status status = holm_adjust(p, family->count, p);
-    if (status == CIUIC_OK) status = holm_adjust(drift, family->count, drift);
+    for (size_t i = 0, n = 0; i < family->count && status == CIUIC_OK; i += n) {
+        for (n = 1; i + n < family->count && family->items[i + n].baseline == family->items[i].baseline;) n++;
+        status = holm_adjust(drift + i, n, drift + i);
+    }
     for (size_t i = 0; i < family->count && status == CIUIC_OK; i++) {
         const ratio *item = &family->items[i];
         const bool ok = json_add_double(item->json, "p", item->p) && json_add_double(item->json, "p_holm", p[i]) &&
@@ -142,16 +147,16 @@ ciuic_status ratios_make(const result_set *r)
     for (size_t i = 0; i < r->case_count; i++)
         if (case_ok(&r->cases[i]) && !set_member(r->cases[i].json, "ratios", cJSON_CreateObject()))
             return out_of_memory();
-    for (size_t b = 0; b < sizeof names / sizeof names[0] && status == CIUIC_OK; b++) {
-        ratio_family family = {.items = calloc(r->case_count + 1, sizeof(ratio))};
-        if (family.items == NULL) return out_of_memory();
+    const size_t baselines = sizeof names / sizeof names[0];
+    ratio_family family = {.items = calloc(baselines * r->case_count + 1, sizeof(ratio))};
+    if (family.items == NULL) return out_of_memory();
+    for (size_t b = 0; b < baselines; b++)
         for (size_t i = 0; i < r->case_count && status == CIUIC_OK; i++) {
             const result_case *c = &r->cases[i];
             status = add_ratio(r, group_baseline(&r->groups[c->group], names[b]), c, names[b], &family);
         }
-        if (status == CIUIC_OK) status = correct_family(&family);
-        free(family.items);
-    }
+    if (status == CIUIC_OK) status = correct_family(&family);
+    free(family.items);
     return status;
 }
 

@@ -6,8 +6,8 @@
 
 #include "harness/judge/results.h"
 
-/* The chance that a suite may have of calling any case different that is not: Holm-corrected p-values are held against
- * it. */
+/* The chance that a suite may have of calling any case different from any baseline that is not: Holm-corrected p-values are
+ * held against it. */
 #define FAMILY_LEVEL 0.05
 
 /* Writes cases[].ratios. blocks[].noise_floor and cases[].tokens_per_s must be set. */

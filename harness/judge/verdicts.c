@@ -510,16 +510,14 @@ static ciuic_status ask_case(const result_set *r, const claim *about, const resu
     return CIUIC_OK;
 }
 
-/* All verdicts about speed against one baseline are a family: the more cases a suite has, the surer each must be. */
-static ciuic_status correct_family(question_list *list, const char *baseline)
+/* All verdicts about speed are a family, whichever the baseline: the more of them a suite has, the surer each must be. */
+static ciuic_status correct_family(question_list *list)
 {
     double *p = calloc(list->count + 1, sizeof *p);
     if (p == NULL) return ciuic_fail_memory("verdicts", list->count * sizeof *p);
-    for (size_t i = 0; i < list->count; i++)
-        p[i] = strcmp(list->items[i].baseline, baseline) == 0 ? list->items[i].e.p : NAN;
+    for (size_t i = 0; i < list->count; i++) p[i] = list->items[i].e.p;
     const ciuic_status status = holm_adjust(p, list->count, p);
-    for (size_t i = 0; i < list->count && status == CIUIC_OK; i++)
-        if (!isnan(p[i])) list->items[i].e.p_holm = p[i];
+    for (size_t i = 0; i < list->count && status == CIUIC_OK; i++) list->items[i].e.p_holm = p[i];
     free(p);
     return status;
 }
@@ -550,7 +548,6 @@ static ciuic_status judge_case(const result_set *r, const question *questions, s
 
 static ciuic_status ask_all(const result_set *r, const cJSON *claims, question_list *list)
 {
-    static const char *const baselines[] = {"tuned", "naive", "openblas", "onednn"};
     size_t position = 0;
     for (const cJSON *item = claims->child; item != NULL; item = item->next, position++) {
         claim about;
@@ -558,8 +555,7 @@ static ciuic_status ask_all(const result_set *r, const cJSON *claims, question_l
         for (size_t i = 0; i < r->case_count; i++)
             if (claim_covers(&about, r, &r->cases[i])) CIUIC_TRY(ask_case(r, &about, &r->cases[i], list));
     }
-    for (size_t b = 0; b < sizeof baselines / sizeof baselines[0]; b++) CIUIC_TRY(correct_family(list, baselines[b]));
-    return CIUIC_OK;
+    return correct_family(list);
 }
 
 ciuic_status verdicts_make(const result_set *r, const cJSON *claims, cJSON **verdicts)

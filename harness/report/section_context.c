@@ -178,12 +178,13 @@ void section_method(page *p, const report_view *v)
         "tuned ran twice in each round. How far its ratio to itself may be from 1 is the noise floor of that block: "
         "every interval is widened by the worst floor of the blocks it is from before it is judged, and a difference "
         "within it is not called one.");
-    page_item(p,
-              "A claim is supported when the widened interval keeps its bound, refuted when all of it lies beyond, and "
-              "otherwise inconclusive. Speeds are judged together: by Holm's correction over all cases against one "
-              "baseline, the chance that even one that sits exactly on its bound is called stays below %.0f%%, however "
-              "many cases there are. It takes more rounds than a single interval does.",
-              100.0 * FAMILY_LEVEL);
+    page_item(
+        p,
+        "A claim is supported when the widened interval keeps its bound, refuted when all of it lies beyond, and "
+        "otherwise inconclusive. Speeds are judged together: by Holm's correction over all cases of the suite and "
+        "all their baselines, the chance that even one that sits exactly on its bound is called stays below "
+        "%.0f%%, however many there are. It takes more rounds than a single interval does.",
+        100.0 * FAMILY_LEVEL);
     page_item(p, "Beside that interval results.json has one by resampling the rounds (bootstrap). It is a little too "
                  "narrow for so few rounds, and decides nothing.");
     page_item(
