@@ -137,6 +137,49 @@ static void put_memory_group(page *p, const report_view *v, size_t group)
     page_table_end(p);
 }
 
+static bool any_after_load(const page *p, const report_view *v, size_t group)
+{
+    for (size_t i = 0; i < v->r->case_count; i++)
+        if (shown(p, v, i, group) && json_find(json_find(v->r->cases[i].json, "memory_bytes"), "after_load") != NULL)
+            return true;
+    return false;
+}
+
+/* What is there once a variant is loaded, as tagged and as the kernel saw it, beside what the kernel saw after the run. */
+static void put_steady_group(page *p, const report_view *v, size_t group)
+{
+    static const char *const kinds[] = {"weights", "mapped", "kv_cache", "activations", "workspace", "other", "total"};
+    static const page_column columns[] = {{"Variant", false},
+                                          {"Weights", true},
+                                          {"Mapped", true},
+                                          {"KV cache", true},
+                                          {"Activations", true},
+                                          {"Workspace", true},
+                                          {"Other", true},
+                                          {"Total", true},
+                                          {"Resident", true},
+                                          {"Resident, of files", true},
+                                          {"Resident after the run", true}};
+    if (!any_after_load(p, v, group)) return;
+    page_fold_begin(p, "Steady memory after loading, and after the run");
+    page_table_begin(p,
+                     "By kind after loading and one repetition; resident as the kernel saw the process, then and after "
+                     "the run",
+                     columns, COUNT(columns), false);
+    for (size_t i = 0; i < v->r->case_count; i++) {
+        const result_case *c = &v->r->cases[i];
+        const cJSON *memory = json_find(c->json, "memory_bytes"), *after = json_find(memory, "after_load");
+        if (!shown(p, v, i, group) || after == NULL) continue;
+        put_name(p, c);
+        for (size_t k = 0; k < COUNT(kinds); k++) put_bytes(p, view_number(after, kinds[k]));
+        put_bytes(p, view_number(json_find(after, "kernel"), "rss"));
+        put_bytes(p, view_number(json_find(after, "kernel"), "file"));
+        put_bytes(p, view_number(json_find(memory, "kernel"), "rss"));
+    }
+    page_table_end(p);
+    page_fold_end(p);
+}
+
 void section_memory(page *p, const report_view *v)
 {
     page_section(p, "memory", "Memory by kind");
@@ -144,7 +187,10 @@ void section_memory(page *p, const report_view *v)
         p, "Two figures, because they answer different questions. The accounted total is what the model needs and what "
            "grows with it. The peak is what the kernel counted for a process that did nothing else; for a small model "
            "the program itself weighs in it.");
-    for (size_t g = 0; g < v->r->group_count; g++) put_memory_group(p, v, g);
+    for (size_t g = 0; g < v->r->group_count; g++) {
+        put_memory_group(p, v, g);
+        put_steady_group(p, v, g);
+    }
 }
 
 /* ---- accuracy --------------------------------------------------------------------------------------------------- */

@@ -177,6 +177,16 @@ static void add_prefixes(cJSON *item, const case_key *key)
         cJSON_AddNullToObject(item, "prefix_cache");
 }
 
+/* Steady memory by kind after loading and one repetition, without the plan, which is the same then and later. */
+static void add_memory_after_load(cJSON *memory, const cJSON *loaded)
+{
+    static const char *const plan[] = {"needed", "under_limit", "longest_context"};
+    cJSON *after = cJSON_Duplicate(json_find(loaded, "memory"), 1);
+    for (size_t i = 0; after != NULL && i < sizeof plan / sizeof plan[0]; i++)
+        cJSON_DeleteItemFromObjectCaseSensitive(after, plan[i]);
+    if (after != NULL) cJSON_AddItemToObject(memory, "after_load", after);
+}
+
 /* What a worker said at its end, after all its work; before that, of its loading. */
 static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
 {
@@ -191,6 +201,7 @@ static void add_memory(cJSON *item, const case_key *key, const cJSON *loaded)
     cJSON *memory = cJSON_AddObjectToObject(item, "memory_bytes");
     json_add_double(memory, "peak_rss", peak);
     cJSON_ArrayForEach(member, said) cJSON_AddItemToObject(memory, member->string, cJSON_Duplicate(member, 1));
+    add_memory_after_load(memory, loaded);
     add_prefixes(item, key);
 }
 

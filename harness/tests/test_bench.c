@@ -63,6 +63,13 @@ static void check_case(const cJSON *item)
     CHECK(cJSON_IsTrue(json_find(item, "outputs_match")), "%s: the timed output is another", id);
     CHECK(strlen(bench_text(item, "output_sha256")) == 64, "%s: no digest", id);
     CHECK(cJSON_IsNumber(peak) && cJSON_IsNumber(total) && peak->valuedouble > total->valuedouble, "%s: memory", id);
+    const cJSON *steady = json_find(memory, "after_load"), *seen = json_find(json_find(steady, "kernel"), "rss");
+    CHECK(json_number(steady, "weights") == json_number(memory, "weights") &&
+              json_number(steady, "total") <= json_number(memory, "total"),
+          "%s: after loading %g bytes, later %g", id, json_number(steady, "total"), json_number(memory, "total"));
+    CHECK(cJSON_IsNumber(seen) && seen->valuedouble > 0 && seen->valuedouble <= peak->valuedouble,
+          "%s: the kernel saw %g bytes after loading", id, json_number(json_find(steady, "kernel"), "rss"));
+    CHECK(json_find(steady, "needed") == NULL, "%s: a plan after loading", id);
     /* What was planned before loading is what there is then; a library's copies of weights are its own. */
     const cJSON *needed = json_find(memory, "needed"), *baseline = json_find(json_find(item, "variant"), "baseline");
     const bool library = cJSON_IsString(baseline) && strncmp(baseline->valuestring, "o", 1) == 0;

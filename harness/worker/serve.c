@@ -112,6 +112,14 @@ static bool add_computed(const worker *w, cJSON *answer)
     return computed != NULL && cJSON_AddItemToObject(answer, "computed", computed);
 }
 
+/* Both accounts of the memory after loading and the first repetition: what they are later is read at the end. */
+static bool add_memory_now(const worker *w, cJSON *memory, const ciuic_memory_use *use)
+{
+    memory_account now = w->memory;
+    memory_account_finish(&now, use, workload_buffer_bytes(w->work));
+    return memory_use_json(memory, use) && memory_account_json(memory, &now);
+}
+
 static bool add_sizes(const worker *w, cJSON *answer)
 {
     ciuic_model_info info;
@@ -124,7 +132,7 @@ static bool add_sizes(const worker *w, cJSON *answer)
            json_add_size(answer, "decode_bytes", info.decode_bytes) &&
            json_add_double(answer, "decode_flops", info.decode_flops) &&
            json_add_double(answer, "head_flops", 2.0 * (double)info.hidden_size * (double)info.vocabulary) &&
-           json_add_size(answer, "kv_cache", use.kv_cache) && memory != NULL && memory_use_json(memory, &use) &&
+           json_add_size(answer, "kv_cache", use.kv_cache) && memory != NULL && add_memory_now(w, memory, &use) &&
            add_need(memory, w) && add_computed(w, answer) &&
            cJSON_AddBoolToObject(answer, "random_weights", info.synthetic) != NULL &&
            cJSON_AddStringToObject(answer, "isa", info.isa) != NULL;
