@@ -211,23 +211,22 @@ static void impossible_durations_are_refused(void)
     remove_folder(folder);
 }
 
-/* A worker whose clock runs backwards, stands still or jumps ahead, or that thinks longer than it may, costs its own case. */
+/* A worker whose clock runs backwards, slow, stands still or jumps ahead, or that thinks longer than it may, costs its own case. */
 static void workers_with_impossible_answers(void)
 {
     static const struct {
         const char *fault, *reason;
         bool hasty;
-    } rows[] = {{"negative@measure:4", "not a number above 0", false},
-                {"zero@measure:4", "not a number above 0", false},
-                {"long@measure:4", "its clock jumped", false},
-                {"late@measure:4", "gave no answer within", true},
-                {"hang@accuracy", "gave no answer within", true}};
+    } rows[] = {
+        {"negative@measure:4", "not a number above 0", false}, {"zero@measure:4", "not a number above 0", false},
+        {"long@measure:4", "its clock jumped", false},         {"short@measure:4", "its clock is slow", false},
+        {"late@measure:4", "gave no answer within", true},     {"hang@accuracy", "gave no answer within", true}};
     if (machine == NULL) machine = bench_machine();
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char *folder = temporary_folder(), *out = bench_path(folder, "out");
-        /* Five seconds are enough for a worker on a busy machine, and the late one takes eight. */
-        char *path = write_suite(folder, "small.json", "\"timeout_s\": 60",
-                                 rows[i].hasty ? "\"timeout_s\": 5" : "\"timeout_s\": 60");
+        /* The processor time of a whole time slice is needed to contradict a clock. Five seconds are enough for a worker on a busy machine, and the late one takes eight. */
+        char *path = rows[i].hasty ? write_suite(folder, "small.json", "\"timeout_s\": 60", "\"timeout_s\": 5")
+                                   : write_suite(folder, "small.json", "\"min_time_s\": 0,", "\"min_time_s\": 0.1,");
         bench_options o = small_bench(path, out);
         o.fault_only = "int8+graph+memory+c";
         o.fault = rows[i].fault;

@@ -285,17 +285,26 @@ static double verify_seconds(const block *k)
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 
+/* Of one iteration. */
+typedef struct measured_time {
+    double seconds, cpu_s;
+} measured_time;
+
 /* What is wrong with the time of an iteration that a worker reports: "" when nothing is. It cannot be more than passed
  * here between the request and the answer, `elapsed_s`, by another reading of the clock: 1% and a millisecond stand for what
- * readings differ by. */
-static void judge_time(double seconds, size_t iterations, double elapsed_s, char problem[128])
+ * readings differ by. Nor can it be less than the processor time shared by the threads, which another clock counts: 10% and
+ * a time slice stand for what may pass between reading the two. */
+static void judge_time(const measured_time *t, size_t iterations, int threads, double elapsed_s, char problem[128])
 {
+    const double seconds = t->seconds * (double)iterations, cpu_s = t->cpu_s * (double)iterations;
     problem[0] = '\0';
     if (!isfinite(seconds) || !(seconds > 0))
         snprintf(problem, 128, "reported a time that is not a number above 0");
-    else if (seconds * (double)iterations > 1.01 * elapsed_s + 1e-3)
-        snprintf(problem, 128, "reported %.3g s for what took %.3g s at most: its clock jumped",
-                 seconds * (double)iterations, elapsed_s);
+    else if (seconds > 1.01 * elapsed_s + 1e-3)
+        snprintf(problem, 128, "reported %.3g s for what took %.3g s at most: its clock jumped", seconds, elapsed_s);
+    else if (seconds < 0.9 * (cpu_s / threads) - 4e-3)
+        snprintf(problem, 128, "reported %.3g s, in which %d threads used %.3g s of processor time: its clock is slow",
+                 seconds, threads, cpu_s);
 }
 
 static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON **answer, double *seconds)
@@ -306,9 +315,9 @@ static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON 
     const double began_s = bench_elapsed_s(k->bench);
     CIUIC_TRY(ask(k, slot, request, answer));
     if (*answer == NULL) return CIUIC_OK;
-    const cJSON *time = json_find(*answer, "seconds");
-    *seconds = cJSON_IsNumber(time) ? time->valuedouble : NAN;
-    judge_time(*seconds, iterations, bench_elapsed_s(k->bench) - began_s, problem);
+    const measured_time time = {json_number(*answer, "seconds"), json_number(*answer, "cpu_seconds")};
+    *seconds = time.seconds;
+    judge_time(&time, iterations, k->plan->threads, bench_elapsed_s(k->bench) - began_s, problem);
     if (problem[0] == '\0') return CIUIC_OK;
     cJSON_Delete(*answer);
     *answer = NULL;

@@ -2,7 +2,7 @@
  *
  * The protocol is described in process.h. `--fault KIND@COMMAND[:N]` makes the N-th answer to COMMAND go wrong, so that
  * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, late (8 s),
- * nan, zero, negative and long (for a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
+ * nan, zero, negative, long and short (for a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
  * tells how far it is). */
 #include <dirent.h>
 #include <errno.h>
@@ -269,7 +269,8 @@ static double reported_s(const worker *w, double seconds)
 {
     if (fault_due(&w->fault, "nan", "measure")) return NAN;
     if (fault_due(&w->fault, "zero", "measure")) return 0;
-    if (fault_due(&w->fault, "long", "measure")) return 3600 + seconds; /* as if the clock was set an hour ahead */
+    if (fault_due(&w->fault, "long", "measure")) return 3600 + seconds;  /* as if the clock was set an hour ahead */
+    if (fault_due(&w->fault, "short", "measure")) return seconds / 1000; /* a clock that runs slow */
     return fault_due(&w->fault, "negative", "measure") ? -seconds : seconds;
 }
 
