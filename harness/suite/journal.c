@@ -10,13 +10,82 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "harness/sha256.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
+
+enum { LINK_DIGITS = 16 };
+
+/* What every line ends with: its last member is its link. */
+static const char link_before[] = ",\"chain\":\"", link_after[] = "\"}";
+
+enum { ENDING = sizeof link_before - 1 + LINK_DIGITS + sizeof link_after - 1 };
+
+typedef struct journal_link {
+    char digits[LINK_DIGITS + 1];
+} journal_link;
 
 struct journal {
     int file;
     char *path;
+    journal_link last; /* of the last line; "" before the first */
 };
+
+/* ---- the chain -------------------------------------------------------------------------------------------------- */
+
+/* Of a line whose text, up to where its link begins, is this: over the link of the line before, too. A line that is changed
+ * does not fit its own link, and one that was taken out, put in or moved not the next one's. Like the results' digest it is
+ * no signature. */
+static ciuic_status link_line(const journal_link *before, const char *text, size_t length, journal_link *out)
+{
+    const size_t head = strlen(before->digits);
+    char *both = malloc(head + length + 1);
+    if (both == NULL) return ciuic_fail_memory("a journal entry", head + length);
+    memcpy(both, before->digits, head);
+    memcpy(both + head, text, length);
+    const sha256_hex digest = sha256_data(both, head + length);
+    free(both);
+    snprintf(out->digits, sizeof out->digits, "%.*s", LINK_DIGITS, digest.text);
+    return CIUIC_OK;
+}
+
+static bool ends_with_link(const char *text, size_t length)
+{
+    return length > ENDING && memcmp(text + length - ENDING, link_before, sizeof link_before - 1) == 0 &&
+           memcmp(text + length - (sizeof link_after - 1), link_after, sizeof link_after - 1) == 0;
+}
+
+/* Whether this line, without its newline, is the one that was written after the last; it then is the last. */
+static ciuic_status follow_link(journal *j, const char *text, size_t length, size_t number)
+{
+    journal_link expected;
+    if (!ends_with_link(text, length))
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: line %zu lacks its link to the line before: edited, or by an earlier version of ciuic; "
+                          "start afresh in another folder",
+                          j->path, number);
+    CIUIC_TRY(link_line(&j->last, text, length - ENDING, &expected));
+    const char *written = text + length - ENDING + sizeof link_before - 1;
+    if (memcmp(written, expected.digits, LINK_DIGITS) != 0)
+        return ciuic_fail(CIUIC_ERROR_INPUT,
+                          "%s: line %zu is not the one that was written here: it was edited, or lines before it were "
+                          "removed, added or moved; start afresh in another folder",
+                          j->path, number);
+    j->last = expected;
+    return CIUIC_OK;
+}
+
+/* The entry as a line with its link and a newline, to be freed; NULL without memory. */
+static char *linked_line(const journal *j, const cJSON *entry, journal_link *own)
+{
+    char *line = NULL, *text = cJSON_PrintUnformatted(entry);
+    const size_t body = text != NULL ? strlen(text) - 1 : 0; /* without the brace that closes it */
+    if (text == NULL || link_line(&j->last, text, body, own) != CIUIC_OK ||
+        asprintf(&line, "%.*s%s%s%s\n", (int)body, text, link_before, own->digits, link_after) < 0)
+        line = NULL;
+    cJSON_free(text);
+    return line;
+}
 
 /* ---- folders ---------------------------------------------------------------------------------------------------- */
 
@@ -100,7 +169,7 @@ static ciuic_status read_all(const journal *j, char **text, size_t *length)
 }
 
 /* Every complete line becomes an entry; *whole is where the last one ends. */
-static ciuic_status parse_lines(const journal *j, const char *text, size_t length, cJSON *entries, size_t *whole)
+static ciuic_status parse_lines(journal *j, const char *text, size_t length, cJSON *entries, size_t *whole)
 {
     size_t number = 0;
     *whole = 0;
@@ -119,11 +188,13 @@ static ciuic_status parse_lines(const journal *j, const char *text, size_t lengt
                               "another folder",
                               j->path, number);
         }
+        CIUIC_TRY(follow_link(j, text + *whole, bytes, number));
+        cJSON_DeleteItemFromObjectCaseSensitive(entry, "chain");
         *whole += bytes + 1;
     }
 }
 
-static ciuic_status read_entries(const journal *j, cJSON *entries)
+static ciuic_status read_entries(journal *j, cJSON *entries)
 {
     char *text = NULL;
     size_t length = 0, whole = 0;
@@ -177,20 +248,23 @@ bool journal_no_space(const char *words)
 ciuic_status journal_append(journal *j, const cJSON *entry)
 {
     struct stat before;
-    char *text = cJSON_PrintUnformatted(entry);
-    if (text == NULL) return ciuic_fail_memory("a journal entry", 0);
-    const size_t length = strlen(text);
-    text[length] = '\n'; /* in place of the NUL: written by length */
+    journal_link own;
+    char *line = linked_line(j, entry, &own);
+    if (line == NULL) return ciuic_fail_memory("a journal entry", 0);
+    const size_t length = strlen(line);
     size_t written = 0;
     int error = fstat(j->file, &before) == 0 ? 0 : errno;
-    while (written < length + 1 && error == 0) {
-        const ssize_t n = write(j->file, text + written, length + 1 - written);
+    while (written < length && error == 0) {
+        const ssize_t n = write(j->file, line + written, length - written);
         if (n < 0 && errno != EINTR) error = errno;
         if (n > 0) written += (size_t)n;
     }
     if (error == 0 && fsync(j->file) != 0) error = errno;
-    cJSON_free(text);
-    if (error == 0) return CIUIC_OK;
+    free(line);
+    if (error == 0) {
+        j->last = own;
+        return CIUIC_OK;
+    }
     /* A part of a line is dropped by whoever resumes, should this fail too. */
     if (written > 0 && ftruncate(j->file, before.st_size) != 0) error = errno;
     const bool full = journal_no_space(strerror(error));

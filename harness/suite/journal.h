@@ -1,4 +1,5 @@
-/* journal.h - DIR/journal.jsonl: one fsynced line of JSON per finished measurement, so that a killed run loses none. */
+/* journal.h - DIR/journal.jsonl: one fsynced line of JSON per finished measurement, so that a killed run loses none.
+ * Each ends with "chain": the first 16 digits of a SHA-256 over that of the line before and its own text. */
 #ifndef CIUIC_JOURNAL_H
 #define CIUIC_JOURNAL_H
 
@@ -11,9 +12,10 @@ typedef struct journal journal;
 /* Opens DIR/journal.jsonl, making the folder where it is missing, and locks it: a second run in the same folder is
  * CIUIC_ERROR_USAGE, which names the process that holds it. Without `resume`, so is a folder that holds a journal or results.json already. With `resume`,
  * *entries is the array of what was written before (empty when there was nothing); a last line that was cut by the end
- * of its process is dropped, any other line that is not JSON is CIUIC_ERROR_INPUT. The caller owns *entries. */
+ * of its process is dropped, any other line that is not JSON, or not the one that was written there, is CIUIC_ERROR_INPUT. Entries come
+ * without their "chain". The caller owns *entries. */
 ciuic_status journal_open(const char *directory, bool resume, journal **out, cJSON **entries);
-/* Writes the entry as a line and waits until it is on the disk. CIUIC_ERROR_INTERRUPTED when the disk is full: what is there
+/* Writes the entry, an object with members, as a line and waits until it is on the disk. CIUIC_ERROR_INTERRUPTED when the disk is full: what is there
  * is whole, and can be gone on with. */
 ciuic_status journal_append(journal *j, const cJSON *entry);
 void journal_close(journal *j); /* NULL is allowed */

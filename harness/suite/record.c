@@ -302,6 +302,13 @@ static ciuic_status apply_round(bench_record *r, const cJSON *entry)
     CIUIC_TRY(find_block(r, entry, &block, &slots));
     CIUIC_TRY(json_get_size(entry, where, "round", 0, RECORD_ROUNDS_MAX, &round));
     CIUIC_TRY(grow_rounds(block, slots, round + 1));
+    for (size_t i = 0; i < slots; i++) {
+        const slot_record *s = &block->slots[i];
+        if (isnan(s->seconds[round]) && s->failed == NULL && s->finished == NULL)
+            return ciuic_fail(CIUIC_ERROR_INPUT,
+                              "%s: round %zu is complete, and slot %zu has neither a sample nor failed", where, round,
+                              i);
+    }
     block->complete++;
     return CIUIC_OK;
 }

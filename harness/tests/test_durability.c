@@ -48,6 +48,15 @@ static size_t file_bytes(const char *path)
     return stat(path, &status) == 0 ? (size_t)status.st_size : 0;
 }
 
+static cJSON *reread(const cJSON *tree, bool pretty)
+{
+    char *text = pretty ? cJSON_Print(tree) : cJSON_PrintUnformatted(tree);
+    cJSON *out = NULL;
+    CHECK(text != NULL && json_parse(text, strlen(text), "results", &out) == CIUIC_OK, "%s", ciuic_last_error());
+    cJSON_free(text);
+    return out;
+}
+
 /* ---- a full disk ------------------------------------------------------------------------------------------------ */
 
 /* The bench in a process whose files may not grow beyond so many bytes; its exit status. */
@@ -211,6 +220,51 @@ static void impossible_durations_are_refused(void)
     remove_folder(folder);
 }
 
+/* Samples that are taken out of a journal leave a round which nobody has left. */
+static void a_complete_round_has_a_sample_of_every_slot(void)
+{
+    char *folder = temporary_folder(), *path = write_suite(folder, "small.json", NULL, NULL);
+    const matrix_filter all = {0};
+    suite *s = NULL;
+    bench_matrix *m = NULL;
+    CU_ASSERT_EQUAL_FATAL(suite_read(path, &s), CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(matrix_expand(s, &all, &m), CIUIC_OK);
+    const size_t slots = m->blocks[0].slot_count;
+    for (size_t missing = 0; missing <= slots; missing++) /* slots: none is */
+        for (int failed = 0; failed < 2; failed++) {
+            bench_record *r = NULL;
+            CU_ASSERT_EQUAL_FATAL(record_create(s, m, &r), CIUIC_OK);
+            ciuic_status status = CIUIC_OK;
+            for (size_t i = 0; i <= slots; i++) {
+                cJSON *entry = cJSON_CreateObject(), *read_back = NULL;
+                const bool sampled = i < slots && i != missing;
+                cJSON_AddStringToObject(entry, "kind", i == slots ? "round" : sampled ? "sample" : "failed");
+                json_add_size(entry, "t", 1);
+                json_add_size(entry, "block", 0);
+                json_add_size(entry, "slot", i);
+                json_add_size(entry, "round", 0);
+                json_add_double(entry, "seconds", 1);
+                json_add_double(entry, "cpu_seconds", 1);
+                char digest[65];
+                snprintf(digest, sizeof digest, "%064d", 0);
+                cJSON_AddStringToObject(entry, "output_sha256", digest);
+                cJSON_AddStringToObject(entry, "reason", "planted");
+                read_back = reread(entry, false);
+                if (i != missing || failed || i == slots) status = record_apply(r, read_back);
+                cJSON_Delete(read_back);
+                cJSON_Delete(entry);
+            }
+            const bool fine = failed || missing == slots;
+            CHECK(fine ? status == CIUIC_OK : status == CIUIC_ERROR_INPUT && strstr(ciuic_last_error(), "neither"),
+                  "slot %zu missing, failed %d: status %d", missing, failed, (int)status);
+            record_free(r);
+        }
+    matrix_free(m);
+    suite_free(s);
+    free(path);
+    remove_folder(folder);
+}
+
 /* A worker whose clock runs backwards, slow, stands still or jumps ahead, or that thinks longer than it may, costs its own case. */
 static void workers_with_impossible_answers(void)
 {
@@ -252,15 +306,6 @@ static void workers_with_impossible_answers(void)
 }
 
 /* ---- edited results --------------------------------------------------------------------------------------------- */
-
-static cJSON *reread(const cJSON *tree, bool pretty)
-{
-    char *text = pretty ? cJSON_Print(tree) : cJSON_PrintUnformatted(tree);
-    cJSON *out = NULL;
-    CHECK(text != NULL && json_parse(text, strlen(text), "results", &out) == CIUIC_OK, "%s", ciuic_last_error());
-    cJSON_free(text);
-    return out;
-}
 
 /* Made-up results as a bench would have written them: with their digest. */
 static cJSON *written_results(void)
@@ -394,6 +439,7 @@ static const test_case cases[] = {
     {"a full disk is an interruption", a_full_disk_is_an_interruption},
     {"every number of lines is a record", every_number_of_lines_is_a_record},
     {"impossible durations are refused", impossible_durations_are_refused},
+    {"a complete round has a sample of every slot", a_complete_round_has_a_sample_of_every_slot},
     {"workers with impossible answers", workers_with_impossible_answers},
     {"an edit is noticed, and a new layout is none", an_edit_is_noticed_and_a_new_layout_is_none},
     {"a report says that results were edited", a_report_says_that_results_were_edited},

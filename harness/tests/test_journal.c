@@ -102,6 +102,86 @@ static void a_line_that_is_no_entry_is_refused(void)
     remove_folder(folder);
 }
 
+static const char *line_at(const char *text, size_t number)
+{
+    while (number-- > 0) text = strchr(text, '\n') + 1;
+    return text;
+}
+
+/* The lines of `text` in this order, one of them with this digit changed. */
+static size_t rearrange(const char *text, const size_t *order, size_t count, size_t edited, char *out)
+{
+    size_t length = 0;
+    for (size_t i = 0; i < count; i++) {
+        const char *line = line_at(text, order[i]);
+        const size_t bytes = (size_t)(strchr(line, '\n') + 1 - line);
+        memcpy(out + length, line, bytes);
+        if (i == edited) {
+            char *digit = strstr(out + length, "0.") + 2;
+            *digit = *digit == '9' ? '8' : (char)(*digit + 1);
+        }
+        length += bytes;
+    }
+    return length;
+}
+
+/* Whatever is done to whole lines is noticed at the first that does not fit; the last ones alone may be missing. */
+static void lines_that_were_edited_removed_or_moved_are_refused(void)
+{
+    enum { NONE = 99 };
+    static const struct {
+        size_t order[ENTRIES + 1], count, edited, line; /* line: the one that is named, from 1; 0: all is well */
+    } rows[] = {
+        {{0, 1, 2, 3, 4}, 5, NONE, 0}, {{0, 1, 2}, 3, NONE, 0},          {{0, 1, 2, 3, 4}, 5, 0, 1},
+        {{0, 1, 2, 3, 4}, 5, 2, 3},    {{0, 1, 2, 3, 4}, 5, 4, 5},       {{0, 2, 3, 4}, 4, NONE, 2},
+        {{1, 2, 3, 4}, 4, NONE, 1},    {{0, 1, 3, 2, 4}, 5, NONE, 3},    {{0, 1, 1, 2, 3, 4}, 6, NONE, 3},
+        {{0, 1, 2, 4}, 4, NONE, 4},    {{0, 1, 2, 3, 4, 4}, 6, NONE, 6},
+    };
+    char *folder = temporary_folder(), *path = NULL;
+    CHECK(asprintf(&path, "%s/journal.jsonl", folder) > 0, "no memory");
+    char *text = write_journal(folder, path), *changed = malloc(2 * strlen(text) + 1);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(changed);
+    memset(changed, 0, 2 * strlen(text) + 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        write_bytes(path, changed, rearrange(text, rows[i].order, rows[i].count, rows[i].edited, changed));
+        journal *j = NULL;
+        cJSON *entries = NULL;
+        char named[32];
+        const ciuic_status status = journal_open(folder, true, &j, &entries);
+        snprintf(named, sizeof named, "line %zu is not the one", rows[i].line);
+        if (rows[i].line == 0)
+            CHECK(status == CIUIC_OK && (size_t)cJSON_GetArraySize(entries) == rows[i].count, "row %zu: %s", i,
+                  ciuic_last_error());
+        else
+            CHECK(status == CIUIC_ERROR_INPUT && strstr(ciuic_last_error(), named) != NULL, "row %zu: status %d: %s", i,
+                  (int)status, ciuic_last_error());
+        if (status != CIUIC_OK) continue;
+        CHECK(json_find(cJSON_GetArrayItem(entries, 0), "chain") == NULL, "the link is handed out");
+        cJSON_Delete(entries);
+        journal_close(j);
+    }
+    free(changed);
+    free(text);
+    free(path);
+    remove_folder(folder);
+}
+
+/* By a ciuic that did not link them. */
+static void a_journal_without_links_is_refused(void)
+{
+    static const char text[] = "{\"kind\":\"run\",\"t\":0}\n{\"kind\":\"machine\",\"t\":0}\n";
+    char *folder = temporary_folder(), *path = NULL;
+    CHECK(asprintf(&path, "%s/journal.jsonl", folder) > 0, "no memory");
+    write_bytes(path, text, sizeof text - 1);
+    journal *j = NULL;
+    cJSON *entries = NULL;
+    const ciuic_status status = journal_open(folder, true, &j, &entries);
+    CHECK(status == CIUIC_ERROR_INPUT && strstr(ciuic_last_error(), "line 1 lacks its link") != NULL, "status %d: %s",
+          (int)status, ciuic_last_error());
+    free(path);
+    remove_folder(folder);
+}
+
 static void a_used_folder_wants_resume(void)
 {
     static const char *const names[] = {"journal.jsonl", "results.json"};
@@ -218,6 +298,8 @@ static void folders_are_made_on_the_way(void)
 static const test_case cases[] = {
     {"cut_at_every_byte_it_keeps_every_whole_line", cut_at_every_byte_it_keeps_every_whole_line},
     {"a_line_that_is_no_entry_is_refused", a_line_that_is_no_entry_is_refused},
+    {"lines_that_were_edited_removed_or_moved_are_refused", lines_that_were_edited_removed_or_moved_are_refused},
+    {"a_journal_without_links_is_refused", a_journal_without_links_is_refused},
     {"a_used_folder_wants_resume", a_used_folder_wants_resume},
     {"two_runs_in_one_folder_are_refused", two_runs_in_one_folder_are_refused},
     {"a_full_disk_leaves_whole_lines", a_full_disk_leaves_whole_lines},
