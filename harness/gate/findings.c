@@ -55,8 +55,9 @@ typedef struct case_view {
     gate_reading reading;
     double recorded, bound, excess;
     gate_outcome outcome;
-    bool upper;        /* `bound` is the most allowed, not the least */
-    bool within_noise; /* beyond a hard bound, by less than can be told from noise */
+    gate_remedy remedy; /* of a failure */
+    bool upper;         /* `bound` is the most allowed, not the least */
+    bool within_noise;  /* beyond a hard bound, by less than can be told from noise */
 } case_view;
 
 static void say(gate_finding *f, const char *text)
@@ -78,6 +79,10 @@ static void judge_bounds(case_view *v)
         if (v->reading.high < range.low || v->reading.low > range.high) v->outcome = GATE_FAILED;
         v->within_noise = v->excess > 0.0 && v->outcome == GATE_PASSED;
         if (v->within_noise) v->outcome = GATE_WARNED;
+        if (v->outcome == GATE_FAILED)
+            v->remedy = !hard->relative || v->reading.value > hard->max || v->reading.value < hard->min
+                            ? GATE_REMEDY_BOUND
+                            : GATE_REMEDY_RECORD;
     }
     if (soft->given && v->outcome == GATE_PASSED) {
         const allowed_range range = range_of(metric, soft, v->recorded);
@@ -95,7 +100,13 @@ static void judge_bounds(case_view *v)
 
 static ciuic_status view_case(const gate_limit *limit, const result_set *r, const result_case *c, case_view *v)
 {
-    *v = (case_view){.limit = limit, .c = c, .recorded = NAN, .bound = NAN, .excess = INFINITY, .outcome = GATE_FAILED};
+    *v = (case_view){.limit = limit,
+                     .c = c,
+                     .recorded = NAN,
+                     .bound = NAN,
+                     .excess = INFINITY,
+                     .outcome = GATE_FAILED,
+                     .remedy = GATE_REMEDY_REPAIR};
     CIUIC_TRY(gate_read(limit, r, c, &v->reading));
     if (v->reading.problem[0] != '\0') return CIUIC_OK;
     if (gate_limit_recorded(limit)) {
@@ -103,6 +114,7 @@ static ciuic_status view_case(const gate_limit *limit, const result_set *r, cons
         if (recorded == NULL) {
             plain_append(v->reading.problem, sizeof v->reading.problem,
                          "no value of it was recorded; --update records one");
+            v->remedy = GATE_REMEDY_RECORD;
             return CIUIC_OK;
         }
         v->recorded = recorded->valuedouble;
@@ -113,7 +125,9 @@ static ciuic_status view_case(const gate_limit *limit, const result_set *r, cons
 
 static bool is_worse(const case_view *a, const case_view *b)
 {
-    return a->outcome != b->outcome ? a->outcome > b->outcome : a->excess > b->excess;
+    if (a->outcome != b->outcome) return a->outcome > b->outcome;
+    if (a->reading.broken != b->reading.broken) return a->reading.broken;
+    return a->excess > b->excess;
 }
 
 /* ---- sentences -------------------------------------------------------------------------------------------------- */
@@ -154,6 +168,7 @@ static void take(gate_finding *f, const case_view *v)
 {
     f->case_id = v->c->id;
     f->outcome = v->outcome;
+    f->broken = v->reading.broken;
     f->value = v->reading.value;
     f->low = v->reading.low;
     f->high = v->reading.high;
@@ -235,6 +250,7 @@ static ciuic_status judge_limit(const gate_file *file, const gate_limit *limit, 
         CIUIC_TRY(view_case(limit, r, c, &v));
         f->cases++;
         if (v.outcome != GATE_PASSED) f->bad_cases++;
+        if (v.outcome == GATE_FAILED && v.remedy > f->remedy) f->remedy = v.remedy;
         if (!any || is_worse(&v, &worst)) worst = v;
         any = true;
     }
@@ -243,6 +259,7 @@ static ciuic_status judge_limit(const gate_file *file, const gate_limit *limit, 
     if (!any) { /* no waiver for that: the limit itself is broken */
         plain_append(f->message, sizeof f->message, "no case matches \"%.120s\"", limit->cases);
         if (skipped > 0) plain_append(f->message, sizeof f->message, " but %zu that were skipped", skipped);
+        f->remedy = GATE_REMEDY_REPAIR;
         say(f, "; a limit that looks at nothing cannot fail: correct or remove it");
         return CIUIC_OK;
     }

@@ -15,12 +15,21 @@ typedef enum gate_outcome {
 /* "passed", "warned", "waived", "failed". */
 const char *gate_outcome_name(gate_outcome outcome);
 
+/* What could make a failure green, if it is meant; the later one is the harder. */
+typedef enum gate_remedy {
+    GATE_REMEDY_RECORD, /* --update: it is held against what was recorded, or nothing was */
+    GATE_REMEDY_BOUND,  /* another bound, or a waiver: --update does not move an absolute one */
+    GATE_REMEDY_REPAIR, /* it could not be judged: whatever the bounds are, something else is to be corrected */
+} gate_remedy;
+
 typedef struct gate_finding {
     const char *id;      /* of the limit; borrowed */
     const char *metric;  /* its name; "checkpoints" for that check */
     const char *reason;  /* where the limit's bounds come from; NULL when the file does not say */
     const char *case_id; /* the case that `value` is of; NULL when there is none */
     gate_outcome outcome;
+    gate_remedy remedy;      /* of a failure: what all its cases need */
+    bool broken;             /* the case has failed, or its logits hold NaN or infinity */
     size_t cases;            /* that were measured and looked at */
     size_t bad_cases;        /* of those, how many are beyond a bound or could not be judged */
     double value, low, high; /* of the worst case; low and high differ for speed only */
@@ -50,6 +59,7 @@ typedef struct gate_reading {
     double value, low, high; /* speed: the interval of the median, widened by the noise floor */
     double noise_floor;
     char problem[SENTENCE / 2]; /* why there is none; "" when there is one */
+    bool broken;                /* the case has failed, or its logits hold NaN or infinity */
 } gate_reading;
 
 /* Whether the limit is about the case; A/A twins are nobody's. */

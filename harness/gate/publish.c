@@ -6,6 +6,7 @@
 
 #include "harness/plain_text.h"
 #include "harness/report/page.h"
+#include "harness/shell_word.h"
 #include "optimizer/json.h"
 
 static const char *text_of(const cJSON *object, const char *key)
@@ -29,16 +30,20 @@ static void put_plain(FILE *stream, const char *name)
     fputs(plain_copy(text, name), stream);
 }
 
-/* The failure that is farthest beyond its bound; NULL when nothing failed. */
+/* A case that has failed stands before every figure, and what could not be judged for another reason behind them. */
+static double rank_of(const gate_finding *f)
+{
+    if (f->broken) return INFINITY;
+    return isfinite(f->excess) ? f->excess : -1.0;
+}
+
+/* The failure of a case that has failed, or else the one that is farthest beyond its bound; NULL when nothing failed. */
 static const gate_finding *worst_failure(const gate_findings *findings)
 {
     const gate_finding *worst = NULL;
     for (size_t i = 0; i < findings->count; i++) {
         const gate_finding *f = &findings->list[i];
-        if (f->outcome != GATE_FAILED) continue;
-        /* One that could not be judged has no excess, and stands behind those that have one. */
-        const double excess = isfinite(f->excess) ? f->excess : -1.0;
-        if (worst == NULL || excess > (isfinite(worst->excess) ? worst->excess : -1.0)) worst = f;
+        if (f->outcome == GATE_FAILED && (worst == NULL || rank_of(f) > rank_of(worst))) worst = f;
     }
     return worst;
 }
@@ -163,6 +168,34 @@ void gate_write_list(FILE *stream, const gate_findings *findings, bool all)
         }
 }
 
+/* What to do, by what the failures need; the command at the end, where it can be copied. */
+static void put_remedies(FILE *stream, const gate_subject *subject, const gate_findings *findings)
+{
+    size_t needed[GATE_REMEDY_REPAIR + 1] = {0};
+    const size_t failed = findings->outcomes[GATE_FAILED];
+    char line[6 * SENTENCE] = "", results[2 * SENTENCE] = "", baseline[2 * SENTENCE] = "";
+    for (size_t i = 0; i < findings->count; i++)
+        if (findings->list[i].outcome == GATE_FAILED) needed[findings->list[i].remedy]++;
+    if (failed > 1) plain_append(line, sizeof line, "--list shows all; ");
+    if (needed[GATE_REMEDY_REPAIR] > 0)
+        plain_append(line, sizeof line, "%zu could not be judged: correct that, no bound helps; ",
+                     needed[GATE_REMEDY_REPAIR]);
+    if (needed[GATE_REMEDY_BOUND] > 0)
+        plain_append(line, sizeof line,
+                     "%zu beyond an absolute bound, which --update does not move: if that is meant, edit it or waive "
+                     "it for a while; ",
+                     needed[GATE_REMEDY_BOUND]);
+    if (!shell_word(results, sizeof results, subject->results)) plain_append(results, sizeof results, "...");
+    if (!shell_word(baseline, sizeof baseline, subject->baseline)) plain_append(baseline, sizeof baseline, "...");
+    if (needed[GATE_REMEDY_RECORD] > 0)
+        plain_append(line, sizeof line,
+                     "%zu beyond what was recorded: if that is meant, commit what this changes: ciuic gate %s "
+                     "--baseline %s --update; ",
+                     needed[GATE_REMEDY_RECORD], results, baseline);
+    line[strlen(line) - 2] = '\0'; /* something failed, so that something was said */
+    fprintf(stream, "%s\n", line);
+}
+
 void gate_write_lines(FILE *stream, const gate_subject *subject, const gate_findings *findings)
 {
     const size_t *n = findings->outcomes;
@@ -177,12 +210,7 @@ void gate_write_lines(FILE *stream, const gate_subject *subject, const gate_find
     fprintf(stream, "%s", n[GATE_FAILED] > 1 ? "worst: " : "");
     put_plain(stream, worst->id);
     fprintf(stream, ": %s\n", worst->message);
-    fputs("if it is meant: 'ciuic gate ", stream);
-    put_plain(stream, subject->results);
-    fputs(" --baseline ", stream);
-    put_plain(stream, subject->baseline);
-    fprintf(stream, " --update', and commit the difference; %s\n",
-            n[GATE_FAILED] > 1 ? "--list shows the others" : "an absolute bound or a waiver is yours to edit");
+    put_remedies(stream, subject, findings);
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------- */

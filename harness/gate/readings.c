@@ -76,10 +76,12 @@ static void read_figure(const gate_limit *limit, const result_case *c, gate_read
             return;
         }
     }
-    if (metric->kind == GATE_ACCURACY && cJSON_IsFalse(json_find(json_find(c->json, "accuracy"), "finite")))
+    if (metric->kind == GATE_ACCURACY && cJSON_IsFalse(json_find(json_find(c->json, "accuracy"), "finite"))) {
         snprintf(out->problem, sizeof out->problem, "its logits hold NaN or infinity");
-    else if (isnan(out->value))
+        out->broken = true;
+    } else if (isnan(out->value)) {
         snprintf(out->problem, sizeof out->problem, "%s was not measured", metric->name);
+    }
 }
 
 ciuic_status gate_read(const gate_limit *limit, const result_set *r, const result_case *c, gate_reading *reading)
@@ -88,6 +90,7 @@ ciuic_status gate_read(const gate_limit *limit, const result_set *r, const resul
     if (!case_ok(c)) {
         snprintf(reading->problem, sizeof reading->problem, "the case %.16s: %.200s", c->status,
                  c->reason[0] != '\0' ? c->reason : "no reason was recorded");
+        reading->broken = true;
         return CIUIC_OK;
     }
     if (limit->metric.kind == GATE_SPEED) return read_speed(limit, r, c, reading);

@@ -110,6 +110,72 @@ static void xml_holds_what_xml_can(void)
     }
 }
 
+/* ---- advice ----------------------------------------------------------------------------------------------------- */
+
+#define LIMIT(id, metric, rest)                                                                                        \
+    "{\"id\": \"" id "\", \"cases\": \"int8\", \"metric\": \"accuracy." metric "\", " rest "}"
+#define ABSOLUTE LIMIT("absolute", "kl", "\"hard\": {\"max\": 0.0001}")
+#define RECORDED LIMIT("recorded", "kl", "\"hard\": {\"worse\": 0.1}, \"recorded\": {\"*\": 0.0001}")
+#define BOTH LIMIT("both", "kl", "\"hard\": {\"max\": 0.0001, \"worse\": 0.1}, \"recorded\": {\"*\": 0.0001}")
+#define PASSES LIMIT("passes", "kl", "\"hard\": {\"max\": 1}")
+#define UPDATE "ciuic gate 'a?[31m.json' --baseline b.json --update\n"
+
+typedef enum planted { NOTHING, A_CRASH, NAN_LOGITS } planted;
+
+static void plant(cJSON *results, planted what)
+{
+    cJSON *c = fixture_case(results, "decode64@256/b1/t2/int8+c");
+    if (what == A_CRASH) set_member(c, "status", cJSON_CreateString("failed"));
+    if (what == NAN_LOGITS) set_member(cJSON_GetObjectItem(c, "accuracy"), "finite", cJSON_CreateFalse());
+}
+
+/* The last line advises what can help, and nothing else. */
+static void advice_is_by_the_kind_of_failure(void)
+{
+    static const struct {
+        const char *limits;
+        planted what;
+        const char *worst; /* how the second line begins */
+        bool update, bound, repair;
+    } rows[] = {
+        {RECORDED, NOTHING, "recorded: accuracy.kl is 0.0004", true, false, false},
+        {ABSOLUTE, NOTHING, "absolute: accuracy.kl is 0.0004", false, true, false},
+        {BOTH, NOTHING, "both: accuracy.kl is 0.0004", false, true, false},
+        {ABSOLUTE ", " BOTH, NOTHING, "worst: absolute: ", false, true, false},
+        {ABSOLUTE ", " RECORDED, NOTHING, "worst: absolute: ", true, true, false},
+        {PASSES, A_CRASH, "passes: the case failed", false, false, true},
+        {RECORDED, A_CRASH, "recorded: the case failed", false, false, true},
+        {LIMIT("unknown", "kl", "\"hard\": {\"worse\": 1}"), NOTHING, "unknown: no value of it was recorded", true,
+         false, false},
+        {"{\"id\": \"none\", \"cases\": \"no-such\", \"metric\": \"accuracy.kl\", \"hard\": {\"max\": 1}}", NOTHING,
+         "none: no case matches", false, false, true},
+        /* A crash and NaN are worse than any figure, wherever their limit stands. */
+        {ABSOLUTE ", " RECORDED ", {\"id\": \"last\", \"cases\": \"*\", \"metric\": \"weight_bytes\", \"hard\": "
+                  "{\"max\": 1e15}}",
+         A_CRASH, "worst: absolute: the case failed", false, false, true},
+        {"{\"id\": \"bytes\", \"cases\": \"*\", \"metric\": \"weight_bytes\", \"hard\": {\"max\": 1}}, " PASSES,
+         NAN_LOGITS, "worst: passes: its logits hold NaN", false, true, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *limits = NULL;
+        cJSON *results = gate_results(&fixture_usual);
+        gate_setting s;
+        CU_ASSERT_FATAL(asprintf(&limits, "{\"schema_version\": 1, \"limits\": [%s]}", rows[i].limits) > 0);
+        plant(results, rows[i].what);
+        gate_setting_judge(results, limits, &s);
+        char *lines = written_by(write_lines, &s);
+        CU_ASSERT_EQUAL_FATAL(count_lines(lines), 3);
+        const char *second = lines + strcspn(lines, "\n") + 1;
+        CHECK(strncmp(second, rows[i].worst, strlen(rows[i].worst)) == 0, "row %zu: %s", i, lines);
+        CHECK((strstr(lines, UPDATE) != NULL) == rows[i].update, "row %zu: %s", i, lines);
+        CHECK((strstr(lines, "beyond an absolute bound") != NULL) == rows[i].bound, "row %zu: %s", i, lines);
+        CHECK((strstr(lines, "could not be judged") != NULL) == rows[i].repair, "row %zu: %s", i, lines);
+        free(lines);
+        free(limits);
+        gate_setting_free(&s);
+    }
+}
+
 /* ---- the command ------------------------------------------------------------------------------------------------ */
 
 static char *file_in(const char *folder, const char *name, const char *text)
@@ -173,6 +239,7 @@ static void command_has_the_manners_of_the_others(void)
 
 static const test_case cases[] = {
     {"hostile names are escaped", hostile_names_are_escaped},
+    {"advice is by the kind of failure", advice_is_by_the_kind_of_failure},
     {"XML holds what XML can", xml_holds_what_xml_can},
     {"the command has the manners of the others", command_has_the_manners_of_the_others},
 };
