@@ -63,8 +63,8 @@ void comparison_print_imported(const comparison *c, const imported_set *set)
     printf("  %-22s %7s %10s  %-34s %14s\n", "", "threads", "tokens/s", "seconds", "tuned of A");
     for (size_t i = 0; i < set->count; i++) {
         timing_cells cells;
-        char name[320];
-        snprintf(name, sizeof name, "%.80s", set->list[i].name);
+        char name[2 * SENTENCE] = ""; /* whole: what is cut may be all that tells it from the next */
+        plain_append(name, sizeof name, "%s", set->list[i].name);
         plain_text(name);
         fill_cells(c, &set->list[i], &cells);
         command_print_wrapped("  ", name);

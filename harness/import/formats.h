@@ -7,7 +7,7 @@
 
 #include "harness/import/imported.h"
 
-enum { IMPORTED_NAME = 256, IMPORTED_TIMINGS = 4096, IMPORTED_SAMPLES = 1000000 };
+enum { IMPORTED_NAME = 1024, IMPORTED_TIMINGS = 4096, IMPORTED_SAMPLES = 1000000 };
 
 /* Adds one repetition to the timing that is `like` in name, phase, tokens, depth and threads, or to a new one. `where` is
  * for messages. */

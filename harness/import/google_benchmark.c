@@ -46,15 +46,17 @@ static ciuic_status read_run(const cJSON *item, const char *where, imported_set 
 {
     const char *name = NULL, *type = cJSON_GetStringValue(json_find(item, "run_type"));
     double unit = 0.0, time = 0.0;
-    char shortened[IMPORTED_NAME];
+    char copy[IMPORTED_NAME];
     if (!cJSON_IsObject(item)) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: not an object; expected a run", where);
     if ((type != NULL && strcmp(type, "iteration") != 0) || cJSON_IsTrue(json_find(item, "error_occurred")))
         return CIUIC_OK;
     CIUIC_TRY(json_get_string(item, where, json_find(item, "run_name") != NULL ? "run_name" : "name", &name));
     CIUIC_TRY(get_unit(item, where, &unit));
     CIUIC_TRY(json_get_double(item, where, "real_time", 0.0, 1e18, &time));
-    snprintf(shortened, sizeof shortened, "%.250s", name);
-    imported_timing like = {.name = shortened, .tokens_per_s = NAN};
+    if (strlen(name) >= sizeof copy)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: a name of more than %d bytes", where, IMPORTED_NAME - 1);
+    strcpy(copy, name);
+    imported_timing like = {.name = copy, .tokens_per_s = NAN};
     if (json_find(item, "threads") != NULL)
         CIUIC_TRY(json_get_size(item, where, "threads", 1, (size_t)1 << 20, &like.threads));
     if (json_find(item, "items_per_second") != NULL) CIUIC_TRY(get_tokens(item, where, name, unit, &like.tokens));

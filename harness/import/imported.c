@@ -16,6 +16,10 @@
 
 static const size_t file_max = (size_t)64 << 20;
 
+/* Of a repetition, in seconds. What takes less than a thousandth of a nanosecond, or thirty years, was not timed, and its rate
+ * might be no number. */
+static const double shortest = 1e-12, longest = 1e9;
+
 static bool same_text(const char *a, const char *b)
 {
     return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
@@ -53,8 +57,9 @@ static ciuic_status add_timing(imported_set *set, const char *where, const impor
 
 ciuic_status imported_add(imported_set *set, const char *where, const imported_timing *like, double seconds)
 {
-    if (!(seconds > 0.0) || !isfinite(seconds))
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %g seconds; expected more than 0", where, seconds);
+    if (!(seconds >= shortest) || seconds > longest)
+        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %g seconds; expected from %g to %g", where, seconds, shortest,
+                          longest);
     imported_timing *t = find_timing(set, like);
     if (t == NULL) CIUIC_TRY(add_timing(set, where, like, &t));
     if (t->n == IMPORTED_SAMPLES)

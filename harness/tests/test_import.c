@@ -84,6 +84,39 @@ static void llama_bench_is_read(void)
     imported_free(&set);
 }
 
+/* One setting more, or another value of it, is another timing; another mean of the same settings is not. */
+static void configurations_are_not_repetitions(void)
+{
+    static const struct {
+        const char *first, *second;
+        size_t timings;
+        const char *says; /* in the second's name */
+    } rows[] = {
+        {"", "", 1, "made-up"},
+        {", \"flash_attn\": false", ", \"flash_attn\": true", 2, ", flash_attn true"},
+        {"", ", \"use_mmap\": false", 2, ", use_mmap false"},
+        {", \"split_mode\": \"row\"", "", 2, ", split_mode not said"},
+        {", \"model_filename\": \"a.gguf\"", ", \"model_filename\": \"b.gguf\"", 2, ", model_filename \"b.gguf\""},
+        {", \"no_kv_offload\": 1", ", \"no_kv_offload\": \"1\"", 2, ", no_kv_offload \"1\""},
+        {", \"of_next_year\": 1", ", \"of_next_year\": 2", 2, ", of_next_year 2"},
+        {", \"stddev_ns\": 1, \"avg_ts\": 1, \"stddev_ts\": 1, \"test_time\": \"1\", \"samples_ts\": [1]",
+         ", \"stddev_ns\": 2, \"avg_ts\": 2, \"stddev_ts\": 2, \"test_time\": \"2\", \"samples_ts\": [2]", 1,
+         "made-up"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *text = NULL;
+        CU_ASSERT_FATAL(asprintf(&text, "[" LLAMA_TEST(128, 0, SAMPLES "%s") ", " LLAMA_TEST(128, 0, SAMPLES "%s") "]",
+                                 rows[i].first, rows[i].second) > 0);
+        imported_set set = parse(text);
+        CHECK(set.count == rows[i].timings, "row %zu: %zu timings", i, set.count);
+        CHECK(set.list[0].n == 6 / rows[i].timings, "row %zu: %zu repetitions", i, set.list[0].n);
+        CHECK(strstr(set.list[set.count - 1].name, rows[i].says) != NULL, "row %zu: %s", i,
+              set.list[set.count - 1].name);
+        imported_free(&set);
+        free(text);
+    }
+}
+
 static void google_benchmark_is_read(void)
 {
     imported_set set = parse(google);
@@ -133,6 +166,8 @@ static void malformed_timings_are_refused(void)
         {HEADER "a,-1,2\n", "tokens \"-1\""},
         {HEADER "a,1,0\n", "0 seconds"},
         {HEADER "a,1,-3\n", "-3 seconds"},
+        {HEADER "a,1000000000000,1e-300\n", "1e-300 seconds"},
+        {HEADER "a,1,1e300\n", "1e+300 seconds"},
         {HEADER "a,1,nan\n", "seconds \"nan\""},
         {HEADER "a,1,inf\n", "seconds \"inf\""},
         {HEADER "a,1,1e999\n", "seconds \"1e999\""},
@@ -295,6 +330,7 @@ static void hostile_names_stay_names(void)
 
 static const test_case cases[] = {
     {"llama-bench is read", llama_bench_is_read},
+    {"configurations are not repetitions", configurations_are_not_repetitions},
     {"Google Benchmark is read", google_benchmark_is_read},
     {"CSV is read", csv_is_read},
     {"malformed timings are refused", malformed_timings_are_refused},
