@@ -62,14 +62,14 @@ typedef struct result_set {
     size_t case_count;
     result_group *groups;
     size_t group_count;
-    const result_case **by_id; /* [case_count], in order of their ids; of equal ones the first case first */
+    const result_case **by_id; /* [case_count], in order of their ids, of which no two are the same */
 } result_set;
 
-/* `root` must outlive `r`. Checks what it reads; free with results_free, also after a failure. */
+/* `root` must outlive `r`. Checks what it reads, and refuses an id of two cases; free with results_free, also after a failure. */
 ciuic_status results_index(cJSON *root, result_set *r);
 void results_free(result_set *r);
 
-/* The (first) case of that id, or NULL: in as many steps as the logarithm of the number of cases. */
+/* The case of that id, or NULL: in as many steps as the logarithm of the number of cases. */
 const result_case *results_case(const result_set *r, const char *id);
 bool case_ok(const result_case *c); /* false for NULL */
 /* The baseline called `name` of a group; NULL when the group has none or the name is none. */
