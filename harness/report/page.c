@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "harness/plain_text.h"
+#include "harness/report/column_style.h"
 #include "harness/report/page_text.h"
 
 /* ---- escaping --------------------------------------------------------------------------------------------------- */
@@ -317,6 +318,19 @@ static void begin_text_table(page *p, const char *caption, const page_column *co
     note(p, p->cells != NULL);
 }
 
+static void style_table(page *p, const page_column *columns, size_t n, bool compact)
+{
+    const uint64_t key = column_style_key(columns, n, compact);
+    size_t kind = 0;
+    while (kind < p->table_kinds && p->tables[kind] != key) kind++;
+    p->styled = 0;
+    if (p->style == NULL || kind == PAGE_TABLES) return;
+    p->styled = kind + 1;
+    if (kind < p->table_kinds) return;
+    p->tables[p->table_kinds++] = key;
+    column_style_write(p->style, p->styled, columns, n, compact);
+}
+
 void page_table_begin(page *p, const char *caption, const page_column *columns, size_t n, bool compact)
 {
     p->titles = columns;
@@ -327,18 +341,22 @@ void page_table_begin(page *p, const char *caption, const page_column *columns, 
         return;
     }
     if (p->form == PAGE_HTML) {
-        /* Wide tables scroll in a box of their own, which the keyboard must reach. */
-        fputs(compact ? "<div class=\"scroll\">\n<table class=\"compact\">\n<caption>"
-                      : "<div class=\"scroll\" tabindex=\"0\">\n<table>\n<caption>",
-              p->stream);
+        /* Wide tables scroll in a box of their own, which the keyboard must reach. On a phone their rows are cards, and what is
+         * no table by its looks must say that it is one. */
+        style_table(p, columns, n, compact);
+        fprintf(p->stream, "<div class=\"scroll\"%s>\n<table role=\"table\" class=\"%s",
+                compact ? "" : " tabindex=\"0\"", compact ? "compact" : "wide");
+        if (p->styled > 0) fprintf(p->stream, " t%zu", p->styled);
+        fputs("\">\n<caption>", p->stream);
         escape_html(p->stream, caption);
-        fputs("</caption>\n<thead><tr>", p->stream);
+        fputs("</caption>\n<thead role=\"rowgroup\"><tr role=\"row\">", p->stream);
         for (size_t i = 0; i < n; i++) {
-            fprintf(p->stream, "<th scope=\"col\"%s>", columns[i].number ? " class=\"number\"" : "");
+            fprintf(p->stream, "<th scope=\"col\" role=\"columnheader\"%s>",
+                    columns[i].number && p->styled == 0 ? " class=\"number\"" : "");
             escape_html(p->stream, columns[i].title);
             fputs("</th>", p->stream);
         }
-        fputs("</tr></thead>\n<tbody>\n", p->stream);
+        fputs("</tr></thead>\n<tbody role=\"rowgroup\">\n", p->stream);
         return;
     }
     escape_markdown(p->stream, caption);
@@ -376,8 +394,8 @@ static void cell_begin(const page *p, page_tone tone)
         return;
     }
     /* Most cells are plain: what says nothing is left out, since a page has thousands of them. */
-    const bool number = p->titles[p->column].number && p->column > 0, plain = tone == TONE_PLAIN;
-    fputs(p->column == 0 ? "<tr><th scope=\"row\"" : "<td", p->stream);
+    const bool number = p->titles[p->column].number && p->column > 0 && p->styled == 0, plain = tone == TONE_PLAIN;
+    fputs(p->column == 0 ? "<tr role=\"row\"><th scope=\"row\" role=\"rowheader\"" : "<td role=\"cell\"", p->stream);
     if (number || !plain)
         fprintf(p->stream, " class=\"%s%s%s\"", plain ? "" : tone_class(tone), plain || !number ? "" : " ",
                 number ? "number" : "");

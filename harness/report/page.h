@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 #include "optimizer/error.h"
@@ -27,7 +28,7 @@ typedef struct page_column {
     bool number; /* right-aligned, not wrapped */
 } page_column;
 
-enum { PAGE_SECTIONS = 40 };
+enum { PAGE_SECTIONS = 40, PAGE_TABLES = 64 };
 
 typedef struct page {
     FILE *stream;
@@ -38,6 +39,11 @@ typedef struct page {
     size_t sections;
     size_t columns, column; /* of the open table */
     const page_column *titles;
+    FILE *
+        style; /* PAGE_HTML: where the style of the tables goes, for the head of the page; NULL: they have none. May be set
+                    after page_begin, and stays the caller's */
+    uint64_t tables[PAGE_TABLES]; /* of which columns (column_style_key); what is in it has a style */
+    size_t table_kinds, styled;   /* styled: the number of the open table's kind; 0: it has no style */
     const char
         *rest; /* where the folds are that a form leaves out; may be set after page_begin, and stays the caller's */
     bool in_section;

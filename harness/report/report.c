@@ -142,6 +142,9 @@ static void fill_template(FILE *stream, const report_view *v, const page *writte
         } else if (strncmp(c, "@SUBTITLE@", 10) == 0) {
             write_subtitle(stream, PAGE_HTML, v);
             c += 10;
+        } else if (strncmp(c, "@STYLE@", 7) == 0) {
+            copy_stream(written->style, stream);
+            c += 7;
         } else if (strncmp(c, "@CONTENTS@", 10) == 0) {
             page_contents(stream, written);
             c += 10;
@@ -154,15 +157,21 @@ static void fill_template(FILE *stream, const report_view *v, const page *writte
     }
 }
 
-/* The sections first: the contents at the top of the page list those that there are. */
+/* The sections first: the contents at the top of the page list those that there are, and the style is that of their tables. */
 static ciuic_status write_template(FILE *stream, const report_view *v)
 {
-    FILE *content = NULL;
+    FILE *content = NULL, *style = NULL;
     CIUIC_TRY(open_draft(&content));
-    page p = page_begin(content, PAGE_HTML);
-    ciuic_status status = write_sections(&p, v);
-    if (status == CIUIC_OK) status = check_draft(content);
-    if (status == CIUIC_OK) fill_template(stream, v, &p, content);
+    ciuic_status status = open_draft(&style);
+    if (status == CIUIC_OK) {
+        page p = page_begin(content, PAGE_HTML);
+        p.style = style;
+        status = write_sections(&p, v);
+        if (status == CIUIC_OK) status = check_draft(content);
+        if (status == CIUIC_OK) status = check_draft(style);
+        if (status == CIUIC_OK) fill_template(stream, v, &p, content);
+        fclose(style);
+    }
     fclose(content);
     return status;
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "harness/monotonic_clock.h"
+#include "harness/report/column_style.h"
 #include "harness/report/embedded.h"
 #include "harness/report/gnuplot_crew.h"
 #include "harness/report/report.h"
@@ -325,6 +326,45 @@ static void the_title_is_that_of_the_claims(void)
     cJSON_Delete(results);
 }
 
+/* Rows are cards on a phone: each cell that is not the row's name has the head of its column before it, from a title that may be
+ * anything, and says that it is a cell where it does not look like one. */
+static void cells_are_named_on_a_phone(void)
+{
+    static const page_column columns[] = {{"Case", false}, {"Time, ms", true}, {"</style>\"\\\xe2\x80\xaeZ\n", false}};
+    static const struct {
+        bool compact;
+        const char *expected[4], *absent;
+    } rows[] = {
+        {false,
+         {".t7 td:nth-child(2)::before{content:\"Time\\2c  ms\"}",
+          ".t7 td:nth-child(3)::before{content:\"\\3c \\2f style\\3e \\22 \\5c ?Z\\20 \"}",
+          ".t7 td:nth-child(2){text-align:right}", "(max-width:40rem)"},
+         "nth-child(1)"},
+        {true, {".t7 td:nth-child(2){text-align:right}", ".t7", "", ""}, "::before"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char *text = NULL;
+        size_t length = 0;
+        FILE *stream = open_memstream(&text, &length);
+        column_style_write(stream, 7, columns, 3, rows[i].compact);
+        fclose(stream);
+        for (int k = 0; k < 4; k++)
+            CHECK(has(text, rows[i].expected[k]), "row %zu: no %s in %s", i, rows[i].expected[k], text);
+        CHECK(!has(text, rows[i].absent) && !has(text, "</"), "row %zu: %s", i, text);
+        free(text);
+    }
+    CHECK(column_style_key(columns, 3, false) != column_style_key(columns, 2, false) &&
+              column_style_key(columns, 3, false) != column_style_key(columns, 3, true) &&
+              column_style_key(columns, 3, false) == column_style_key(columns, 3, false),
+          "tables of other columns have one style");
+    cJSON *results = fixture_bench_results(&fixture_usual);
+    written w = write_pages(results);
+    CU_ASSERT_TRUE(has(w.html, "::before{content:\"Accounted total\"}") && !has(w.html, "@STYLE@"));
+    CU_ASSERT_TRUE(has(w.html, "<table role=\"table\" class=\"wide t") && has(w.html, "<td role=\"cell\""));
+    written_free(&w);
+    cJSON_Delete(results);
+}
+
 static void compared_weights_are_counted(void)
 {
     cJSON *results = fixture_bench_results(&fixture_usual);
@@ -568,17 +608,17 @@ static void bad_files_end_in_one_line(void)
 
 static void the_command_writes_where_it_is_told(void)
 {
-    char *folder = temporary_folder(), path[512], elsewhere[512], page[512];
+    char *folder = temporary_folder(), path[512], elsewhere[512], printed[512];
     CU_ASSERT_PTR_NOT_NULL_FATAL(folder);
     snprintf(path, sizeof path, "%s/results.json", folder);
     snprintf(elsewhere, sizeof elsewhere, "%s/a/b", folder);
-    snprintf(page, sizeof page, "%s/a/b/index.html\n", folder);
+    snprintf(printed, sizeof printed, "%s/a/b/index.html\n", folder);
     cJSON *results = fixture_bench_results(&fixture_usual);
     CU_ASSERT_EQUAL(json_write_file(path, results), CIUIC_OK);
     const char *const arguments[] = {"report", folder, "-o", elsewhere, NULL};
     program_run run = program(arguments, NULL);
     CHECK(run.status == 0, "status %d: %s", run.status, run.err);
-    CHECK(run.out != NULL && strcmp(run.out, page) == 0, "printed \"%s\"", run.out);
+    CHECK(run.out != NULL && strcmp(run.out, printed) == 0, "printed \"%s\"", run.out);
     char *html = read_in(elsewhere, "index.html");
     CU_ASSERT_TRUE(has(html, "</html>"));
     free(html);
@@ -676,6 +716,7 @@ static const test_case cases[] = {
     {"hostile names execute nothing", hostile_names_execute_nothing},
     {"the command is quoted for a shell", the_command_is_quoted_for_a_shell},
     {"the title is that of the claims", the_title_is_that_of_the_claims},
+    {"cells are named on a phone", cells_are_named_on_a_phone},
     {"compared weights are counted", compared_weights_are_counted},
     {"without gnuplot there are tables", without_gnuplot},
     {"when nothing was measured the page says so", nothing_was_measured},
