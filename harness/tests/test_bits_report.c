@@ -13,6 +13,7 @@
 #include "harness/report/sensitivity_plot.h"
 #include "harness/tests/program.h"
 #include "harness/tests/results_fixture.h"
+#include "harness/tests/written_report.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
@@ -108,18 +109,6 @@ static void the_hull_is_below_every_point(void)
     free(variables);
     results_free(&r);
     cJSON_Delete(results);
-}
-
-static char *read_in(const char *folder, const char *name)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return read_text(path);
-}
-
-static bool has(const char *text, const char *part)
-{
-    return text != NULL && strstr(text, part) != NULL;
 }
 
 static void remove_plots(char *folder)

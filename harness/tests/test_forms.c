@@ -11,14 +11,10 @@
 #include "harness/report/report.h"
 #include "harness/tests/program.h"
 #include "harness/tests/results_fixture.h"
+#include "harness/tests/written_report.h"
 #include "optimizer/atomic_file.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
-
-static bool has(const char *text, const char *part)
-{
-    return text != NULL && strstr(text, part) != NULL;
-}
 
 static size_t width_of(const char *line, size_t bytes)
 {
@@ -212,13 +208,6 @@ static size_t count_cells(const char *line, size_t bytes)
         cells += line[i] == ',' && !quoted;
     }
     return quoted ? 0 : cells;
-}
-
-static char *read_in(const char *folder, const char *name)
-{
-    char path[1024];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return read_text(path);
 }
 
 static void check_csv(const char *folder, const char *name, size_t rows)
