@@ -22,7 +22,7 @@ ciuic_status effect_p(const result_set *r, const result_case *without, const res
     if (isnan(margin)) return CIUIC_OK;
     if (!paired) return linked_p(r, without, with, beyond, &margin, p);
     const ciuic_status status = find_pairs(r, without->id, with->id, &pairs);
-    if (status == CIUIC_OK) *p = sign_test_beyond(pairs.logs, pairs.n, margin, &direction);
+    if (status == CIUIC_OK) *p = results_p(r, sign_test_beyond(pairs.logs, pairs.n, margin, &direction));
     paired_logs_free(&pairs);
     return status;
 }

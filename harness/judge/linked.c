@@ -27,7 +27,7 @@ ciuic_status linked_speedup(const result_set *r, const result_case *base, const 
 {
     paired_logs with, without;
     const ciuic_status status = find_links(r, base, c, &with, &without);
-    *out = interval_exp(difference(&with, &without, 1.0 - CONFIDENCE));
+    *out = interval_exp(difference(&with, &without, 1.0 - results_confidence(r)));
     *floor = fmax(with.noise_floor, without.noise_floor);
     paired_logs_free(&with);
     paired_logs_free(&without);
@@ -63,7 +63,7 @@ ciuic_status linked_p(const result_set *r, const result_case *base, const result
 {
     paired_logs with, without;
     const ciuic_status status = find_links(r, base, c, &with, &without);
-    *p = status == CIUIC_OK ? least_error(&with, &without, decides, about) : NAN;
+    *p = status == CIUIC_OK ? results_p(r, least_error(&with, &without, decides, about)) : NAN;
     paired_logs_free(&with);
     paired_logs_free(&without);
     return status;

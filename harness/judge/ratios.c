@@ -52,14 +52,14 @@ typedef struct ratio_family {
     size_t count;
 } ratio_family;
 
-static bool write_ratio(const result_case *base, const result_case *c, const interval *speed, const double *bootstrap,
-                        double floor, cJSON *o)
+static bool write_ratio(const result_set *r, const result_case *base, const result_case *c, const interval *speed,
+                        const double *bootstrap, double floor, cJSON *o)
 {
     return json_add_double(o, "value", speed->median) && json_add_double(o, "low", speed->low) &&
            json_add_double(o, "high", speed->high) && json_add_size(o, "rounds", speed->n) &&
-           json_add_double(o, "coverage", speed->coverage) && json_add_double(o, "bootstrap_low", bootstrap[0]) &&
-           json_add_double(o, "bootstrap_high", bootstrap[1]) && json_add_double(o, "noise_floor", floor) &&
-           json_add_double(o, "ceiling", ceiling_ratio(base, c)) &&
+           json_add_double(o, "coverage", results_coverage(r, speed)) &&
+           json_add_double(o, "bootstrap_low", bootstrap[0]) && json_add_double(o, "bootstrap_high", bootstrap[1]) &&
+           json_add_double(o, "noise_floor", floor) && json_add_double(o, "ceiling", ceiling_ratio(base, c)) &&
            json_add_double(o, "both_at_ceiling", both_at_ceiling(base, c));
 }
 
@@ -79,14 +79,14 @@ static ciuic_status measure(const result_set *r, const result_case *base, const 
     const ciuic_status status = series_check_make(ratios, pairs->n, &out->series);
     free(ratios);
     CIUIC_TRY(status);
-    out->p = sign_test_beyond(pairs->logs, pairs->n, log1p(pairs->noise_floor), &out->direction);
+    out->p = results_p(r, sign_test_beyond(pairs->logs, pairs->n, log1p(pairs->noise_floor), &out->direction));
     if (c->twin) out->p = NAN;
-    const interval speed = interval_exp(median_interval(pairs->logs, pairs->n, CONFIDENCE));
+    const interval speed = interval_exp(median_interval(pairs->logs, pairs->n, results_confidence(r)));
     bootstrap_median(pairs->logs, pairs->n, CONFIDENCE, seed_of(r), &bootstrap[0], &bootstrap[1]);
     bootstrap[0] = exp(bootstrap[0]);
     bootstrap[1] = exp(bootstrap[1]);
     out->known = !isnan(speed.low) && !isnan(pairs->noise_floor);
-    return write_ratio(base, c, &speed, bootstrap, pairs->noise_floor, out->json) ? CIUIC_OK : out_of_memory();
+    return write_ratio(r, base, c, &speed, bootstrap, pairs->noise_floor, out->json) ? CIUIC_OK : out_of_memory();
 }
 
 static ciuic_status add_ratio(const result_set *r, const result_case *base, const result_case *c, const char *name,

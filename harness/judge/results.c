@@ -309,12 +309,32 @@ void paired_logs_free(paired_logs *pairs)
     *pairs = (paired_logs){.noise_floor = NAN};
 }
 
+bool results_precise(const result_set *r)
+{
+    return json_is_number(json_find(r->root, "precision"));
+}
+
+double results_confidence(const result_set *r)
+{
+    return results_precise(r) ? PRECISION_CONFIDENCE : CONFIDENCE;
+}
+
+double results_coverage(const result_set *r, const interval *speed)
+{
+    return results_precise(r) ? fmin(CONFIDENCE, speed->coverage) : speed->coverage;
+}
+
+double results_p(const result_set *r, double p)
+{
+    return isnan(p) ? p : fmin(1.0, p * ((1.0 - CONFIDENCE) / (1.0 - results_confidence(r))));
+}
+
 ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, interval *out,
                             double *floor)
 {
     paired_logs pairs;
     const ciuic_status status = find_pairs(r, base->id, c->id, &pairs);
-    *out = interval_exp(median_interval(pairs.logs, pairs.n, CONFIDENCE));
+    *out = interval_exp(median_interval(pairs.logs, pairs.n, results_confidence(r)));
     if (floor != NULL) *floor = pairs.noise_floor;
     paired_logs_free(&pairs);
     return status;

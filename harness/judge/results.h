@@ -103,6 +103,16 @@ ciuic_status add_block_pairs(const result_block *block, const char *first, const
 ciuic_status find_pairs(const result_set *r, const char *first, const char *second, paired_logs *pairs);
 void paired_logs_free(paired_logs *pairs);
 
+/* Whether rounds were added until intervals were narrow (bench --precision): their coverage is then not exact but simulated. */
+bool results_precise(const result_set *r);
+/* The confidence at which intervals of speed are made, so that CONFIDENCE of them hold what they are of: that itself, or
+ * PRECISION_CONFIDENCE. */
+double results_confidence(const result_set *r);
+/* What may be said of how many hold it: the interval's own coverage, or what was simulated. */
+double results_coverage(const result_set *r, const interval *speed);
+/* p of a test that is such an interval turned round: at most 1 - CONFIDENCE exactly when the interval decides. */
+double results_p(const result_set *r, double p);
+
 /* Speed of `c` over `base`, from pairs: the interval of base's seconds over c's. `floor` may be NULL. */
 ciuic_status paired_speedup(const result_set *r, const result_case *base, const result_case *c, interval *out,
                             double *floor);

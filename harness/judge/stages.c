@@ -221,10 +221,10 @@ static void explain_cost(const result_set *r, const effect *e, stage which, char
 }
 
 /* Why an effect is unknown. */
-static void explain_unknown(const effect *e, char *text, size_t size)
+static void explain_unknown(const result_set *r, const effect *e, char *text, size_t size)
 {
     const result_case *lost = !case_ok(e->with) ? e->with : !case_ok(e->without) ? e->without : NULL;
-    const double confidence = e->paired ? CONFIDENCE : 1.0 - (1.0 - CONFIDENCE) / 2.0;
+    const double error = 1.0 - results_confidence(r), confidence = 1.0 - (e->paired ? error : error / 2.0);
     if (lost != NULL)
         snprintf(text, size, "%.80s %.16s: %.300s", case_variant_name(lost), lost->status,
                  lost->reason[0] != '\0' ? lost->reason : "no reason was recorded");
@@ -254,7 +254,7 @@ static cJSON *effect_sentence(const result_set *r, const effect *e, stage which)
     group_label(r, e->with->group, label, sizeof label);
     format_effect(e, measured, sizeof measured);
     if (e->verdict == EFFECT_UNKNOWN) {
-        explain_unknown(e, why, sizeof why);
+        explain_unknown(r, e, why, sizeof why);
         snprintf(sentence, sizeof sentence, "%s, %.80s: what %s earns is unknown, because %s.", label, variant, name,
                  why);
     } else if (e->verdict == EFFECT_SLOWER) {
@@ -303,7 +303,7 @@ static double bytes_ratio(const effect *e, const char *field)
     return case_number(e->with, "memory_bytes", field) / case_number(e->without, "memory_bytes", field);
 }
 
-static cJSON *effect_object(const effect *e)
+static cJSON *effect_object(const result_set *r, const effect *e)
 {
     if (e->with == NULL || e->without == NULL) return cJSON_CreateNull();
     cJSON *o = cJSON_CreateObject();
@@ -313,7 +313,7 @@ static cJSON *effect_object(const effect *e)
     ok = ok && json_add_double(o, "low", e->speed.low);
     ok = ok && json_add_double(o, "high", e->speed.high);
     ok = ok && json_add_size(o, "rounds", e->speed.n);
-    ok = ok && json_add_double(o, "coverage", e->speed.coverage);
+    ok = ok && json_add_double(o, "coverage", results_coverage(r, &e->speed));
     ok = ok && json_add_double(o, "noise_floor", e->noise_floor);
     ok = ok && cJSON_AddBoolToObject(o, "paired", e->paired) != NULL;
     ok = ok && json_add_double(o, "p", e->p);
@@ -355,8 +355,8 @@ static ciuic_status add_stage(const result_set *r, const stage_effects *effects,
     ok = ok && cJSON_AddStringToObject(o, "all_on", on->id) != NULL;
     ok = ok && cJSON_AddStringToObject(o, "stage", stage_names[which]) != NULL;
     ok = ok && cJSON_AddStringToObject(o, "setting", settings[which]) != NULL;
-    ok = ok && set_member(o, "alone", effect_object(&effects->alone));
-    ok = ok && set_member(o, "last", effect_object(&effects->last));
+    ok = ok && set_member(o, "alone", effect_object(r, &effects->alone));
+    ok = ok && set_member(o, "last", effect_object(r, &effects->last));
     ok = ok && set_member(o, "alone_sentence", alone_sentence(r, &effects->alone, which));
     ok = ok && set_member(o, "sentence", effect_sentence(r, &effects->last, which));
     return ok ? CIUIC_OK : ciuic_fail_memory("stages", sizeof *o);

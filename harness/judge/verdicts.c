@@ -123,8 +123,8 @@ static ciuic_status speed_evidence(const result_set *r, const claim *about, cons
     paired_logs pairs;
     const ciuic_status found = find_pairs(r, base->id, c->id, &pairs);
     e->floor = pairs.noise_floor;
-    e->p = e->p_holm = verdict_p(about, &pairs, e->floor);
-    interval speed = interval_exp(median_interval(pairs.logs, pairs.n, CONFIDENCE));
+    e->p = e->p_holm = results_p(r, verdict_p(about, &pairs, e->floor));
+    interval speed = interval_exp(median_interval(pairs.logs, pairs.n, results_confidence(r)));
     paired_logs_free(&pairs);
     CIUIC_TRY(found);
     const bool linked = speed.n == 0; /* cases of two blocks */
@@ -142,10 +142,14 @@ static ciuic_status speed_evidence(const result_set *r, const claim *about, cons
         snprintf(e->problem, sizeof e->problem, "no round measured both the case and the baseline");
     else if (isnan(speed.low))
         snprintf(e->interval, sizeof e->interval, "none: %zu paired rounds, a 95%% interval needs at least %zu",
-                 speed.n, interval_least_values(CONFIDENCE));
+                 speed.n, interval_least_values(results_confidence(r)));
     else if (linked)
         snprintf(e->interval, sizeof e->interval, "%.0f%% by way of tuned: the two were never in the same round",
                  100.0 * CONFIDENCE);
+    else if (results_precise(r))
+        snprintf(e->interval, sizeof e->interval,
+                 "%.0f%% by simulation for the median of %zu paired ratios, rounds being added until it was narrow",
+                 100.0 * CONFIDENCE, speed.n);
     else
         snprintf(e->interval, sizeof e->interval, "%.1f%% for the median of %zu paired ratios, by order statistics",
                  100.0 * speed.coverage, speed.n);

@@ -36,10 +36,16 @@ ciuic_status precision_of_slot(const bench_record *r, size_t block, size_t slot,
     size_t n = 0;
     for (size_t k = 0; k < b->begun; k++)
         if (ours[k] > 0 && theirs[k] > 0) logs[n++] = log(theirs[k] / ours[k]); /* NaN: not measured in this round */
-    const interval found = median_interval(logs, n, CONFIDENCE);
+    const interval found = median_interval(logs, n, PRECISION_CONFIDENCE);
     free(logs);
     *precision = expm1((found.high - found.low) / 2);
     return CIUIC_OK;
+}
+
+bool precision_looks(size_t planned, size_t complete)
+{
+    while (planned > 0 && planned < complete) planned *= 2;
+    return planned == complete;
 }
 
 ciuic_status precision_reached(const bench_record *r, size_t block, double wanted, bool *reached)

@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "harness/judge/statistics.h"
 #include "harness/report/schema.h"
+#include "harness/split_mix.h"
 #include "harness/suite/matrix.h"
 #include "harness/suite/precision.h"
 #include "harness/tests/bench_fixture.h"
@@ -115,6 +117,75 @@ static void widths_are_those_of_the_interval(void)
     for (size_t slot = 0; slot < SLOTS; slot++) CHECK(!precision_applies(b.r, 0, slot), "slot %zu without tuned", slot);
     CHECK(precision_reached(b.r, 0, 1e-4, &reached) == CIUIC_OK && reached, "without tuned there is nothing to reach");
     end(&b);
+}
+
+/* ---- coverage --------------------------------------------------------------------------------------------------- */
+
+static double uniform(uint64_t *state)
+{
+    return ((double)(split_mix_next(state) >> 11) + 0.5) * 0x1p-53;
+}
+
+/* Both of standard deviation near 1 and median 0. */
+static double normal_noise(uint64_t *state)
+{
+    const double radius = sqrt(-2 * log(uniform(state)));
+    return radius * cos(6.283185307179586 * uniform(state));
+}
+
+static double laplace_noise(uint64_t *state)
+{
+    const double x = uniform(state);
+    return x < 0.5 ? log(2 * x) : -log(2 - 2 * x);
+}
+
+enum { MOST_ROUNDS = 384 };
+
+/* Adds rounds until the interval is narrow; whether it then holds the median. */
+static bool holds_at_its_stop(double (*noise)(uint64_t *), uint64_t *state, size_t planned, double wanted,
+                              double confidence, bool every_round)
+{
+    double values[MOST_ROUNDS];
+    interval found = {.low = (double)NAN};
+    for (size_t n = 0; n < MOST_ROUNDS;) {
+        values[n++] = noise(state);
+        if (n < planned || !(every_round || precision_looks(planned, n))) continue;
+        found = median_interval(values, n, confidence);
+        if ((found.high - found.low) / 2 <= wanted) break;
+    }
+    return found.low <= 0 && 0 <= found.high;
+}
+
+/* Of intervals that were added to until they were narrow, 95% hold the median; by a look after every round at 95% they do not. */
+static void what_stops_covers_what_it_says(void)
+{
+    enum { BENCHES = 4000 };
+    double (*const noises[])(uint64_t *) = {normal_noise, laplace_noise};
+    static const double wanted[] = {1, 0.5, 0.35};
+    size_t hasty = 0;
+    for (size_t i = 0; i < 2; i++)
+        for (size_t k = 0; k < 3; k++) {
+            uint64_t state = 1 + 3 * i + k;
+            size_t held = 0;
+            for (size_t bench = 0; bench < BENCHES; bench++) {
+                held += holds_at_its_stop(noises[i], &state, 12, wanted[k], PRECISION_CONFIDENCE, false) ? 1 : 0;
+                if (k > 0 && holds_at_its_stop(noises[i], &state, 12, wanted[k], CONFIDENCE, true)) hasty++;
+            }
+            CHECK(held >= CONFIDENCE * BENCHES, "noise %zu, width %g: %zu of %d hold the median", i, wanted[k], held,
+                  BENCHES);
+        }
+    CHECK((double)hasty < 0.94 * 4 * BENCHES, "%zu of %d of the old rule", hasty, 4 * BENCHES);
+}
+
+static void looks_double(void)
+{
+    static const size_t looks[] = {3, 6, 12, 24, 48};
+    for (size_t n = 0, k = 0; n < 60; n++) {
+        const bool expected = k < 5 && looks[k] == n;
+        CHECK(precision_looks(3, n) == expected, "after %zu rounds", n);
+        k += expected ? 1 : 0;
+    }
+    CHECK(!precision_looks(0, 4), "without a plan");
 }
 
 /* ---- whole benches ---------------------------------------------------------------------------------------------- */
@@ -271,6 +342,8 @@ static void only_percentages_are_taken(void)
 
 static const test_case cases[] = {
     {"widths are those of the interval", widths_are_those_of_the_interval},
+    {"what stops covers what it says", what_stops_covers_what_it_says},
+    {"looks double", looks_double},
     {"rounds end by one of three", rounds_end_by_one_of_three},
     {"a cut bench keeps its decision", a_cut_bench_keeps_its_decision},
     {"only percentages are taken", only_percentages_are_taken},

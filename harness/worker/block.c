@@ -440,7 +440,8 @@ static ciuic_status add_round(block *k, bool *more)
     bool reached = false;
     *more = k->record->complete < k->record->planned;
     if (*more || !(wanted_precision > 0) || k->record->stopped[0] != '\0') return CIUIC_OK;
-    CIUIC_TRY(precision_reached(k->bench->record, k->index, wanted_precision, &reached));
+    if (precision_looks(k->record->planned, k->record->complete))
+        CIUIC_TRY(precision_reached(k->bench->record, k->index, wanted_precision, &reached));
     const double left = k->share_end - bench_elapsed_s(k->bench) - verify_seconds(k);
     const char *why = reached                                 ? "precision"
                       : k->record->complete >= most_rounds(k) ? "rounds"
