@@ -241,12 +241,31 @@ static void bytes_saved(const lattice *l, const char *field, double saved[LATTIC
     lattice_shapley(v, saved);
 }
 
-static bool add_stages(const lattice *l, const result_case *on, cJSON *o)
+/* How far the peaks of tuned and its A/A twin, one program twice, are apart in bytes: noise. NaN where none ran. */
+static double peak_noise(const result_set *r, const result_case *on)
+{
+    const result_group *group = &r->groups[on->group];
+    for (const result_case *twin = group->cases; twin != NULL; twin = twin->next)
+        if (twin->twin && case_ok(twin) && case_ok(group->tuned))
+            return fabs(case_number(twin, "memory_bytes", "peak_rss") -
+                        case_number(group->tuned, "memory_bytes", "peak_rss"));
+    return NAN;
+}
+
+static const char *peak_word(double saved, double noise)
+{
+    if (isnan(saved) || isnan(noise)) return "unknown";
+    if (fabs(saved) <= fmax(noise, 0.5)) return "not shown"; /* a share is a mean: less than a byte is rounding */
+    return saved > 0.0 ? "saved" : "added";
+}
+
+static bool add_stages(const result_set *r, const lattice *l, const result_case *on, cJSON *o)
 {
     const char *const settings[] = {on->quantize, "on", on->memory, on->kernels};
     double total[LATTICE_STAGES], peak[LATTICE_STAGES];
     bytes_saved(l, "total", total);
     bytes_saved(l, "peak_rss", peak);
+    const double noise = peak_noise(r, on);
     cJSON *array = cJSON_AddArrayToObject(o, "stages");
     for (size_t i = 0; i < LATTICE_STAGES && array != NULL; i++) {
         cJSON *item = cJSON_CreateObject();
@@ -258,7 +277,9 @@ static bool add_stages(const lattice *l, const result_case *on, cJSON *o)
                         cJSON_AddStringToObject(item, "setting", settings[i]) != NULL &&
                         set_member(item, "factor", factor(l, SHAPLEY + i)) &&
                         set_member(item, "share", portion(l, i)) && json_add_double(item, "bytes_saved", total[i]) &&
-                        json_add_double(item, "peak_rss_saved", peak[i]);
+                        json_add_double(item, "peak_rss_saved", peak[i]) &&
+                        json_add_double(item, "peak_rss_noise", noise) &&
+                        cJSON_AddStringToObject(item, "peak_rss", peak_word(peak[i], noise)) != NULL;
         if (!ok) return false;
     }
     return array != NULL;
@@ -267,6 +288,8 @@ static bool add_stages(const lattice *l, const result_case *on, cJSON *o)
 typedef enum together { TOGETHER_UNKNOWN, TOGETHER_NEITHER, TOGETHER_MORE, TOGETHER_LESS } together;
 static const char *const together_names[] = {"unknown", "not shown", "more", "less"};
 
+/* By its own bootstrap interval, which is not corrected for the number of pairs: a hint of where to look, as the report says,
+ * and no verdict. */
 static together judge_pair(const lattice *l, size_t k)
 {
     const double margin = log1p(l->noise_floor);
@@ -378,14 +401,14 @@ static size_t find_settings(const result_set *r, const result_case *on, lattice 
     return missing;
 }
 
-static bool add_lattice(const lattice *l, const result_case *on, cJSON *o)
+static bool add_lattice(const result_set *r, const lattice *l, const result_case *on, cJSON *o)
 {
     double total[LATTICE_STAGES], all = 0.0;
     bytes_saved(l, "total", total);
     for (size_t i = 0; i < LATTICE_STAGES; i++) all += total[i];
     return json_add_size(o, "rounds", l->least) && json_add_double(o, "noise_floor", l->noise_floor) &&
            set_member(o, "speedup", factor(l, TOTAL)) && json_add_double(o, "bytes_saved", all) &&
-           add_stages(l, on, o) && add_pairs(l, on, o);
+           add_stages(r, l, on, o) && add_pairs(l, on, o);
 }
 
 static ciuic_status add_entry(const result_set *r, const result_case *on, cJSON *array)
@@ -407,7 +430,7 @@ static ciuic_status add_entry(const result_set *r, const result_case *on, cJSON 
         const char *method = missing == 0 ? "shapley" : "isolation and leave-one-out";
         ok = ok && cJSON_AddStringToObject(o, "method", method) != NULL && json_add_size(o, "missing", missing);
         ok = ok && set_member(o, "reason", missing > 0 ? sentence_json(why) : cJSON_CreateNull());
-        ok = ok && (missing == 0 ? add_lattice(&l, on, o) : add_isolated(r, on, o));
+        ok = ok && (missing == 0 ? add_lattice(r, &l, on, o) : add_isolated(r, on, o));
         if (!ok) status = out_of_memory();
     }
     free_lattice(&l);

@@ -51,6 +51,17 @@ static void put_bytes(page *p, double bytes)
     page_cell(p, TONE_PLAIN, "%s%s", bytes < 0.0 ? "-" : "", text);
 }
 
+/* The kernel counts one peak for a process: a saving only where it is beyond what one program's two peaks are apart. */
+static void put_peak(page *p, const cJSON *stage)
+{
+    char noise[NUMBER];
+    view_bytes(view_number(stage, "peak_rss_noise"), noise, sizeof noise);
+    if (strcmp(view_text(stage, "peak_rss", ""), "not shown") == 0)
+        page_cell(p, TONE_QUIET, "not shown, within %s", noise);
+    else
+        put_bytes(p, view_number(stage, "peak_rss_saved"));
+}
+
 /* ---- shares ----------------------------------------------------------------------------------------------------- */
 
 static void put_shares(page *p, const report_view *v, size_t group)
@@ -76,7 +87,7 @@ static void put_shares(page *p, const report_view *v, size_t group)
             put_share(p, json_find(stage, "share"));
             put_bytes(p, bytes);
             page_cell(p, TONE_PLAIN, "%s", part);
-            put_bytes(p, view_number(stage, "peak_rss_saved"));
+            put_peak(p, stage);
         }
     }
     page_table_end(p);
@@ -172,9 +183,13 @@ void section_attribution(page *p, const report_view *v)
     if (attribution == NULL || attribution->child == NULL) return;
     page_section(p, "attribution", "Whose doing is it?");
     page_text(
-        p, "Where all sixteen settings of the four stages were measured, each stage's share is Shapley's: what adding "
-           "it changes, averaged over all orders in which the four can be added. Shares multiply to the whole "
-           "speed-up and add to all the bytes. Their intervals resample rounds (bootstrap); bytes of the accounted "
-           "total are counted and have none.");
+        p,
+        "Where all sixteen settings of the four stages were measured, each stage's share is Shapley's: what adding "
+        "it changes, averaged over all orders in which the four can be added. Shares multiply to the whole "
+        "speed-up and add to all the bytes. Their intervals resample rounds (bootstrap); bytes of the accounted "
+        "total are counted and have none. The kernel's peak is one figure of each process: what lies within the "
+        "difference of the peaks of tuned and its A/A twin is not shown. That stages are worth more or less together, "
+        "or only one with the other, comes from those intervals one by one: they are not corrected for how many "
+        "pairs there are, so that of twenty pairs that are nothing one may be named.");
     for (size_t g = 0; g < v->r->group_count; g++) put_group(p, v, g);
 }

@@ -171,6 +171,35 @@ static void shares_recover_the_gains(void)
     }
 }
 
+static const char *peak_of(cJSON *results, const char *name)
+{
+    const cJSON *stage = NULL;
+    judge(results);
+    cJSON_ArrayForEach(stage, json_find(entry_of(results, INT4_DECODE), "stages"))
+    {
+        if (strcmp(judged_text(stage, "stage"), name) == 0) return judged_text(stage, "peak_rss");
+    }
+    return "(none)";
+}
+
+/* A peak is one figure of the kernel: what is saved of it is called so only beyond what the A/A pair's peaks are apart. */
+static void a_peak_within_its_noise_is_not_shown(void)
+{
+    cJSON *results = fixture_results(&fixture_usual);
+    cJSON *twin = fixture_case(results, "decode64@256/b1/t2/fp16+graph+memory+avx512#again");
+    cJSON *memory = cJSON_GetObjectItem(twin, "memory_bytes");
+    const cJSON *tuned = fixture_case(results, "decode64@256/b1/t2/fp16+graph+memory+avx512");
+    const double peak = judged_number(json_find(tuned, "memory_bytes"), "peak_rss");
+    cJSON_SetNumberHelper(cJSON_GetObjectItem(memory, "peak_rss"), peak + 2e5);
+    CU_ASSERT_STRING_EQUAL(peak_of(results, "quantize"), "saved");
+    CU_ASSERT_STRING_EQUAL(peak_of(results, "kernels"), "not shown"); /* peaks are drawn from within 1e5 bytes */
+    cJSON_SetNumberHelper(cJSON_GetObjectItem(memory, "peak_rss"), 1e12);
+    CU_ASSERT_STRING_EQUAL(peak_of(results, "quantize"), "not shown");
+    cJSON_ReplaceItemInObject(twin, "status", cJSON_CreateString("failed"));
+    CU_ASSERT_STRING_EQUAL(peak_of(results, "quantize"), "unknown");
+    cJSON_Delete(results);
+}
+
 /* Takes int4's gain from every variant with portable kernels: it then helps only once the kernels are on. */
 static void a_stage_that_needs_another_is_named(void)
 {
@@ -293,6 +322,7 @@ static void a_report_tells_whose_doing_it_is(void)
 }
 
 static const test_case cases[] = {
+    {"a peak within its noise is not shown", a_peak_within_its_noise_is_not_shown},
     {"shares are averages over all orders", shares_are_averages_over_all_orders},
     {"games by hand", games_by_hand},
     {"shares recover the gains, within and across blocks", shares_recover_the_gains},
