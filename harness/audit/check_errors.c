@@ -127,12 +127,12 @@ enum { OTHER_SETS = 5 };
  * positions, which is too small rather than too large. */
 static const double student_t = 8.610;
 
-/* What is compared: the loss of the next token, and what the variant adds to it, which is positive and skewed: by its
- * logarithm. */
+/* What is compared: the loss of the next token, and what the variant adds to it. Both are positive and skewed: by their
+ * logarithms, or an interval reaches below 0. */
 static const struct {
     const char *name;
     bool logarithm;
-} losses[] = {{"nll", false}, {"kl", true}};
+} losses[] = {{"nll", true}, {"kl", true}};
 enum { LOSSES = sizeof losses / sizeof losses[0] };
 
 static double loss_of(const cJSON *accuracy, size_t which)
@@ -199,9 +199,30 @@ static void predict(const loss_sets *found, double *low, double *high)
     *high = mean + student_t * sd * sqrt(1 + 1.0 / OTHER_SETS);
 }
 
+audit_outcome loss_alike(double published, double low, double high, double guessing)
+{
+    if (published < low || published > high) return AUDIT_FAILED;
+    return high >= guessing ? AUDIT_INCONCLUSIVE : AUDIT_PASSED; /* false for NaN */
+}
+
+/* The NLL of a model that knows nothing: ln(vocabulary). NaN of a difference to a reference, and of random weights, which know
+ * nothing and are not refused for it. */
+static ciuic_status loss_of_guessing(const audited_case *c, size_t which, double *guessing)
+{
+    audit_inputs inputs;
+    *guessing = NAN;
+    if (strcmp(losses[which].name, "nll") != 0 || cJSON_IsTrue(json_find(c->result->json, "random_weights")))
+        return CIUIC_OK;
+    const ciuic_status status = inputs_open(c, &inputs);
+    if (status == CIUIC_OK) *guessing = log((double)inputs.vocabulary);
+    inputs_close(&inputs);
+    return status;
+}
+
 static ciuic_status judge_loss(const audited_case *c, size_t which, const cJSON *recorded, const loss_sets *found,
                                audit_findings *f)
 {
+    double guessing = NAN;
     double low = NAN, high = NAN;
     const double then = loss_of(recorded, which);
     const bool logarithm = losses[which].logarithm;
@@ -209,14 +230,16 @@ static ciuic_status judge_loss(const audited_case *c, size_t which, const cJSON 
     if (isnan(low) || isinf(low) || isnan(then) || isinf(then)) return CIUIC_OK; /* a variant that loses nothing */
     const double published = logarithm ? exp(then) : then;
     if (logarithm) low = exp(low), high = exp(high);
+    CIUIC_TRY(loss_of_guessing(c, which, &guessing));
     cJSON *numbers = cJSON_CreateObject();
     json_add_double(numbers, "published", published);
     json_add_double(numbers, "low", low);
     json_add_double(numbers, "high", high);
-    const bool within = published >= low && published <= high;
-    return audit_find(f, AUDIT_OTHER_DATA, c->result->id, within ? AUDIT_PASSED : AUDIT_FAILED, numbers,
-                      "%s: published %.4g; %d sets of other ids give %.4g to %.4g for one more", losses[which].name,
-                      published, OTHER_SETS, low, high);
+    const audit_outcome outcome = loss_alike(published, low, high, guessing);
+    return audit_find(f, AUDIT_OTHER_DATA, c->result->id, outcome, numbers,
+                      "%s: published %.4g; %d sets of other ids give %.4g to %.4g for one more%s", losses[which].name,
+                      published, OTHER_SETS, low, high,
+                      outcome == AUDIT_INCONCLUSIVE ? ", which a model that knows nothing would pass" : "");
 }
 
 ciuic_status check_other_data(audit_subject *s, const audited_case *c, audit_findings *f)

@@ -23,6 +23,10 @@ ciuic_status check_other_data(audit_subject *s, const audited_case *c, audit_fin
 ciuic_status check_memory(audit_subject *s, const audited_case *c, audit_findings *f);     /* check_errors.c */
 ciuic_status check_weights(audit_subject *s, const audited_case *c, audit_findings *f);    /* check_weights.c */
 
+/* Whether a published loss is like those of other data, which give low to high for one more. Inconclusive where that would
+ * pass guessing, too: the loss of a model that knows nothing, NaN where there is no such thing. */
+audit_outcome loss_alike(double published, double low, double high, double guessing);
+
 /* ---- of a case, by the clock (check_times.c) -------------------------------------------------------------------- */
 
 ciuic_status check_cache(audit_subject *s, const audited_case *c, audit_findings *f);

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "harness/audit/checks.h"
 #include "harness/audit/probe.h"
 #include "harness/audit/timing.h"
 #include "harness/report/schema.h"
@@ -135,7 +136,9 @@ static void an_honest_program_passes(void)
     static const char *const passed[] = {"content", "hashes", "outputs", "errors", "other-data", "memory", "weights"};
     for (size_t i = 0; i < sizeof passed / sizeof passed[0]; i++) {
         CHECK(finding(report, passed[i], "pass") != NULL, "%s did not pass", passed[i]);
-        CHECK(finding(report, passed[i], "inconclusive") == NULL, "%s is inconclusive", passed[i]);
+        /* A handful of windows say little of a loss: guessing might pass, too, which is said. */
+        const bool few = strcmp(passed[i], "other-data") == 0;
+        CHECK(few || finding(report, passed[i], "inconclusive") == NULL, "%s is inconclusive", passed[i]);
     }
     check_schema(report);
     cJSON_Delete(report);
@@ -356,7 +359,29 @@ static void noise_never_fails(void)
     }
 }
 
+/* An interval that excludes nothing passes nothing. */
+static void a_loss_is_held_against_guessing(void)
+{
+    static const struct {
+        double published, low, high, guessing;
+        audit_outcome expected;
+    } rows[] = {
+        {2.6, 2.3, 2.9, 5.5, AUDIT_PASSED},
+        {2.2, 2.3, 2.9, 5.5, AUDIT_FAILED},
+        {3.0, 2.3, 2.9, 5.5, AUDIT_FAILED},
+        {2.6, 0.4, 6.9, 5.5, AUDIT_INCONCLUSIVE},
+        {0.3, 0.4, 6.9, 5.5, AUDIT_FAILED},
+        {5.6, 5.5, 5.7, (double)NAN, AUDIT_PASSED},
+        {0.01, 0.001, 0.1, (double)NAN, AUDIT_PASSED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const audit_outcome found = loss_alike(rows[i].published, rows[i].low, rows[i].high, rows[i].guessing);
+        CHECK(found == rows[i].expected, "row %zu: %s", i, audit_outcome_name(found));
+    }
+}
+
 static const test_case cases[] = {
+    {"a loss is held against guessing", a_loss_is_held_against_guessing},
     {"an honest program passes", an_honest_program_passes},
     {"planted cheats are caught", planted_cheats_are_caught},
     {"changed files are told", changed_files_are_told},
