@@ -60,6 +60,15 @@ static ciuic_status tell(const compare_arguments *a, const comparison *c, const 
     return CIUIC_OK;
 }
 
+/* Results of an earlier version may be compared; that nobody knows whether they were edited is said. */
+static ciuic_status read_results(const char *operand, results_file *file)
+{
+    CIUIC_TRY(results_file_read(operand, file));
+    if (file->content == CONTENT_UNKNOWN)
+        fprintf(stderr, "ciuic: %s: these results " CONTENT_UNKNOWN_WORDS "\n", file->path);
+    return CIUIC_OK;
+}
+
 static ciuic_status compare(const compare_arguments *a, const command_operands *operands, bool *comparable)
 {
     results_file files[COMPARED_FILES] = {0};
@@ -67,7 +76,7 @@ static ciuic_status compare(const compare_arguments *a, const command_operands *
     comparison c = {0};
     ciuic_status status = CIUIC_OK;
     for (size_t i = 0; i < operands->count && status == CIUIC_OK; i++)
-        status = results_file_read(operands->names[i], &files[i]);
+        status = read_results(operands->names[i], &files[i]);
     if (status == CIUIC_OK && a->import != NULL) status = imported_read(a->import, &imported);
     if (status == CIUIC_OK) status = comparison_make(files, operands->count, &c);
     if (status == CIUIC_OK) status = disclose(a->disclosure, &files[0]);

@@ -86,6 +86,16 @@ static ciuic_status publish(const gate_arguments *a, const results_file *results
     return CIUIC_OK;
 }
 
+/* Edited ones are refused where they are read. Who takes the digest out must not get further than who leaves it in. */
+static ciuic_status check_written(const results_file *results)
+{
+    if (results->content == CONTENT_AS_WRITTEN) return CIUIC_OK;
+    return ciuic_fail(CIUIC_ERROR_INPUT,
+                      "%s: these results " CONTENT_UNKNOWN_WORDS
+                      ", which decides nothing; give the file as this version's bench left it, or measure again",
+                      results->path);
+}
+
 static ciuic_status gate(const gate_arguments *a, bool *passed)
 {
     results_file results = {0};
@@ -93,6 +103,7 @@ static ciuic_status gate(const gate_arguments *a, bool *passed)
     gate_findings findings = {0};
     ciuic_status status = gate_file_read(a->baseline, &limits);
     if (status == CIUIC_OK) status = results_file_read(a->results, &results);
+    if (status == CIUIC_OK) status = check_written(&results);
     if (status == CIUIC_OK) status = check_complete(&results);
     if (status == CIUIC_OK && a->update) status = update(a, &results, &limits);
     if (status == CIUIC_OK) status = gate_judge(&limits, &results.set, a->today, &findings);

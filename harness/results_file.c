@@ -53,11 +53,10 @@ static void set_noise_floors(result_set *set)
 }
 
 /* Before judging, which writes into them. What is edited may be looked at, with `report`, and decides nothing. */
-static ciuic_status check_content(const cJSON *root, const char *name)
+static ciuic_status check_content(const cJSON *root, const char *name, bool edited_too, content_state *content)
 {
-    content_state content = CONTENT_UNKNOWN;
-    CIUIC_TRY(content_check(root, &content));
-    if (content != CONTENT_EDITED) return CIUIC_OK;
+    CIUIC_TRY(content_check(root, content));
+    if (*content != CONTENT_EDITED || edited_too) return CIUIC_OK;
     return ciuic_fail(
         CIUIC_ERROR_INPUT,
         "%s: was edited after it was written: %s is that of other content; give the file as bench left it", name,
@@ -70,7 +69,7 @@ static ciuic_status take(cJSON *root, const char *name, bool edited_too, results
     if (file->path == NULL) return ciuic_fail_memory("a path", strlen(name));
     CIUIC_TRY(results_check_version(root, name));
     CIUIC_TRY(schema_check_results(root, name));
-    if (!edited_too) CIUIC_TRY(check_content(root, name));
+    CIUIC_TRY(check_content(root, name, edited_too, &file->content));
     CIUIC_TRY(results_rename_members(root));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     CIUIC_TRY(results_index(root, &file->set));

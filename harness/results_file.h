@@ -5,12 +5,14 @@
 
 #include <cjson/cJSON.h>
 
+#include "harness/judge/content_digest.h"
 #include "harness/judge/results.h"
 
 typedef struct results_file {
     char *path; /* of results.json itself, also where a folder was given */
     cJSON *root;
-    result_set set; /* of root; blocks[].noise_floor is set, for a lost twin to the worst of all */
+    content_state content; /* before judging, which wrote into root */
+    result_set set;        /* of root; blocks[].noise_floor is set, for a lost twin to the worst of all */
 } results_file;
 
 /* `operand` is the file or the folder that holds results.json. Free with results_file_free, also after a failure. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "harness/judge/content_digest.h"
 #include "harness/plain_text.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
@@ -133,6 +134,12 @@ static void read_random(const result_set *r, char text[TEXT])
     plain_append(text, TEXT, "%s", random ? "random" : "trained");
 }
 
+static void read_digest(const result_set *r, char text[TEXT])
+{
+    const bool sealed = cJSON_IsString(json_find(r->root, CONTENT_DIGEST_KEY));
+    plain_append(text, TEXT, "%s", sealed ? "as written" : "no digest of itself: not known to be as written");
+}
+
 typedef struct aspect {
     const char *name;
     void (*read)(const result_set *r, char text[TEXT]);
@@ -162,6 +169,8 @@ static const aspect aspects[] = {
     {"packed folders", read_packed, 0,
      "What was quantised before needs less memory and time to load: such a case is set beside such cases only."},
     {"timing", read_timed, FIGURE_SPEED, "One side has no times."},
+    {"content", read_digest, 0,
+     "Whether the side without a digest was edited after it was measured cannot be told: every figure of it may be."},
 };
 
 /* ---- collecting ------------------------------------------------------------------------------------------------- */

@@ -9,9 +9,11 @@
 
 /* The member that holds it; everything else is covered. */
 #define CONTENT_DIGEST_KEY "content_sha256"
+/* What is said of results without it. */
+#define CONTENT_UNKNOWN_WORDS "carry no digest of themselves: not known to be as written"
 
 typedef enum content_state {
-    CONTENT_UNKNOWN, /* there is no digest: results of an earlier version */
+    CONTENT_UNKNOWN, /* there is no digest: results of an earlier version, or somebody took it out */
     CONTENT_AS_WRITTEN,
     CONTENT_EDITED,
 } content_state;

@@ -294,7 +294,7 @@ static ciuic_status write_files(const report_request *q, const report_view *v)
     return CIUIC_OK;
 }
 
-static ciuic_status write_report(cJSON *root, bool edited, const report_request *q, const char **notice)
+static ciuic_status write_report(cJSON *root, content_state content, const report_request *q, const char **notice)
 {
     result_set r;
     plot_set plots = {0};
@@ -303,7 +303,7 @@ static ciuic_status write_report(cJSON *root, bool edited, const report_request 
     if (status == CIUIC_OK && files) status = make_directory(q->directory);
     if (status == CIUIC_OK && drawn) status = plots_make(&r, q->directory, &plots);
     const report_view v = {
-        .r = &r, .plots = &plots, .edited = edited, .claims_name = q->claims_name, .imported = q->imported};
+        .r = &r, .plots = &plots, .content = content, .claims_name = q->claims_name, .imported = q->imported};
     if (status == CIUIC_OK && files) status = write_files(q, &v);
     if (status == CIUIC_OK && !files) status = write_text(q->text, &v);
     plots_finish(&plots);
@@ -335,8 +335,9 @@ ciuic_status report_write(cJSON *root, const char *name, const report_request *r
     CIUIC_TRY(results_rename_members(root));
     CIUIC_TRY(choose_claims(root, request));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
-    CIUIC_TRY(write_report(root, content == CONTENT_EDITED, request, notice));
+    CIUIC_TRY(write_report(root, content, request, notice));
     if (content == CONTENT_EDITED)
         *notice = "these results were edited after they were written: the digest in them is that of other content";
+    if (content == CONTENT_UNKNOWN) *notice = "these results " CONTENT_UNKNOWN_WORDS;
     return CIUIC_OK;
 }

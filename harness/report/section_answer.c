@@ -230,7 +230,9 @@ static size_t count_status(const report_view *v, const char *status)
 static void put_alerts(page *p, const report_view *v)
 {
     const size_t failed = count_status(v, "failed"), ok = count_status(v, "ok");
-    if (v->edited)
+    if (v->content == CONTENT_UNKNOWN)
+        page_alert(p, "These results " CONTENT_UNKNOWN_WORDS ". Earlier versions of ciuic wrote none.");
+    if (v->content == CONTENT_EDITED)
         page_alert(p,
                    "These results are not as ciuic bench wrote them: the digest that they carry of themselves is that "
                    "of other content. What follows is judged from what the file says now.");

@@ -3,6 +3,7 @@
 #define CIUIC_SECTIONS_H
 
 #include "harness/import/imported.h"
+#include "harness/judge/content_digest.h"
 #include "harness/report/page.h"
 #include "harness/report/plots.h"
 
@@ -10,7 +11,7 @@
 typedef struct report_view {
     const result_set *r;
     const plot_set *plots;
-    bool edited;                  /* the results are not as they were written */
+    content_state content;        /* whether the results are as they were written */
     const char *claims_name;      /* whence the claims came, where they are not the results' own; or NULL */
     const imported_set *imported; /* or NULL */
 } report_view;

@@ -8,6 +8,7 @@
 
 #include "harness/judge/accuracy.h"
 #include "harness/judge/claims.h"
+#include "harness/judge/content_digest.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
@@ -336,4 +337,19 @@ cJSON *fixture_bench_results(const fixture_machine *machine)
     CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
     cJSON_AddItemToObject(results, "claims", claims);
     return results;
+}
+
+/* Over what will be read from the file, where a number that is none is null. */
+void fixture_seal(cJSON *results)
+{
+    cJSON *read_back = NULL;
+    sha256_hex digest = {""};
+    cJSON_DeleteItemFromObjectCaseSensitive(results, CONTENT_DIGEST_KEY);
+    CU_ASSERT_TRUE(json_exact_numbers(results));
+    char *text = cJSON_PrintUnformatted(results);
+    CU_ASSERT_FATAL(text != NULL && json_parse(text, strlen(text), "results", &read_back) == CIUIC_OK);
+    CU_ASSERT_EQUAL_FATAL(content_digest(read_back, &digest), CIUIC_OK);
+    CU_ASSERT_PTR_NOT_NULL(cJSON_AddStringToObject(results, CONTENT_DIGEST_KEY, digest.text));
+    cJSON_free(text);
+    cJSON_Delete(read_back);
 }

@@ -29,6 +29,8 @@ extern const fixture_machine fixture_equals; /* every program as fast as every o
 cJSON *fixture_results(const fixture_machine *machine);
 /* The same with the project's claims in them, as bench leaves them. */
 cJSON *fixture_bench_results(const fixture_machine *machine);
+/* Puts into results that are about to be written to a file the digest that bench puts into its own. */
+void fixture_seal(cJSON *results);
 
 /* The case with this id's ending, e.g. "decode64@256/b1/t2/openblas"; NULL when there is none. */
 cJSON *fixture_case(cJSON *results, const char *ending);

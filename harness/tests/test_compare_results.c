@@ -493,7 +493,8 @@ static void hostile_names_are_escaped(void)
     pair_free(&p);
 }
 
-static char *write_results(const char *folder, const char *name, cJSON *results)
+/* Without the digest that bench puts in, takes the results. */
+static char *write_unsealed(const char *folder, const char *name, cJSON *results)
 {
     char *path = NULL;
     CU_ASSERT_FATAL(asprintf(&path, "%s/%s", folder, name) > 0);
@@ -501,6 +502,12 @@ static char *write_results(const char *folder, const char *name, cJSON *results)
     CU_ASSERT_EQUAL_FATAL(json_write_file(path, results), CIUIC_OK);
     cJSON_Delete(results);
     return path;
+}
+
+static char *write_results(const char *folder, const char *name, cJSON *results)
+{
+    fixture_seal(results);
+    return write_unsealed(folder, name, results);
 }
 
 static size_t widest_line(const char *text)
@@ -551,7 +558,7 @@ static void command_answers_with_its_status(void)
     set_member(empty, "blocks", cJSON_CreateArray());
     char *a = write_results(folder, "a.json", made_up(&fixture_usual)), *b = write_results(folder, "b.json", unlike);
     char *c = write_results(folder, "c.json", versions), *d = write_results(folder, "d.json", hostile);
-    char *e = write_results(folder, "e.json", empty);
+    char *e = write_results(folder, "e.json", empty), *u = write_unsealed(folder, "u.json", made_up(&fixture_usual));
     CU_ASSERT_FATAL(asprintf(&sheet, "%s/sheet.md", folder) > 0);
     check_run((const char *const[]){"compare", a, a, "", NULL}, 3, "cannot be opened");
     check_run((const char *const[]){"compare", a, a, "--json", NULL}, 0, "\"comparable\":\ttrue");
@@ -560,6 +567,8 @@ static void command_answers_with_its_status(void)
     check_run((const char *const[]){"compare", a, b, a, NULL}, 1, "not comparable: speed, error, memory");
     check_run((const char *const[]){"compare", a, c, a, NULL}, 3, "c.json: schema_version 7; expected 1");
     check_run((const char *const[]){"compare", d, d, d, NULL}, 0, "comparable");
+    check_run((const char *const[]){"compare", a, u, "--json", NULL}, 0, "\"aspect\":\t\"content\"");
+    check_run((const char *const[]){"compare", u, u, "--json", NULL}, 0, "u.json: these results carry no digest");
     check_run((const char *const[]){"compare", a, e, a, NULL}, 1, "B: no cases");
     check_run((const char *const[]){"compare", a, "--disclosure", sheet, NULL}, 0, "equivalent: the same function");
     check_form(a, b);
@@ -569,7 +578,7 @@ static void command_answers_with_its_status(void)
               strstr(text, "to be answered") != NULL,
           "%s", text);
     free(text);
-    char *const paths[] = {sheet, a, b, c, d, e};
+    char *const paths[] = {sheet, a, b, c, d, e, u};
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) free(paths[i]);
     remove_folder(folder);
 }

@@ -203,10 +203,14 @@ static void command_has_the_manners_of_the_others(void)
     cJSON *made = gate_results(&fixture_usual);
     char *results = file_in(folder, "results.json", NULL), *other = file_in(folder, "other.json", NULL);
     char *partial = file_in(folder, "partial.json", NULL), *bad = file_in(folder, "bad.json", "{\"limits\": [");
-    char *junit = file_in(folder, "junit.xml", NULL);
+    char *junit = file_in(folder, "junit.xml", NULL), *unsealed = file_in(folder, "unsealed.json", NULL);
+    cJSON_DeleteItemFromObjectCaseSensitive(made, CONTENT_DIGEST_KEY);
     json_exact_numbers(made);
+    CU_ASSERT_EQUAL_FATAL(json_write_file(unsealed, made), CIUIC_OK);
+    fixture_seal(made);
     CU_ASSERT_EQUAL_FATAL(json_write_file(results, made), CIUIC_OK);
     set_member(made, "complete", cJSON_CreateFalse());
+    fixture_seal(made);
     CU_ASSERT_EQUAL_FATAL(json_write_file(partial, made), CIUIC_OK);
     set_member(made, "schema_version", json_size(2));
     CU_ASSERT_EQUAL_FATAL(json_write_file(other, made), CIUIC_OK);
@@ -218,6 +222,7 @@ static void command_has_the_manners_of_the_others(void)
     run_gate(results, unrecorded, "--update", NULL, 0, "changes written");
     run_gate(folder, unrecorded, "--list", NULL, 0, "passed  kl: accuracy.kl is ");
     run_gate(results, unrecorded, "--json", NULL, 0, "\"passed\":\ttrue");
+    run_gate(unsealed, unrecorded, NULL, NULL, 3, "these results carry no digest of themselves");
     run_gate(partial, unrecorded, NULL, NULL, 3, "the bench was interrupted");
     run_gate(other, unrecorded, NULL, NULL, 3, "other.json: schema_version 2; expected 1");
     run_gate(results, bad, NULL, NULL, 3, "bad.json:1:13: not valid JSON");

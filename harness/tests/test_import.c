@@ -262,7 +262,7 @@ static char *write_results(const char *folder)
     cJSON *results = fixture_results(&fixture_usual), *claims = NULL;
     CU_ASSERT_EQUAL_FATAL(claims_read("suites/claims.json", &claims), CIUIC_OK);
     cJSON_AddItemToObject(results, "claims", claims);
-    json_exact_numbers(results);
+    fixture_seal(results);
     char *text = cJSON_Print(results), *path = write_in(folder, "results.json", text);
     cJSON_free(text);
     cJSON_Delete(results);
