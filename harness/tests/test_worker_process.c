@@ -121,6 +121,23 @@ static void progress_renews_the_time_for_an_answer(void)
     }
 }
 
+/* Only so long, however: a worker whose work never ends would otherwise hold a bench for ever. */
+static void progress_without_an_end_is_given_up(void)
+{
+    char reason[WORKER_REASON_MAX] = "";
+    worker_process *w = NULL;
+    cJSON *answer = NULL;
+    size_t heard = 0;
+    CHECK(worker_start("endless@measure", &w) == CIUIC_OK, "%s", ciuic_last_error());
+    CHECK(ask(w, load_request("affine8", 1, 0), 120, &answer, reason) == WORKER_ANSWERED, "%s", reason);
+    cJSON_Delete(answer);
+    worker_on_progress(w, count_progress, &heard);
+    CHECK(ask(w, simple_request("measure"), 0.5, &answer, reason) == WORKER_FAILED && worker_given_up(w), "%s", reason);
+    CHECK(strcmp(reason, "told of progress and gave no answer within 10 s during measure; killed") == 0, "%s", reason);
+    CHECK(heard > 20, "%zu lines heard", heard);
+    worker_stop(w);
+}
+
 /* What a suite says of quantising reaches the worker, and contradictions end there, too. */
 static void a_worker_quantises_as_it_is_told(void)
 {
@@ -406,6 +423,7 @@ static void a_worker_dies_with_its_parent(void)
 static const test_case cases[] = {
     {"a_worker_loads_measures_and_finishes", a_worker_loads_measures_and_finishes},
     {"progress_renews_the_time_for_an_answer", progress_renews_the_time_for_an_answer},
+    {"progress_without_an_end_is_given_up", progress_without_an_end_is_given_up},
     {"a_worker_quantises_as_it_is_told", a_worker_quantises_as_it_is_told},
     {"a_callers_thread_settings_do_not_reach_a_worker", a_callers_thread_settings_do_not_reach_a_worker},
     {"an_error_is_told_in_the_programs_own_words", an_error_is_told_in_the_programs_own_words},

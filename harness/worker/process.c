@@ -328,9 +328,16 @@ worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeou
         reap(w, during, reason);
         return WORKER_FAILED;
     }
+    const double deadline = monotonic_s() + WORKER_PROGRESS_TIMES * timeout_s;
     size_t length;
     do {
         length = receive_line(w, monotonic_s() + timeout_s, during, &outcome, reason);
+        if (length > 0 && monotonic_s() > deadline) {
+            char words[96];
+            snprintf(words, sizeof words, "told of progress and gave no answer within %.3g s",
+                     WORKER_PROGRESS_TIMES * timeout_s);
+            return fail_with(w, reason, during, words);
+        }
     } while (length > 0 && take_progress(w, length));
     return length > 0 ? read_answer(w, length, during, answer, reason) : outcome;
 }

@@ -34,7 +34,8 @@
 #define WORKER_OMP_PROC_BIND "OMP_PROC_BIND=true"
 #define WORKER_OMP_PLACES "OMP_PLACES=cores"
 
-enum { WORKER_REASON_MAX = 512, WORKER_LINE_MAX = 1 << 20 };
+/* PROGRESS_TIMES: whoever keeps telling of progress gets so many times timeout_s for an answer, and no more. */
+enum { WORKER_REASON_MAX = 512, WORKER_LINE_MAX = 1 << 20, WORKER_PROGRESS_TIMES = 20 };
 
 typedef struct worker_process worker_process;
 
@@ -49,7 +50,8 @@ typedef enum worker_outcome {
 ciuic_status worker_start(const char *fault, worker_process **out);
 /* The same of another program, `<program> worker`; NULL: of this one. It gets no fault. */
 ciuic_status worker_start_program(const char *program, worker_process **out);
-/* Sends `request` and waits at most timeout_s for the answer, which the caller owns. */
+/* Sends `request` and waits for the answer, which the caller owns: at most timeout_s, and as long again from each line of
+ * progress on, WORKER_PROGRESS_TIMES in all. */
 worker_outcome worker_ask(worker_process *w, const cJSON *request, double timeout_s, cJSON **answer,
                           char reason[WORKER_REASON_MAX]);
 /* What is called with every line of progress while worker_ask waits; none at first. */

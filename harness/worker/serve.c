@@ -3,7 +3,7 @@
  * The protocol is described in process.h. `--fault KIND@COMMAND[:N]` makes the N-th answer to COMMAND go wrong, so that
  * tests can show what a dying worker costs: sigkill, sigill, abort, exit, junk, silent (closes its side), hang, late (8 s),
  * nan, zero, negative, long and short (for a time), busy (a thread that never sleeps), wrong (logits, while they are timed), slow (0.6 s in which it
- * tells how far it is). */
+ * tells how far it is), endless (the same for ever). */
 #include <dirent.h>
 #include <errno.h>
 #include <math.h>
@@ -394,7 +394,8 @@ static void maybe_fail(fault *f, const char *command)
     if (strcmp(f->kind, "abort") == 0) abort();
     if (strcmp(f->kind, "exit") == 0) _exit(7);
     const struct timespec pause_for = {.tv_nsec = 50000000};
-    for (size_t i = 0; i < 12 && strcmp(f->kind, "slow") == 0; i++) {
+    const bool endless = strcmp(f->kind, "endless") == 0;
+    for (size_t i = 0; endless || (i < 12 && strcmp(f->kind, "slow") == 0); i++) {
         double long_ago = -1;
         nanosleep(&pause_for, NULL);
         (void)say_progress(&long_ago, "dawdling", i, 12);
