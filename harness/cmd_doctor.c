@@ -211,15 +211,15 @@ static void print_by_threads(const char *title, const cJSON *figures, const char
     printf(" thread%s %s\n", cJSON_GetArraySize(figures) == 1 ? "" : "s", unit);
 }
 
-static void print_cross_check(const cJSON *check)
+static void print_checked(const char *title, const char *key, const cJSON *check)
 {
     const cJSON *item = NULL;
     const char *separator = "";
     if (json_find(check, "bandwidth") == NULL) return;
-    printf("  %-20s ", "  by likwid-bench");
+    printf("  %-20s ", title);
     cJSON_ArrayForEach(item, json_find(check, "bandwidth"))
     {
-        printf("%s%.1f with %s", separator, number_of(item, "likwid_bench") / 1e9, item->string);
+        printf("%s%.1f with %s", separator, number_of(item, key) / 1e9, item->string);
         separator = ", ";
     }
     puts(" (GB/s)");
@@ -266,7 +266,8 @@ static void print_text(const cJSON *object)
     print_names("processor flags", json_find(machine, "flags"));
     if (kernel_isa_override() != NULL) printf("  %-20s %s\n", "CIUIC_ISA", kernel_isa_override());
     print_by_threads("load bandwidth", json_find(machine, "bandwidth_bytes_per_s"), "(GB/s)");
-    print_cross_check(json_find(machine, "cross_check"));
+    print_checked("  in one stream", "own_plain", json_find(machine, "cross_check"));
+    print_checked("  by likwid-bench", "likwid_bench", json_find(machine, "cross_check"));
     print_by_isa("FP32 peak, ", json_find(machine, "peak_flops_per_s"), "(GFLOP/s)");
     print_by_isa("BF16 peak, ", json_find(machine, "peak_bf16_ops_per_s"), "(GFLOP/s)");
     print_by_isa("INT8 peak, ", json_find(machine, "peak_int8_ops_per_s"), "(GOP/s)");

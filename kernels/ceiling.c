@@ -52,7 +52,8 @@ static double load_pass(const void *context, int thread, int threads)
     return (double)job->bytes * (double)repeats;
 }
 
-double ceiling_load_bandwidth(int threads, size_t bytes, double seconds)
+/* `plain`: in one run, over pages as the system gives them without being asked. */
+static double load_bandwidth(int threads, size_t bytes, double seconds, bool plain)
 {
     load_job job = {.load = peak_load_c};
 #if defined(__x86_64__)
@@ -68,16 +69,27 @@ double ceiling_load_bandwidth(int threads, size_t bytes, double seconds)
     const size_t all = job.bytes * (size_t)threads;
     char *buffer = aligned_alloc(HUGE_PAGE, (all + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
     if (!buffer) return 0;
-    (void)madvise(buffer, all, MADV_HUGEPAGE); /* advice: small pages, where it is not taken, may be slower */
-    memset(buffer, 1, all);                    /* pages that were never written are all the same one */
+    if (!plain)
+        (void)madvise(buffer, all, MADV_HUGEPAGE); /* advice: small pages, where it is not taken, may be slower */
+    memset(buffer, 1, all);                        /* pages that were never written are all the same one */
     job.buffer = buffer;
     /* From memory several streams are faster than one, since each has a prefetcher at work; from a cache one is. */
     job.streams = 1;
-    const double one = best_rate(load_pass, &job, threads, seconds / 2);
+    const double one = best_rate(load_pass, &job, threads, plain ? seconds : seconds / 2);
     job.streams = STREAMS;
-    const double several = best_rate(load_pass, &job, threads, seconds / 2);
+    const double several = plain ? 0 : best_rate(load_pass, &job, threads, seconds / 2);
     free(buffer);
     return one > several ? one : several;
+}
+
+double ceiling_load_bandwidth(int threads, size_t bytes, double seconds)
+{
+    return load_bandwidth(threads, bytes, seconds, false);
+}
+
+double ceiling_plain_bandwidth(int threads, size_t bytes, double seconds)
+{
+    return load_bandwidth(threads, bytes, seconds, true);
 }
 
 static double arithmetic_pass(const void *context, int thread, int threads)

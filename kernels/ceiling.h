@@ -10,6 +10,9 @@
  * buffer is allocated and freed here; 0 when it cannot be. */
 double ceiling_load_bandwidth(int threads, size_t bytes, double seconds);
 
+/* The same as other programs measure it: in one run of each thread, and over pages as the system gives them. */
+double ceiling_plain_bandwidth(int threads, size_t bytes, double seconds);
+
 /* FP32 operations per second (a multiply and an add count as two) of a loop that stays in registers, over all threads.
  * The portable rung multiplies and adds; the others fuse. 0 when this machine cannot run the rung. */
 double ceiling_fma_peak(kernel_isa isa, int threads, double seconds);

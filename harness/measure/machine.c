@@ -1,6 +1,7 @@
 /* machine.c - see machine.h. Everything here is read from /proc, /sys and CPUID; what is not there is null. */
 #include "harness/measure/machine.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -249,6 +250,19 @@ static void raise_to(cJSON *by_threads, int threads, double value)
     cJSON_AddNumberToObject(by_threads, name, value);
 }
 
+void machine_raise_bandwidth(cJSON *machine, int threads, double value)
+{
+    char name[16];
+    cJSON *figures = object_of(machine, "bandwidth_bytes_per_s");
+    raise_to(figures, threads, value);
+    snprintf(name, sizeof name, "%d", threads);
+    const cJSON *best = json_find(figures, name);
+    cJSON *checked = cJSON_GetObjectItemCaseSensitive(json_find(json_find(machine, "cross_check"), "bandwidth"), name);
+    if (!cJSON_IsObject(checked) || !cJSON_IsNumber(best)) return;
+    cJSON_DeleteItemFromObjectCaseSensitive(checked, "own");
+    json_add_double(checked, "own", best->valuedouble);
+}
+
 typedef double peak_fn(kernel_isa isa, int threads, double seconds);
 
 /* {"c": {"1":, "2":}, ...}; a rung that has no such arithmetic is left out. */
@@ -269,13 +283,16 @@ ciuic_status machine_measure(cJSON *machine, int threads)
 {
     const size_t cached = machine_last_level_cache();
     const size_t buffer = cached > 0 ? 4 * cached : (size_t)128 << 20;
-    const double one = ceiling_load_bandwidth(1, buffer, 0.15), all = ceiling_load_bandwidth(threads, buffer, 0.15);
+    double one = 0, all = 0; /* the best of several short tries, since a disturbance lasts longer than a pass */
+    for (int i = 0; i < 3; i++) {
+        one = fmax(one, ceiling_load_bandwidth(1, buffer, 0.1));
+        all = fmax(all, ceiling_load_bandwidth(threads, buffer, 0.1));
+    }
     if (!(one > 0 && all > 0))
         return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
                           "the memory bandwidth over %zu bytes cannot be measured: not enough memory", buffer);
-    cJSON *bandwidth = object_of(machine, "bandwidth_bytes_per_s");
-    raise_to(bandwidth, 1, one);
-    raise_to(bandwidth, threads, all);
+    machine_raise_bandwidth(machine, 1, one);
+    machine_raise_bandwidth(machine, threads, all);
     cJSON_DeleteItemFromObjectCaseSensitive(machine, "bandwidth_buffer_bytes");
     json_add_size(machine, "bandwidth_buffer_bytes", buffer);
     add_peaks(machine, "peak_flops_per_s", ceiling_fma_peak, threads);

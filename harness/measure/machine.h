@@ -15,6 +15,10 @@ cJSON *machine_describe(void);
  * again, the higher figures stay. About a second. */
 ciuic_status machine_measure(cJSON *machine, int threads);
 
+/* Sets the bandwidth with so many threads where it is higher than what is known, in cross_check as well: a record has one figure of
+ * this program's. */
+void machine_raise_bandwidth(cJSON *machine, int threads, double value);
+
 /* Bytes of the last-level cache; 0 when the kernel does not say. */
 size_t machine_last_level_cache(void);
 

@@ -113,6 +113,7 @@ static void add_frequency(reading *r, cJSON *machine)
     add_text(r, f, "driver", CPU0 "/cpufreq/scaling_driver", "");
     add_number(r, f, "min_hz", CPU0 "/cpufreq/cpuinfo_min_freq", 1e3);
     add_number(r, f, "max_hz", CPU0 "/cpufreq/cpuinfo_max_freq", 1e3);
+    add_number(r, f, "now_hz", CPU0 "/cpufreq/scaling_cur_freq", 1e3);
     add_text(r, f, "preference", CPU0 "/cpufreq/energy_performance_preference", "");
     r->ok =
         r->ok && (isnan(off) ? cJSON_AddNullToObject(f, "turbo") : cJSON_AddBoolToObject(f, "turbo", off == 0)) != NULL;
@@ -237,6 +238,13 @@ static void add_cgroup(reading *r, cJSON *machine)
         note_unread(r, "cgroup", "/sys/fs/cgroup: neither of version 1 nor 2; its limits are not known");
 }
 
+static void add_heat(reading *r, cJSON *machine)
+{
+    cJSON *heat = add_object(r, machine, "throttled");
+    add_number(r, heat, "core", CPU0 "/thermal_throttle/core_throttle_count", 1);
+    add_number(r, heat, "package", CPU0 "/thermal_throttle/package_throttle_count", 1);
+}
+
 /* ---- all of it -------------------------------------------------------------------------------------------------- */
 
 bool machine_state_add(cJSON *machine, const char *root)
@@ -250,12 +258,67 @@ bool machine_state_add(cJSON *machine, const char *root)
     add_nodes(&r, machine);
     add_text(&r, machine, "hugepages", "/sys/kernel/mm/transparent_hugepage/enabled", "");
     add_cgroup(&r, machine);
-    cJSON *heat = add_object(&r, machine, "throttled");
-    add_number(&r, heat, "core", CPU0 "/thermal_throttle/core_throttle_count", 1);
-    add_number(&r, heat, "package", CPU0 "/thermal_throttle/package_throttle_count", 1);
+    add_heat(&r, machine);
     if (cJSON_AddItemToObject(machine, "unread", r.unread)) return r.ok;
     cJSON_Delete(r.unread);
     return false;
+}
+
+/* ---- at the end -------------------------------------------------------------------------------------------------- */
+
+/* How much a count has grown; NaN where it was not read at both times, or fell: the machine was started anew meanwhile. */
+static double growth(const cJSON *before, const cJSON *after, const char *key)
+{
+    const double grown = json_number(after, key) - json_number(before, key);
+    return grown >= 0 ? grown : NAN;
+}
+
+static bool warn_held_up(double heat, double periods, double seconds, cJSON *warnings)
+{
+    char text[2 * LINE];
+    if (heat > 0) {
+        snprintf(
+            text, sizeof text,
+            "the processor was slowed down for heat %.0f times while this ran: what was measured then is slower than "
+            "what it can do; let it cool, or turn its turbo off, and measure again",
+            heat);
+        if (!cJSON_AddItemToArray(warnings, cJSON_CreateString(text))) return false;
+    }
+    if (periods > 0) {
+        snprintf(
+            text, sizeof text,
+            "the control group's quota held this up %.0f times while it ran, for %.2f s: seconds are longer by that; "
+            "run with fewer --threads, or raise the limit, and measure again",
+            periods, seconds);
+        if (!cJSON_AddItemToArray(warnings, cJSON_CreateString(text))) return false;
+    }
+    return true;
+}
+
+bool machine_state_add_held_up(cJSON *machine, const char *root)
+{
+    cJSON *now = cJSON_CreateObject(), *warnings = cJSON_GetObjectItemCaseSensitive(machine, "warnings");
+    reading r = {.root = root, .unread = cJSON_CreateObject(), .ok = now != NULL};
+    r.ok = r.ok && r.unread != NULL;
+    cJSON_DeleteItemFromObjectCaseSensitive(machine, "held_up");
+    cJSON *held_up = r.ok ? cJSON_AddObjectToObject(machine, "held_up") : NULL;
+    if (held_up != NULL) {
+        add_heat(&r, now);
+        add_cgroup(&r, now);
+        add_frequency(&r, now);
+        const cJSON *heat = json_find(machine, "throttled"), *group = json_find(machine, "cgroup");
+        const cJSON *heat_now = json_find(now, "throttled"), *group_now = json_find(now, "cgroup");
+        const double core = growth(heat, heat_now, "core"), package = growth(heat, heat_now, "package");
+        const double periods = growth(group, group_now, "throttled_periods");
+        const double seconds = growth(group, group_now, "throttled_s");
+        r.ok = r.ok && json_add_double(held_up, "core", core) && json_add_double(held_up, "package", package) &&
+               json_add_double(held_up, "cgroup_periods", periods) && json_add_double(held_up, "cgroup_s", seconds) &&
+               json_add_double(held_up, "now_hz", json_number(json_find(now, "frequency"), "now_hz")) &&
+               (warnings == NULL || warn_held_up(fmax(core, package), periods, seconds, warnings));
+    }
+    cJSON_Delete(now);
+    cJSON_Delete(r.unread);
+    return held_up != NULL && r.ok;
 }
 
 /* ---- warnings --------------------------------------------------------------------------------------------------- */

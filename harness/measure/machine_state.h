@@ -7,11 +7,16 @@
 #include <cjson/cJSON.h>
 #include <stdbool.h>
 
-/* Adds microcode, governor, frequency {driver, min_hz, max_hz, preference, turbo}, smt {active, threads_per_core}, numa_nodes,
+/* Adds microcode, governor, frequency {driver, min_hz, max_hz, now_hz, preference, turbo}, smt {active, threads_per_core}, numa_nodes,
  * hugepages, cgroup {version, cores, memory_max_bytes, throttled_periods, throttled_s}, throttled {core, package} (how often a
  * core was slowed for heat, since boot) and "unread": {"member": "why it is null"} for each that could not be had. False: out
  * of memory. */
 bool machine_state_add(cJSON *machine, const char *root);
+
+/* Reads again, at the end, what machine_state_add has read into `machine`, and adds "held_up": {core, package, cgroup_periods,
+ * cgroup_s, now_hz}: how often it was slowed for heat and held up by the group's quota meanwhile, and the clock now; and warns
+ * of what was. What is not known is null. False: out of memory. */
+bool machine_state_add_held_up(cJSON *machine, const char *root);
 
 /* Adds to the array what of it steals speed or steadiness, a sentence each: "fact: advice". `threads`: that this process may
  * use; `load`: the load average of a minute, NaN when not known. */

@@ -9,6 +9,7 @@
 
 #include "harness/measure/energy.h"
 #include "harness/measure/likwid_bench.h"
+#include "harness/measure/machine.h"
 #include "harness/measure/machine_state.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
@@ -224,6 +225,63 @@ static void others_are_told_from_us(void)
     }
 }
 
+/* What grew between the two readings, whatever it was before. */
+static void being_held_up_is_noticed_at_the_end(void)
+{
+#define HEAT "/sys/devices/system/cpu/cpu0/thermal_throttle/"
+    static const struct {
+        file before[FILES_MAX], after[FILES_MAX];
+        const char *found, *warned; /* warned NULL: of nothing */
+    } rows[] = {
+        {{{HEAT "core_throttle_count", "7\n"}, {HEAT "package_throttle_count", "7\n"}},
+         {{HEAT "core_throttle_count", "7\n"}, {HEAT "package_throttle_count", "7\n"}},
+         "\"core\":0,\"package\":0",
+         NULL},
+        {{{HEAT "core_throttle_count", "7\n"}, {HEAT "package_throttle_count", "7\n"}},
+         {{HEAT "core_throttle_count", "9\n"}, {HEAT "package_throttle_count", "12\n"}},
+         "\"core\":2,\"package\":5",
+         "slowed down for heat 5 times while"},
+        {{{HEAT "core_throttle_count", "7\n"}},
+         {{HEAT "core_throttle_count", "1\n"}},
+         "\"core\":null,\"package\":null",
+         NULL},
+        {{{"/proc/x", ""}}, {{HEAT "core_throttle_count", "9\n"}}, "\"core\":null", NULL},
+        {{{"/sys/fs/cgroup/cgroup.controllers", "cpu\n"},
+          {"/sys/fs/cgroup/cpu.stat", "nr_throttled 7\nthrottled_usec 2500000\n"}},
+         {{"/sys/fs/cgroup/cpu.stat", "nr_throttled 17\nthrottled_usec 4000000\n"}},
+         "\"cgroup_periods\":10,\"cgroup_s\":1.5",
+         "held this up 10 times while it ran, for 1.50 s"},
+        {{{"/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "50000\n"},
+          {"/sys/fs/cgroup/cpu/cpu.stat", "nr_throttled 3\nthrottled_time 4000000000\n"}},
+         {{"/sys/fs/cgroup/cpu/cpu.stat", "nr_throttled 3\nthrottled_time 4000000000\n"}},
+         "\"cgroup_periods\":0,\"cgroup_s\":0",
+         NULL},
+        {{{"/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "3000000\n"}},
+         {{"/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "1200000\n"}},
+         "\"now_hz\":1200000000",
+         NULL},
+    };
+#undef HEAT
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        temporary_folder root;
+        temporary_folder_create(&root);
+        cJSON *machine = cJSON_Parse("{\"warnings\":[]}");
+        for (int k = 0; k < FILES_MAX && rows[i].before[k].path != NULL; k++) put_file(&root, &rows[i].before[k]);
+        CHECK(machine_state_add(machine, root.path), "out of memory");
+        for (int k = 0; k < FILES_MAX && rows[i].after[k].path != NULL; k++) put_file(&root, &rows[i].after[k]);
+        CHECK(machine_state_add_held_up(machine, root.path), "out of memory");
+        char *text = cJSON_PrintUnformatted(json_find(machine, "held_up"));
+        char *warnings = cJSON_PrintUnformatted(json_find(machine, "warnings"));
+        CHECK(strstr(text, rows[i].found) != NULL, "row %zu: %s", i, text);
+        CHECK(rows[i].warned != NULL ? strstr(warnings, rows[i].warned) != NULL : strcmp(warnings, "[]") == 0,
+              "row %zu: %s", i, warnings);
+        cJSON_free(text);
+        cJSON_free(warnings);
+        cJSON_Delete(machine);
+        temporary_folder_remove(&root);
+    }
+}
+
 /* ---- energy ------------------------------------------------------------------------------------------------------ */
 
 #define RAPL "/sys/class/powercap/intel-rapl:0"
@@ -356,6 +414,14 @@ static void likwid_bench_may_be_bad(void)
         char *text = cJSON_PrintUnformatted(machine);
         CHECK(strstr(text, rows[i].says) != NULL, "row %zu: '%s' is not in %s", i, rows[i].says, text);
         CHECK((strstr(text, "apart") != NULL) == rows[i].warned, "row %zu: %s", i, text);
+        /* One figure of this program's, in both places, and not below what was known. */
+        cJSON *read_back = cJSON_Parse(text);
+        const cJSON *checked = json_find(json_find(json_find(read_back, "cross_check"), "bandwidth"), "1");
+        const double own = json_number(json_find(read_back, "bandwidth_bytes_per_s"), "1");
+        CHECK(checked == NULL || (json_number(checked, "own") == own && json_number(checked, "own_plain") > 0),
+              "row %zu: %s", i, text);
+        CHECK((checked != NULL) == rows[i].warned && own >= 1e10, "row %zu: %s", i, text);
+        cJSON_Delete(read_back);
         cJSON_free(text);
         cJSON_Delete(machine);
     }
@@ -364,12 +430,38 @@ static void likwid_bench_may_be_bad(void)
     temporary_folder_remove(&folder);
 }
 
+/* Measured again at the end, the best stays the best, and the same in both places. */
+static void a_better_bandwidth_takes_the_place_of_the_known_one(void)
+{
+    static const struct {
+        double value, kept;
+    } rows[] = {{5e9, 1e10}, {2e10, 2e10}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *machine = cJSON_Parse("{\"bandwidth_bytes_per_s\":{\"1\":1e10},\"cross_check\":{\"bandwidth\":"
+                                     "{\"1\":{\"own\":1e10,\"likwid_bench\":9e9}}}}");
+        machine_raise_bandwidth(machine, 1, rows[i].value);
+        machine_raise_bandwidth(machine, 2, 3e10); /* which nobody has cross-checked */
+        char *text = cJSON_PrintUnformatted(machine);
+        cJSON *read_back = cJSON_Parse(text);
+        const cJSON *known = json_find(read_back, "bandwidth_bytes_per_s"),
+                    *checked = json_find(json_find(json_find(read_back, "cross_check"), "bandwidth"), "1");
+        CHECK(json_number(known, "1") == rows[i].kept && json_number(checked, "own") == rows[i].kept, "row %zu: %s", i,
+              text);
+        CHECK(json_number(known, "2") == 3e10 && json_number(checked, "likwid_bench") == 9e9, "row %zu: %s", i, text);
+        cJSON_Delete(read_back);
+        cJSON_free(text);
+        cJSON_Delete(machine);
+    }
+}
+
 static const test_case cases[] = {
     {"a_machine_is_what_its_files_say", a_machine_is_what_its_files_say},
     {"what_slows_is_warned_of_with_advice", what_slows_is_warned_of_with_advice},
     {"others_are_told_from_us", others_are_told_from_us},
+    {"being_held_up_is_noticed_at_the_end", being_held_up_is_noticed_at_the_end},
     {"energy_is_the_packages", energy_is_the_packages},
     {"likwid_benchs_figure_is_found", likwid_benchs_figure_is_found},
     {"likwid_bench_may_be_bad", likwid_bench_may_be_bad},
+    {"a_better_bandwidth_takes_the_place_of_the_known_one", a_better_bandwidth_takes_the_place_of_the_known_one},
 };
 TEST_SUITE(machine_state, cases);

@@ -158,7 +158,8 @@ static ciuic_status note_machine(bench *b)
     const bool real = b->options->machine == NULL;
     if (status == CIUIC_OK && real) status = machine_measure(machine, machine_threads());
     if (status == CIUIC_OK && real && known == NULL) status = cross_check(b, machine);
-    if (status == CIUIC_OK && real && known != NULL && !background_load_add(machine, &b->load, ""))
+    if (status == CIUIC_OK && real && known != NULL &&
+        !(background_load_add(machine, &b->load, "") && machine_state_add_held_up(machine, "")))
         status = ciuic_fail_memory("the machine record", 0);
     if (status == CIUIC_OK && known != NULL && !warn_of_moves(b, machine))
         status = ciuic_fail_memory("the machine record", 0);
