@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/perf_event.h>
 #include <math.h>
 #include <poll.h>
@@ -82,7 +83,7 @@ static bool likwid_works(const char *group, char *reason, size_t size)
     likwid_counters *l = likwid_counters_open(group, reason, size);
     if (l == NULL) return false;
     const bool works = likwid_counters_start(l) && likwid_counters_stop(l);
-    if (!works) snprintf(reason, size, "likwid's counters do not start");
+    if (!works) snprintf(reason, size, LIKWID_HAS_GROUP "counters do not start");
     likwid_counters_close(l);
     return works;
 }
@@ -138,17 +139,37 @@ bool counters_try(counter_trial *works, const char *subject, int patience_ms, ch
 
 static const int likwid_patience_ms = 5000;
 
+/* Where likwid cannot be asked for its groups, their files can be looked for. */
+static likwid_group_file look_for_group(const char *group)
+{
+    char own[PATH_MAX] = "";
+    const char *const home = getenv("HOME");
+    const char *const folders[] = {"/usr/share/likwid/perfgroups", "/usr/local/share/likwid/perfgroups", own};
+    if (home != NULL && snprintf(own, sizeof own, "%s/.likwid/groups", home) >= (int)sizeof own) own[0] = '\0';
+    return likwid_group_look(folders, sizeof folders / sizeof folders[0], group);
+}
+
 ciuic_status counters_probe_group(const char *group, counter_support *support)
 {
-    char reason[COUNTER_REASON_MAX - 64];
+    char reason[COUNTER_REASON_MAX - 128 - COUNTER_GROUP_MAX];
     *support = (counter_support){.source = COUNTERS_NONE};
     snprintf(support->group, sizeof support->group, "%s", group);
     if (counters_try(likwid_works, group, likwid_patience_ms, reason, sizeof reason))
         support->source = COUNTERS_LIKWID;
     else if (strncmp(reason, LIKWID_NO_GROUP, strlen(LIKWID_NO_GROUP)) == 0)
         return ciuic_fail(CIUIC_ERROR_USAGE, "counters: likwid:%s: %s", group, reason);
-    else
+    else if (strncmp(reason, LIKWID_HAS_GROUP, strlen(LIKWID_HAS_GROUP)) == 0)
         snprintf(support->reason, sizeof support->reason, "not available here, because %s", reason);
+    else if (look_for_group(group) == LIKWID_GROUP_NOWHERE)
+        return ciuic_fail(CIUIC_ERROR_USAGE,
+                          "counters: likwid:%s: " LIKWID_NO_GROUP
+                          "%s on any processor; 'likwid-perfctr -a' lists those "
+                          "that it has on this one",
+                          group, group);
+    else
+        snprintf(support->reason, sizeof support->reason,
+                 "not available here, because %s; whether likwid has a group %s on this processor could not be checked",
+                 reason, group);
     return CIUIC_OK;
 }
 

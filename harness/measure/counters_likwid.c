@@ -4,13 +4,16 @@
  * links it, which would be most of the peak memory of a worker with a small model. */
 #include "harness/measure/counters_likwid.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <likwid.h>
+#include <limits.h>
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "harness/measure/counters.h"
 #include "optimizer/json.h"
@@ -99,6 +102,24 @@ static bool has_group(const char *group, char *reason, size_t size)
     return found;
 }
 
+likwid_group_file likwid_group_look(const char *const *folders, size_t count, const char *group)
+{
+    likwid_group_file found = LIKWID_GROUP_UNCHECKED;
+    for (size_t i = 0; i < count && found != LIKWID_GROUP_FOUND; i++) {
+        DIR *folder = opendir(folders[i]);
+        if (folder == NULL) continue;
+        found = LIKWID_GROUP_NOWHERE;
+        for (const struct dirent *e = readdir(folder); e != NULL && found != LIKWID_GROUP_FOUND; e = readdir(folder)) {
+            char path[PATH_MAX];
+            if (e->d_name[0] == '.') continue;
+            const int length = snprintf(path, sizeof path, "%s/%s/%s.txt", folders[i], e->d_name, group);
+            if (length < (int)sizeof path && access(path, F_OK) == 0) found = LIKWID_GROUP_FOUND;
+        }
+        closedir(folder);
+    }
+    return found;
+}
+
 static bool begin_likwid(const char *group, int count, const int *cpus, char *reason, size_t size)
 {
     if (!load_likwid()) {
@@ -113,7 +134,7 @@ static bool begin_likwid(const char *group, int count, const int *cpus, char *re
     if (group != NULL && !has_group(group, reason, size)) return false;
     const int initialised = likwid.perfmon_init(count, cpus);
     if (initialised == 0) return true;
-    snprintf(reason, size, "likwid's perfmon_init fails with %d (no access to /dev/cpu/*/msr?)", initialised);
+    snprintf(reason, size, LIKWID_HAS_GROUP "perfmon_init fails with %d (no access to /dev/cpu/*/msr?)", initialised);
     return false;
 }
 
@@ -133,7 +154,7 @@ likwid_counters *likwid_counters_open(const char *group, char *reason, size_t si
     }
     if (l == NULL || set < 0 || likwid.perfmon_setupCounters(set) < 0) {
         if (group != NULL)
-            snprintf(reason, size, "likwid cannot set up its group %s on this processor", group);
+            snprintf(reason, size, LIKWID_HAS_GROUP "group %s cannot be set up on this processor", group);
         else
             snprintf(reason, size, "likwid has no event group that works on this processor");
         free(l);

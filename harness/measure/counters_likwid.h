@@ -10,6 +10,17 @@ typedef struct likwid_counters likwid_counters;
 
 /* What likwid cannot do here, and why; begins so when it has no group of that name, and then lists those that it has. */
 #define LIKWID_NO_GROUP "likwid has no group "
+/* And so when it has the group, and something else is missing. */
+#define LIKWID_HAS_GROUP "likwid's "
+
+/* Whether likwid brings a group of that name, for any processor: what its folders of group files say, `folders` of them, each
+ * with a folder for every architecture ("/usr/share/likwid/perfgroups"). */
+typedef enum likwid_group_file {
+    LIKWID_GROUP_FOUND,
+    LIKWID_GROUP_NOWHERE,
+    LIKWID_GROUP_UNCHECKED, /* none of the folders is there */
+} likwid_group_file;
+likwid_group_file likwid_group_look(const char *const *folders, size_t count, const char *group);
 
 /* Measures likwid's group of that name; NULL: the first that this architecture has of MEM, MEM1, L3, L2, CLOCK. NULL with
  * `reason` when it cannot. May exit, crash or hang where likwid lacks access: call it in a process that may be lost. */

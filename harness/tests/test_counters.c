@@ -10,6 +10,7 @@
 
 #include "harness/measure/computed_work.h"
 #include "harness/measure/counters.h"
+#include "harness/measure/counters_likwid.h"
 #include "harness/measure/machine_state.h"
 #include "harness/measure/migrations.h"
 #include "harness/report/schema.h"
@@ -71,6 +72,7 @@ static void a_group_is_measured_refused_or_explained(void)
          "not available here, because likwid's perfmon_init fails with -13"},
         {"silent", "MEM", CIUIC_OK, COUNTERS_NONE, "lists no groups for this processor (-22)"},
         {"exits", "MEM", CIUIC_OK, COUNTERS_NONE, "ends the process"},
+        {"exits", "MEM", CIUIC_OK, COUNTERS_NONE, "likwid has a group MEM on this processor could not be checked"},
         {"crashes", "MEM", CIUIC_OK, COUNTERS_NONE, "crashes"},
         {"hangs", "MEM", CIUIC_OK, COUNTERS_NONE, "hangs"},
     };
@@ -84,6 +86,36 @@ static void a_group_is_measured_refused_or_explained(void)
               (int)status, counter_source_name(support.source), said);
         CHECK(strstr(said, rows[i].says) != NULL, "row %zu: %s", i, said);
     }
+}
+
+/* Where likwid cannot be asked, its files are looked for: below the folder of every architecture. */
+static void a_groups_file_is_looked_for(void)
+{
+    temporary_folder root;
+    temporary_folder_create(&root);
+    char there[TEST_PATH], zen[TEST_PATH + 16], file[TEST_PATH + 32];
+    temporary_path(&root, "groups", there);
+    snprintf(zen, sizeof zen, "%s/zen9", there);
+    snprintf(file, sizeof file, "%s/MEM.txt", zen);
+    CU_ASSERT_EQUAL_FATAL(mkdir(there, 0777), 0);
+    CU_ASSERT_EQUAL_FATAL(mkdir(zen, 0777), 0);
+    write_bytes(file, "SHORT x\n", 8);
+    const struct {
+        const char *folders[2], *group;
+        likwid_group_file found;
+    } rows[] = {
+        {{there, "/no/such/folder"}, "MEM", LIKWID_GROUP_FOUND},
+        {{"", there}, "MEM", LIKWID_GROUP_FOUND},
+        {{there, ""}, "MEN", LIKWID_GROUP_NOWHERE},
+        {{"", there}, "ME", LIKWID_GROUP_NOWHERE},
+        {{"", "/no/such/folder"}, "MEM", LIKWID_GROUP_UNCHECKED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CHECK(likwid_group_look(rows[i].folders, 2, rows[i].group) == rows[i].found, "row %zu", i);
+    unlink(file);
+    rmdir(zen);
+    rmdir(there);
+    temporary_folder_remove(&root);
 }
 
 static cJSON *bench_with(const char *folder, const char *whose, ciuic_status expected)
@@ -460,6 +492,7 @@ static void counted_bytes_name_their_source(void)
 
 static const test_case cases[] = {
     {"a_group_is_measured_refused_or_explained", a_group_is_measured_refused_or_explained},
+    {"a_groups_file_is_looked_for", a_groups_file_is_looked_for},
     {"a_groups_metrics_are_in_the_results", a_groups_metrics_are_in_the_results},
     {"a_bench_refuses_a_wrong_group_and_does_without_access", a_bench_refuses_a_wrong_group_and_does_without_access},
     {"counters_are_read_as_written", counters_are_read_as_written},
