@@ -171,8 +171,8 @@ static void what_stops_covers_what_it_says(void)
                 held += holds_at_its_stop(noises[i], &state, 12, wanted[k], PRECISION_CONFIDENCE, false) ? 1 : 0;
                 if (k == 2 && holds_at_its_stop(noises[i], &state, 12, wanted[k], CONFIDENCE, true)) hasty++;
             }
-            CHECK(held >= CONFIDENCE * BENCHES, "noise %zu, width %g: %zu of %d hold the median", i, wanted[k], held,
-                  BENCHES);
+            CHECK((double)held >= CONFIDENCE * BENCHES, "noise %zu, width %g: %zu of %d hold the median", i, wanted[k],
+                  held, BENCHES);
         }
     CHECK((double)hasty < 0.945 * 2 * BENCHES, "%zu of %d of the old rule", hasty, 2 * BENCHES);
 }
