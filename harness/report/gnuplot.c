@@ -20,14 +20,18 @@ enum { BASE_S = 30, SCRIPT_S = 2, NOT_INSTALLED = 127, OUTPUT_MAX = 16 << 20 };
 static const char mark[] = "\001\n";
 
 /* In the child; only async-signal-safe calls. -d: no start-up files, so that a plot is the same on every machine. The script has a
- * name: gnuplot reads "-" a byte at a time. A gnuplot gone wild ends at the limit of a file's size, not at a full disk. */
+ * name where it can have one: gnuplot reads "-" a byte at a time. Not every /dev has a stdin, which is only a link to that name. A
+ * gnuplot gone wild ends at the limit of a file's size, not at a full disk. */
 static _Noreturn void become_gnuplot(const char *directory, int script, int out, const struct rlimit *limit)
 {
     const int null = open("/dev/null", O_WRONLY);
-    char *const arguments[] = {(char[]){"gnuplot"}, (char[]){"-d"}, (char[]){"/dev/stdin"}, NULL};
+    char stream[] = "-";
+    char *arguments[] = {(char[]){"gnuplot"}, (char[]){"-d"}, (char[]){"/proc/self/fd/0"}, NULL};
     if (null >= 0 && chdir(directory) == 0 && setrlimit(RLIMIT_FSIZE, limit) == 0 && dup2(script, STDIN_FILENO) >= 0 &&
-        dup2(out, STDOUT_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0)
+        dup2(out, STDOUT_FILENO) >= 0 && dup2(null, STDERR_FILENO) >= 0) {
+        if (access(arguments[2], R_OK) != 0) arguments[2] = stream;
         execvp(arguments[0], arguments);
+    }
     _exit(NOT_INSTALLED);
 }
 
