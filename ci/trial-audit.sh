@@ -11,7 +11,10 @@ cases=${AUDIT_CASES:-2}
 caught=0
 missed=0
 rm -rf "$folder"
-mkdir -p "$folder"
+mkdir -p "$folder/tmp"
+# Two of the cheats keep what they run on until they end, and some of their processes are ended from outside.
+TMPDIR=$(cd "$folder/tmp" && pwd)
+export TMPDIR
 
 # first_failure REPORT TEST: the evidence of the first finding of that test that failed. The report is JSON as cJSON prints it:
 # a member a line, "outcome" and "evidence" after "test".
@@ -42,7 +45,11 @@ judge() {
 
 # try CHEAT TEST: the audit has to fail, and in that test. What noise hid, inconclusive, is looked at again with another seed.
 try() {
-    measure "$1"
+    if ! measure "$1"; then
+        missed=$((missed + 1))
+        echo "MISSED $1: its bench failed, see $folder/$1.bench.log"
+        return
+    fi
     evidence=
     for attempt in 0 1 2; do
         code=0
