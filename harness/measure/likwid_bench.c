@@ -95,7 +95,7 @@ static ciuic_status compare(cJSON *machine, cJSON *by_threads, const char *test,
     char key[16];
     snprintf(key, sizeof key, "%d", threads);
     cJSON *item = cJSON_AddObjectToObject(by_threads, key);
-    json_add_double(item, "own", own);
+    cJSON_AddNumberToObject(item, "own", own); /* printed as it is where the machine's bandwidth stands */
     json_add_double(item, "own_plain", plain);
     json_add_double(item, "likwid_bench", theirs);
     machine_raise_bandwidth(machine, threads, own);

@@ -260,7 +260,7 @@ void machine_raise_bandwidth(cJSON *machine, int threads, double value)
     cJSON *checked = cJSON_GetObjectItemCaseSensitive(json_find(json_find(machine, "cross_check"), "bandwidth"), name);
     if (!cJSON_IsObject(checked) || !cJSON_IsNumber(best)) return;
     cJSON_DeleteItemFromObjectCaseSensitive(checked, "own");
-    json_add_double(checked, "own", best->valuedouble);
+    cJSON_AddNumberToObject(checked, "own", best->valuedouble); /* alike in print, too */
 }
 
 typedef double peak_fn(kernel_isa isa, int threads, double seconds);
