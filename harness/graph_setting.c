@@ -5,17 +5,11 @@
 #include <string.h>
 
 #include "harness/commands.h"
+#include "harness/plain_text.h"
 #include "optimizer/graph/graph.h"
 #include "optimizer/json.h"
 
 enum { NAME_SIZE = 32 };
-
-/* What there is no room for is left out. */
-static void append(char *list, size_t size, const char *separator, const char *name)
-{
-    const size_t used = strlen(list);
-    snprintf(list + used, size - used, "%s%s", separator, name);
-}
 
 /* What runs where no pass is named. */
 static uint32_t usual_passes(void)
@@ -33,7 +27,7 @@ static ciuic_status wrong_name(ciuic_status refusal, const char *where, const ch
     char list[GRAPH_SETTING_SIZE] = "";
     for (int i = 0; i < CIUIC_PASSES; i++) {
         names[i + 2] = ciuic_pass_name((ciuic_pass)i);
-        append(list, sizeof list, i > 0 ? ", " : "", names[i + 2]);
+        plain_append(list, sizeof list, "%s%s", i > 0 ? ", " : "", names[i + 2]);
     }
     const char *nearest = nearest_name(typed, names, CIUIC_PASSES + 2);
     return ciuic_fail(refusal, "%s: graph '%s': expected off, on, or passes out of %s%s%s%s", where, typed, list,
@@ -68,7 +62,7 @@ void graph_setting_name(const ciuic_options *options, char name[GRAPH_SETTING_SI
     snprintf(name, GRAPH_SETTING_SIZE, "%s", passes != 0 ? "" : options->graph ? "on" : "off");
     for (int i = 0; i < CIUIC_PASSES; i++)
         if ((passes >> i & 1) != 0)
-            append(name, GRAPH_SETTING_SIZE, name[0] != '\0' ? "," : "", ciuic_pass_name((ciuic_pass)i));
+            plain_append(name, GRAPH_SETTING_SIZE, "%s%s", name[0] != '\0' ? "," : "", ciuic_pass_name((ciuic_pass)i));
 }
 
 bool graph_setting_add(cJSON *object, const ciuic_options *options)

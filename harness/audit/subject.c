@@ -60,21 +60,12 @@ static void find_evaluation(audit_subject *s)
     }
 }
 
-static ciuic_status digest_of(const char *path, sha256_hex *digest)
-{
-    checkpoint *c = NULL;
-    CIUIC_TRY(checkpoint_open(path, &c));
-    const ciuic_status status = checkpoint_digest(c, digest);
-    checkpoint_release(c);
-    return status;
-}
-
 /* One place where the checkpoint may be; taken when nothing better was found, or when its digest is the right one. */
 static void try_place(audited_checkpoint *c, const char *path, const char *recorded)
 {
     sha256_hex digest;
     if (path == NULL || c->same) return;
-    if (digest_of(path, &digest) != CIUIC_OK) {
+    if (checkpoint_digest_folder(path, &digest) != CIUIC_OK) {
         snprintf(c->why, sizeof c->why, "%s", ciuic_last_error());
         return;
     }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "harness/plain_text.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
@@ -104,14 +105,12 @@ static ciuic_status get_metric(const cJSON *item, const char *where, const claim
     const char *name = NULL;
     CIUIC_TRY(json_get_string(item, where, "metric", &name));
     char known[256] = "";
-    size_t used = 0;
     for (size_t i = 0; i < METRICS; i++) {
         if (strcmp(name, metrics[i].name) == 0) {
             *metric = &metrics[i];
             return CIUIC_OK;
         }
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i > 0 ? ", " : "", metrics[i].name);
+        plain_append(known, sizeof known, "%s%s", i > 0 ? ", " : "", metrics[i].name);
     }
     return ciuic_fail(CIUIC_ERROR_INPUT, "%s: unknown metric \"%s\"; expected one of %s", where, name, known);
 }

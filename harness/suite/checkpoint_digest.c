@@ -111,6 +111,15 @@ ciuic_status checkpoint_digest(const checkpoint *c, sha256_hex *out)
     return status;
 }
 
+ciuic_status checkpoint_digest_folder(const char *path, sha256_hex *out)
+{
+    checkpoint *c = NULL;
+    CIUIC_TRY(checkpoint_open(path, &c));
+    const ciuic_status status = checkpoint_digest(c, out);
+    checkpoint_release(c);
+    return status;
+}
+
 static ciuic_status add_checkpoint(cJSON *list, const suite_checkpoint *described)
 {
     checkpoint *c = NULL;

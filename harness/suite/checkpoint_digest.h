@@ -15,7 +15,8 @@
  * size; "covers" says so. "sha256" of the checkpoint is that of its files' digests and sizes. */
 ciuic_status checkpoint_digests(const suite *s, cJSON **out);
 
-/* The same "sha256" of one checkpoint. */
+/* The same "sha256" of one checkpoint, and of the one in a folder. */
 ciuic_status checkpoint_digest(const checkpoint *c, sha256_hex *digest);
+ciuic_status checkpoint_digest_folder(const char *path, sha256_hex *digest);
 
 #endif

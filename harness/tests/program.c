@@ -3,13 +3,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "harness/folder_removal.h"
 
 enum { ARGUMENTS_MAX = 32, TIME_LIMIT_S = 300 };
 
@@ -114,15 +115,9 @@ char *temporary_folder(void)
     return mkdtemp(path) != NULL ? strdup(path) : NULL;
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-    (void)status, (void)type, (void)walk;
-    return remove(path);
-}
-
 void remove_tree(char *path)
 {
-    nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    folder_remove(path);
     free(path);
 }
 

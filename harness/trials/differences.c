@@ -60,12 +60,6 @@ static const cJSON *case_where(const cJSON *results, bool tuned)
     return NULL;
 }
 
-static double number(const cJSON *object, const char *key)
-{
-    const cJSON *item = json_find(object, key);
-    return json_is_number(item) ? item->valuedouble : 0;
-}
-
 static ciuic_status read_comparison(const cJSON *results, comparison *out)
 {
     const cJSON *tuned = case_where(results, true), *other = case_where(results, false);
@@ -78,8 +72,8 @@ static ciuic_status read_comparison(const cJSON *results, comparison *out)
     *out = (comparison){.faster = strcmp(difference, "faster") == 0,
                         .slower = strcmp(difference, "slower") == 0,
                         .same_output = strcmp(mine, theirs) == 0,
-                        .ratio = number(ratio, "value"),
-                        .noise_floor = number(ratio, "noise_floor")};
+                        .ratio = json_number(ratio, "value"),
+                        .noise_floor = json_number(ratio, "noise_floor")};
     return CIUIC_OK;
 }
 

@@ -93,15 +93,6 @@ static ciuic_status check_folder(const packing *p, ciuic_weight_check *found)
     return status;
 }
 
-static ciuic_status digest_folder(const char *path, sha256_hex *digest)
-{
-    checkpoint *c = NULL;
-    CIUIC_TRY(checkpoint_open(path, &c));
-    const ciuic_status status = checkpoint_digest(c, digest);
-    checkpoint_release(c);
-    return status;
-}
-
 static ciuic_status pack(packing *p, cJSON *answer)
 {
     ciuic_weight_check found = {0};
@@ -111,7 +102,7 @@ static ciuic_status pack(packing *p, cJSON *answer)
     const double written = monotonic_s();
     ciuic_status status = check_folder(p, &found);
     const double checked = monotonic_s();
-    if (status == CIUIC_OK) status = digest_folder(p->output, &digest);
+    if (status == CIUIC_OK) status = checkpoint_digest_folder(p->output, &digest);
     if (status == CIUIC_OK &&
         (!json_add_size(answer, "bytes", p->written.bytes) || !json_add_double(answer, "seconds", written - began) ||
          !json_add_double(answer, "check_seconds", checked - written) ||

@@ -47,15 +47,12 @@ void packed_folders_remove(const bench *b)
 /* Whether the folder is there, and is the one that was made. */
 static bool is_there(const bench *b, size_t packing, const char *expected)
 {
-    checkpoint *c = NULL;
-    sha256_hex digest = {""};
+    sha256_hex digest;
     char *path = packed_folder_path(b, packing);
-    if (path != NULL && access(path, F_OK) == 0 && checkpoint_open(path, &c) == CIUIC_OK) {
-        if (checkpoint_digest(c, &digest) != CIUIC_OK) digest.text[0] = '\0';
-        checkpoint_release(c);
-    }
+    const bool known = path != NULL && expected[0] != '\0' && access(path, F_OK) == 0 &&
+                       checkpoint_digest_folder(path, &digest) == CIUIC_OK;
     free(path);
-    return expected[0] != '\0' && strcmp(digest.text, expected) == 0;
+    return known && strcmp(digest.text, expected) == 0;
 }
 
 static const char *source_digest(const bench *b, size_t index)

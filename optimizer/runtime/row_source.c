@@ -14,7 +14,7 @@ typedef struct conversion {
     affine_range *range;
 } conversion;
 
-ciuic_status row_source_read(const row_source *r, size_t first, size_t count, float *rows)
+static ciuic_status read_rows(const row_source *r, size_t first, size_t count, float *rows)
 {
     CIUIC_TRY(checkpoint_read_f32(r->source, r->name, first, count, rows));
     for (size_t i = 0; r->fold != NULL && i < count; i++)
@@ -32,7 +32,7 @@ static ciuic_status widen_range(void *context, int thread, size_t first, size_t 
     const conversion *c = context;
     float *block = block_of(c, thread);
     affine_range range = affine_range_empty();
-    CIUIC_TRY(row_source_read(c->from, first, count, block));
+    CIUIC_TRY(read_rows(c->from, first, count, block));
     if (!affine_range_add(&range, count * c->from->columns, block))
         return ciuic_fail(CIUIC_ERROR_INPUT,
                           "%s: tensor %s: a NaN or an infinity in rows %zu to %zu; it cannot be quantised",
@@ -45,7 +45,8 @@ static ciuic_status widen_range(void *context, int thread, size_t first, size_t 
     return CIUIC_OK;
 }
 
-ciuic_status row_source_range(const row_source *r, size_t rows, float *blocks, affine_range *range)
+/* What the values of all rows span. */
+static ciuic_status find_range(const row_source *r, size_t rows, float *blocks, affine_range *range)
 {
     conversion c = {.from = r, .blocks = blocks, .range = range};
     *range = affine_range_empty();
@@ -56,7 +57,7 @@ static ciuic_status convert(void *context, int thread, size_t first, size_t coun
 {
     const conversion *c = context;
     float *block = block_of(c, thread);
-    CIUIC_TRY(row_source_read(c->from, first, count, block));
+    CIUIC_TRY(read_rows(c->from, first, count, block));
     if (quantize_rows(c->m, c->to, first, count, block) == CIUIC_OK) return CIUIC_OK;
     return ciuic_fail(CIUIC_ERROR_INPUT, "%s: tensor %s: %s", checkpoint_path(c->from->source), c->from->name,
                       ciuic_last_error());
@@ -66,7 +67,7 @@ ciuic_status row_source_convert(const row_source *r, quantized_memory to, float 
 {
     if (m->format == KERNEL_AFFINE8 || m->format == KERNEL_AFFINE4) {
         affine_range range;
-        CIUIC_TRY(row_source_range(r, m->rows, blocks, &range));
+        CIUIC_TRY(find_range(r, m->rows, blocks, &range));
         affine_parameters(range, m->format == KERNEL_AFFINE8 ? 8 : 4, &m->scale, &m->minimum);
     }
     conversion c = {.from = r, .to = to, .blocks = blocks, .m = m};

@@ -16,14 +16,8 @@ typedef struct row_source {
     int threads; /* row_blocks_threads() */
 } row_source;
 
-/* Reads rows [first, first + count) into [count][columns]. */
-ciuic_status row_source_read(const row_source *r, size_t first, size_t count, float *rows);
-
 /* Converts all rows to m's format, into the memory `to`; sets scale and minimum of the affine formats. `blocks`:
  * [threads][ROW_SOURCE_BLOCK][columns]. CIUIC_ERROR_INPUT: a value that cannot be quantised. */
 ciuic_status row_source_convert(const row_source *r, quantized_memory to, float *blocks, kernel_matrix *m);
-
-/* What the values of all `rows` rows span. CIUIC_ERROR_INPUT: one is not finite. */
-ciuic_status row_source_range(const row_source *r, size_t rows, float *blocks, affine_range *range);
 
 #endif

@@ -79,9 +79,14 @@ static ciuic_status read_rows(const matrix_rows *m, int thread, size_t first, si
 static ciuic_status widen_range(void *context, int thread, size_t first, size_t count)
 {
     matrix_rows *m = context;
+    affine_range here = affine_range_empty();
     CIUIC_TRY(read_rows(m, thread, first, count));
+    affine_range_add(&here, count * m->like.columns, m->memory[thread].rows);
 #pragma omp critical(ciuic_weight_check)
-    affine_range_add(&m->range, count * m->like.columns, m->memory[thread].rows);
+    {
+        if (here.minimum < m->range.minimum) m->range.minimum = here.minimum;
+        if (here.maximum > m->range.maximum) m->range.maximum = here.maximum;
+    }
     return CIUIC_OK;
 }
 
