@@ -2,6 +2,7 @@
 #include "harness/results_file.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,8 @@ enum { SCHEMA_VERSION = 1 };
 
 static const size_t results_max = (size_t)256 << 20;
 
-ciuic_status results_check_version(const cJSON *root, const char *name)
+/* Asked before anything else: results of another version break the schema in ways that help nobody. */
+static ciuic_status check_version(const cJSON *root, const char *name)
 {
     const cJSON *version = json_find(root, "schema_version");
     if (!json_is_number(version) || version->valuedouble == SCHEMA_VERSION) return CIUIC_OK;
@@ -25,7 +27,8 @@ ciuic_status results_check_version(const cJSON *root, const char *name)
                       name, version->valuedouble, SCHEMA_VERSION);
 }
 
-ciuic_status results_rename_members(cJSON *root)
+/* Members that earlier versions called otherwise get the name that they have now. After the digest, which covers names. */
+static ciuic_status rename_members(cJSON *root)
 {
     cJSON *machine = cJSON_GetObjectItemCaseSensitive(root, "machine");
     cJSON *load = cJSON_DetachItemFromObjectCaseSensitive(machine, "company");
@@ -33,6 +36,34 @@ ciuic_status results_rename_members(cJSON *root)
     if (cJSON_AddItemToObject(machine, "background_load", load)) return CIUIC_OK;
     cJSON_Delete(load);
     return ciuic_fail_memory("the machine record", 0);
+}
+
+typedef struct content_look {
+    const cJSON *root;
+    content_state state;
+} content_look;
+
+static void *look_at_content(void *look)
+{
+    content_look *l = look;
+    l->state = content_check(l->root);
+    return NULL;
+}
+
+/* The digest and the schema each walk through all of a large file: side by side. */
+ciuic_status results_check(cJSON *root, const char *name, content_state *content)
+{
+    pthread_t thread;
+    content_look look = {.root = root};
+    CIUIC_TRY(check_version(root, name));
+    const bool beside = pthread_create(&thread, NULL, look_at_content, &look) == 0;
+    const ciuic_status status = schema_check_results(root, name);
+    if (beside)
+        pthread_join(thread, NULL);
+    else
+        look_at_content(&look);
+    *content = look.state;
+    return status == CIUIC_OK ? rename_members(root) : status;
 }
 
 /* From what judging has left in noise_floor[]. */
@@ -52,11 +83,10 @@ static void set_noise_floors(result_set *set)
         if (isnan(set->blocks[b].noise_floor)) set->blocks[b].noise_floor = worst;
 }
 
-/* Before judging, which writes into them. What is edited may be looked at, with `report`, and decides nothing. */
-static ciuic_status check_content(const cJSON *root, const char *name, bool edited_too, content_state *content)
+/* What is edited may be looked at, with `report`, and decides nothing. */
+static ciuic_status refuse_edited(content_state content, const char *name, bool edited_too)
 {
-    CIUIC_TRY(content_check(root, content));
-    if (*content != CONTENT_EDITED || edited_too) return CIUIC_OK;
+    if (content != CONTENT_EDITED || edited_too) return CIUIC_OK;
     return ciuic_fail(
         CIUIC_ERROR_INPUT,
         "%s: was edited after it was written: %s is that of other content; give the file as bench left it", name,
@@ -67,10 +97,8 @@ static ciuic_status take(cJSON *root, const char *name, bool edited_too, results
 {
     *file = (results_file){.path = strdup(name), .root = root};
     if (file->path == NULL) return ciuic_fail_memory("a path", strlen(name));
-    CIUIC_TRY(results_check_version(root, name));
-    CIUIC_TRY(schema_check_results(root, name));
-    CIUIC_TRY(check_content(root, name, edited_too, &file->content));
-    CIUIC_TRY(results_rename_members(root));
+    CIUIC_TRY(results_check(root, name, &file->content));
+    CIUIC_TRY(refuse_edited(file->content, name, edited_too));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     CIUIC_TRY(results_index(root, &file->set));
     set_noise_floors(&file->set);

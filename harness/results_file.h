@@ -23,11 +23,9 @@ ciuic_status results_file_take(cJSON *root, const char *name, results_file *file
 ciuic_status results_file_take_any(cJSON *root, const char *name, results_file *file);
 /* The parsed file alone, and its path; both are the caller's. */
 ciuic_status results_file_load(const char *operand, char **path, cJSON **root);
-/* Asked before anything else: results of another version break the schema in ways that help nobody. */
-ciuic_status results_check_version(const cJSON *root, const char *name);
-/* Members that earlier versions called otherwise get the name that they have now: machine.company is background_load. Call it
- * when the digest has been looked at, which covers the names. */
-ciuic_status results_rename_members(cJSON *root);
+/* A parsed file's version, form and digest, before anything writes into it. Members that earlier versions called otherwise
+ * then get the name that they have now: machine.company is background_load. */
+ciuic_status results_check(cJSON *root, const char *name, content_state *content);
 void results_file_free(results_file *file);
 
 #endif

@@ -23,3 +23,20 @@ ciuic_status sha256_file(const char *path, sha256_hex *out)
     *out = hex;
     return CIUIC_OK;
 }
+
+void sha256_begin(sha256_stream *stream)
+{
+    SHA256Init(&stream->state);
+}
+
+void sha256_add(sha256_stream *stream, const void *data, size_t bytes)
+{
+    SHA256Update(&stream->state, data, bytes);
+}
+
+sha256_hex sha256_end(sha256_stream *stream)
+{
+    sha256_hex hex;
+    SHA256End(&stream->state, hex.text);
+    return hex;
+}

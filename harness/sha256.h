@@ -4,6 +4,8 @@
 
 #include <stddef.h>
 
+#include <sha2.h>
+
 #include "optimizer/ciuic.h"
 
 typedef struct sha256_hex {
@@ -12,5 +14,14 @@ typedef struct sha256_hex {
 
 sha256_hex sha256_data(const void *data, size_t bytes);
 ciuic_status sha256_file(const char *path, sha256_hex *out);
+
+/* Of what comes in pieces: begin, add any number of times, end. */
+typedef struct sha256_stream {
+    SHA2_CTX state;
+} sha256_stream;
+
+void sha256_begin(sha256_stream *stream);
+void sha256_add(sha256_stream *stream, const void *data, size_t bytes);
+sha256_hex sha256_end(sha256_stream *stream);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "optimizer/atomic_file.h"
 #include "optimizer/error.h"
+#include "optimizer/json_place.h"
 #include "optimizer/json_syntax.h"
 
 /* Whole numbers beyond 2^53 are not exact in a double, which is all that cJSON keeps. */
@@ -36,7 +37,14 @@ static int compare_keys(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static ciuic_status check_duplicates(const cJSON *object, const char *name, const char *place)
+static ciuic_status wrong_at(const json_place *place, const char *name, const char *found_and_expected)
+{
+    char text[256];
+    json_place_text(place, text, sizeof text);
+    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s%s%s", name, text, text[0] == '\0' ? "" : ": ", found_and_expected);
+}
+
+static ciuic_status check_duplicates(const cJSON *object, const char *name, const json_place *place)
 {
     size_t n = 0;
     for (const cJSON *member = object->child; member != NULL; member = member->next) n++;
@@ -47,31 +55,27 @@ static ciuic_status check_duplicates(const cJSON *object, const char *name, cons
     for (const cJSON *member = object->child; member != NULL; member = member->next) keys[n++] = member->string;
     qsort(keys, n, sizeof *keys, compare_keys);
     ciuic_status status = CIUIC_OK;
-    for (size_t i = 1; i < n && status == CIUIC_OK; i++)
-        if (strcmp(keys[i - 1], keys[i]) == 0)
-            status = ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s%skey \"%s\" appears twice; expected it once", name, place,
-                                place[0] == '\0' ? "" : ": ", keys[i]);
+    for (size_t i = 1; i < n && status == CIUIC_OK; i++) {
+        char problem[128];
+        if (strcmp(keys[i - 1], keys[i]) != 0) continue;
+        snprintf(problem, sizeof problem, "key \"%.80s\" appears twice; expected it once", keys[i]);
+        status = wrong_at(place, name, problem);
+    }
     free(keys);
     return status;
 }
 
-/* What the grammar cannot say: keys are unique, numbers finite. `place` is the path of `item` for messages. The depth
- * is at most JSON_MAX_DEPTH. */
-static ciuic_status check_tree(const cJSON *item, const char *name, const char *place)
+/* What the grammar cannot say: keys are unique, numbers finite. The depth is at most JSON_MAX_DEPTH. */
+static ciuic_status check_tree(const cJSON *item, const char *name, const json_place *place)
 {
     if (cJSON_IsNumber(item) && !isfinite(item->valuedouble))
-        return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s%snumber too large; expected a finite double", name, place,
-                          place[0] == '\0' ? "" : ": ");
+        return wrong_at(place, name, "number too large; expected a finite double");
     if (cJSON_IsObject(item)) CIUIC_TRY(check_duplicates(item, name, place));
-    size_t index = 0;
-    for (const cJSON *child = item->child; child != NULL; child = child->next, index++) {
+    json_place below = {.above = place};
+    for (const cJSON *child = item->child; child != NULL; child = child->next, below.index++) {
         if (child->child == NULL && !cJSON_IsNumber(child)) continue;
-        char child_place[160];
-        if (cJSON_IsObject(item))
-            snprintf(child_place, sizeof child_place, "%s%s%.40s", place, place[0] == '\0' ? "" : ".", child->string);
-        else
-            snprintf(child_place, sizeof child_place, "%s[%zu]", place, index);
-        CIUIC_TRY(check_tree(child, name, child_place));
+        below.key = cJSON_IsObject(item) ? child->string : NULL;
+        CIUIC_TRY(check_tree(child, name, &below));
     }
     return CIUIC_OK;
 }
@@ -86,7 +90,7 @@ ciuic_status json_parse(const char *text, size_t length, const char *name, cJSON
                           "%s: cannot be parsed: a number of more than 63 characters, or no memory for "
                           "%zu bytes of JSON",
                           name, length);
-    const ciuic_status status = check_tree(tree, name, "");
+    const ciuic_status status = check_tree(tree, name, &(json_place){0});
     if (status != CIUIC_OK) {
         cJSON_Delete(tree);
         return status;

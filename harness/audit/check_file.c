@@ -103,8 +103,7 @@ static ciuic_status check_figures(audit_subject *s, audit_findings *f)
 
 ciuic_status check_content(audit_subject *s, audit_findings *f)
 {
-    content_state content = CONTENT_UNKNOWN;
-    CIUIC_TRY(content_check(s->written, &content));
+    const content_state content = content_check(s->written);
     if (content == CONTENT_EDITED)
         CIUIC_TRY(audit_find(f, AUDIT_CONTENT, NULL, AUDIT_FAILED, NULL,
                              "edited after it was written: %s is the digest of other content", CONTENT_DIGEST_KEY));

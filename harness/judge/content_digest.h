@@ -20,7 +20,9 @@ typedef enum content_state {
 
 /* SHA-256 of the values in their order: of keys, texts and numbers, however they are spelt and spaced in the file, so that
  * a program that only lays the file out anew changes nothing. */
-ciuic_status content_digest(const cJSON *results, sha256_hex *out);
-ciuic_status content_check(const cJSON *results, content_state *out);
+sha256_hex content_digest(const cJSON *results);
+content_state content_check(const cJSON *results);
+/* Puts the digest into `results`, in the place of one that is there. */
+ciuic_status content_seal(cJSON *results);
 
 #endif

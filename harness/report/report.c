@@ -329,10 +329,7 @@ ciuic_status report_write(cJSON *root, const char *name, const report_request *r
 {
     content_state content = CONTENT_UNKNOWN;
     *notice = NULL;
-    CIUIC_TRY(results_check_version(root, name));
-    CIUIC_TRY(schema_check_results(root, name));
-    CIUIC_TRY(content_check(root, &content)); /* before judging, which writes into it */
-    CIUIC_TRY(results_rename_members(root));
+    CIUIC_TRY(results_check(root, name, &content));
     CIUIC_TRY(choose_claims(root, request));
     CIUIC_TRY(judge_results(root, json_find(root, "claims")));
     CIUIC_TRY(write_report(root, content, request, notice));

@@ -9,22 +9,25 @@
 #include "harness/report/embedded.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
+#include "optimizer/json_place.h"
 
 enum { PLACE = 256, REF_DEPTH = 64 };
 
 typedef struct checker {
-    const cJSON *root; /* of the schema, for $ref */
-    const char *name;  /* of the file */
-    char place[PLACE]; /* "cases[3].latency_s" */
-    int depth;         /* of $ref and nesting: a schema that refers to itself must not recurse for ever */
+    const cJSON *root;       /* of the schema, for $ref */
+    const char *name;        /* of the file */
+    const json_place *place; /* of the value that is being checked */
+    int depth;               /* of $ref and nesting: a schema that refers to itself must not recurse for ever */
 } checker;
 
 static ciuic_status check(checker *c, const cJSON *value, const cJSON *schema);
 
 static ciuic_status refuse(const checker *c, const char *found, const char *expected)
 {
+    char place[PLACE];
+    json_place_text(c->place, place, sizeof place);
     return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s: found %s, expected %s", c->name,
-                      c->place[0] != '\0' ? c->place : "the whole", found, expected);
+                      place[0] != '\0' ? place : "the whole", found, expected);
 }
 
 static const char *describe(const cJSON *value, char *text, size_t size)
@@ -45,14 +48,14 @@ static const char *describe(const cJSON *value, char *text, size_t size)
 
 static bool has_type(const cJSON *value, const char *type)
 {
-    if (strcmp(type, "object") == 0) return cJSON_IsObject(value);
-    if (strcmp(type, "array") == 0) return cJSON_IsArray(value);
-    if (strcmp(type, "string") == 0) return cJSON_IsString(value);
-    if (strcmp(type, "boolean") == 0) return cJSON_IsBool(value);
-    if (strcmp(type, "null") == 0) return cJSON_IsNull(value);
-    if (strcmp(type, "number") == 0) return json_is_number(value);
-    if (strcmp(type, "integer") == 0) return json_is_number(value) && floor(value->valuedouble) == value->valuedouble;
-    return false;
+    if (json_is_number(value)) /* first: most values of large files are numbers */
+        return strcmp(type, "number") == 0 ||
+               (strcmp(type, "integer") == 0 && floor(value->valuedouble) == value->valuedouble);
+    return strcmp(type, cJSON_IsObject(value)   ? "object"
+                        : cJSON_IsArray(value)  ? "array"
+                        : cJSON_IsString(value) ? "string"
+                        : cJSON_IsBool(value)   ? "boolean"
+                                                : "null") == 0;
 }
 
 /* Numbers by value, whether raw or parsed. */
@@ -153,13 +156,13 @@ static ciuic_status check_required(checker *c, const cJSON *value, const cJSON *
     return CIUIC_OK;
 }
 
-/* Checks `value`, which is `step` further down ("[3]" or ".key"). */
-static ciuic_status descend(checker *c, const cJSON *value, const cJSON *schema, const char *step)
+/* Checks `value`, which is a step further down: the member `key`, or with NULL the item `index`. */
+static ciuic_status descend(checker *c, const cJSON *value, const cJSON *schema, const char *key, size_t index)
 {
-    const size_t used = strlen(c->place);
-    snprintf(c->place + used, sizeof c->place - used, "%s", used == 0 && step[0] == '.' ? step + 1 : step);
+    const json_place place = {.above = c->place, .key = key, .index = index};
+    c->place = &place;
     const ciuic_status status = check(c, value, schema);
-    c->place[used] = '\0';
+    c->place = place.above;
     return status;
 }
 
@@ -172,9 +175,7 @@ static ciuic_status check_members(checker *c, const cJSON *value, const cJSON *k
     for (const cJSON *member = value->child; member != NULL; member = member->next) {
         const cJSON *own = cJSON_GetObjectItemCaseSensitive(named, member->string);
         if ((own == NULL) != additional) continue;
-        char step[96];
-        snprintf(step, sizeof step, ".%.80s", member->string);
-        CIUIC_TRY(descend(c, member, additional ? keyword : own, step));
+        CIUIC_TRY(descend(c, member, additional ? keyword : own, member->string, 0));
     }
     return CIUIC_OK;
 }
@@ -184,11 +185,8 @@ static ciuic_status check_items(checker *c, const cJSON *value, const cJSON *key
     (void)schema;
     if (!cJSON_IsArray(value)) return CIUIC_OK;
     size_t index = 0;
-    for (const cJSON *item = value->child; item != NULL; item = item->next, index++) {
-        char step[32];
-        snprintf(step, sizeof step, "[%zu]", index);
-        CIUIC_TRY(descend(c, item, keyword, step));
-    }
+    for (const cJSON *item = value->child; item != NULL; item = item->next, index++)
+        CIUIC_TRY(descend(c, item, keyword, NULL, index));
     return CIUIC_OK;
 }
 
@@ -274,7 +272,8 @@ static ciuic_status check(checker *c, const cJSON *value, const cJSON *schema)
 
 ciuic_status schema_check(const cJSON *value, const cJSON *schema, const char *name)
 {
-    checker c = {.root = schema, .name = name};
+    const json_place whole = {0};
+    checker c = {.root = schema, .name = name, .place = &whole};
     return check(&c, value, schema);
 }
 

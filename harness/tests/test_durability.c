@@ -319,13 +319,6 @@ static cJSON *written_results(void)
     return read_back;
 }
 
-static content_state state_of(const cJSON *results)
-{
-    content_state state = CONTENT_UNKNOWN;
-    CHECK(content_check(results, &state) == CIUIC_OK, "%s", ciuic_last_error());
-    return state;
-}
-
 static void edit_sample(cJSON *results)
 {
     cJSON *list = cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(results, "blocks"), 0), "samples")->child;
@@ -359,24 +352,45 @@ static void edit_kind(cJSON *results) /* a number that becomes a text */
     cJSON_ReplaceItemInObjectCaseSensitive(results, "seed", cJSON_CreateString("1"));
 }
 
+/* The digests are hashlib's, of the bytes that content_digest.c says: of numbers as they are, and as they were in text. */
+static void digests_are_those_of_another_implementation(void)
+{
+    static const struct {
+        const char *digest;
+        content_state state;
+    } rows[] = {
+        {"7a84f57d8de6de98155bebed6f5157fecbac711e4819d28c4ebd13b990d0597b", CONTENT_AS_WRITTEN},
+        {"893cba0c315714aac1476b3f7076f2043014d984ea7184123f08a415fc124a48", CONTENT_AS_WRITTEN},
+        {"7a84f57d8de6de98155bebed6f5157fecbac711e4819d28c4ebd13b990d05970", CONTENT_EDITED},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *tree = cJSON_Parse("{\"a\": 0.1, \"b\": [\"x\", null, true], \"c\": {}}");
+        CU_ASSERT_EQUAL(content_check(tree), CONTENT_UNKNOWN);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(cJSON_AddStringToObject(tree, CONTENT_DIGEST_KEY, rows[i].digest));
+        CHECK(content_check(tree) == rows[i].state, "row %zu: state %d", i, content_check(tree));
+        if (i == 0) CU_ASSERT_STRING_EQUAL(content_digest(tree).text, rows[i].digest);
+        cJSON_Delete(tree);
+    }
+}
+
 static void an_edit_is_noticed_and_a_new_layout_is_none(void)
 {
     static void (*const edits[])(cJSON *) = {edit_sample, edit_order, edit_flag,
                                              edit_text,   edit_kind,  edit_nothing_left};
     cJSON *results = written_results();
-    CU_ASSERT_EQUAL(state_of(results), CONTENT_AS_WRITTEN);
+    CU_ASSERT_EQUAL(content_check(results), CONTENT_AS_WRITTEN);
     cJSON *pretty = reread(results, true);
-    CU_ASSERT_EQUAL(state_of(pretty), CONTENT_AS_WRITTEN);
+    CU_ASSERT_EQUAL(content_check(pretty), CONTENT_AS_WRITTEN);
     cJSON_Delete(pretty);
     for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
         cJSON *edited = reread(results, true);
         CU_ASSERT_TRUE(json_exact_numbers(edited));
         edits[i](edited);
-        CHECK(state_of(edited) == CONTENT_EDITED, "edit %zu was not noticed", i);
+        CHECK(content_check(edited) == CONTENT_EDITED, "edit %zu was not noticed", i);
         cJSON_Delete(edited);
     }
     cJSON_DeleteItemFromObjectCaseSensitive(results, CONTENT_DIGEST_KEY);
-    CU_ASSERT_EQUAL(state_of(results), CONTENT_UNKNOWN);
+    CU_ASSERT_EQUAL(content_check(results), CONTENT_UNKNOWN);
     cJSON_Delete(results);
 }
 
@@ -428,7 +442,7 @@ static void a_bench_records_what_went_in_and_came_out(void)
     bench_options o = small_bench(path, out);
     CHECK(bench_quietly(&o) == CIUIC_OK, "%s", ciuic_last_error());
     cJSON *results = bench_results(out);
-    CU_ASSERT_EQUAL(state_of(results), CONTENT_AS_WRITTEN);
+    CU_ASSERT_EQUAL(content_check(results), CONTENT_AS_WRITTEN);
     sha256_hex program_digest = {""}, suite_digest = {""};
     CU_ASSERT_EQUAL(sha256_file("/proc/self/exe", &program_digest), CIUIC_OK);
     CU_ASSERT_EQUAL(sha256_file(path, &suite_digest), CIUIC_OK);
@@ -456,6 +470,7 @@ static const test_case cases[] = {
     {"impossible durations are refused", impossible_durations_are_refused},
     {"a complete round has a sample of every slot", a_complete_round_has_a_sample_of_every_slot},
     {"workers with impossible answers", workers_with_impossible_answers},
+    {"digests are those of another implementation", digests_are_those_of_another_implementation},
     {"an edit is noticed, and a new layout is none", an_edit_is_noticed_and_a_new_layout_is_none},
     {"a report says that results were edited", a_report_says_that_results_were_edited},
     {"a bench records what went in and came out", a_bench_records_what_went_in_and_came_out},

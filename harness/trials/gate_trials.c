@@ -64,11 +64,7 @@ static ciuic_status base_results(cJSON **results)
 /* Signed afresh: a regression is not an edited file. */
 static ciuic_status write_results(const char *path, cJSON *results)
 {
-    sha256_hex digest = {""};
-    cJSON_DeleteItemFromObjectCaseSensitive(results, CONTENT_DIGEST_KEY);
-    CIUIC_TRY(content_digest(results, &digest));
-    if (cJSON_AddStringToObject(results, CONTENT_DIGEST_KEY, digest.text) == NULL)
-        return ciuic_fail_memory("results", 1);
+    CIUIC_TRY(content_seal(results));
     if (!json_exact_numbers(results)) return ciuic_fail_memory("results", 1);
     return json_write_file(path, results);
 }

@@ -169,9 +169,7 @@ static ciuic_status load(const char *path, cJSON **root, result_set *set, size_t
 {
     content_state content = CONTENT_UNKNOWN;
     CIUIC_TRY(json_read_file(path, (size_t)256 << 20, root));
-    CIUIC_TRY(results_check_version(*root, path));
-    CIUIC_TRY(schema_check_results(*root, path));
-    CIUIC_TRY(content_check(*root, &content));
+    CIUIC_TRY(results_check(*root, path, &content));
     if (content != CONTENT_AS_WRITTEN) return ciuic_fail(CIUIC_ERROR_INPUT, "%s: the digest is another", path);
     CIUIC_TRY(results_index(*root, set));
     *cases = set->case_count;

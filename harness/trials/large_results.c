@@ -95,7 +95,6 @@ static bool copy_items(const cJSON *from, cJSON *to, size_t k, size_t blocks, vo
 ciuic_status large_results(const char *path, size_t cases, cJSON **results)
 {
     cJSON *root = NULL, *all_cases = cJSON_CreateArray(), *all_blocks = cJSON_CreateArray();
-    sha256_hex digest = {""};
     CIUIC_TRY(json_read_file(path, (size_t)256 << 20, &root));
     remove_judgements(root);
     cJSON *some_cases = cJSON_GetObjectItemCaseSensitive(root, "cases");
@@ -106,9 +105,7 @@ ciuic_status large_results(const char *path, size_t cases, cJSON **results)
         ok = copy_items(some_cases, all_cases, k, blocks, change_case) &&
              copy_items(some_blocks, all_blocks, k, blocks, change_block);
     ok = ok && set_member(root, "cases", all_cases) && set_member(root, "blocks", all_blocks);
-    ciuic_status status = ok ? content_digest(root, &digest) : ciuic_fail_memory("large results", cases);
-    if (status == CIUIC_OK && cJSON_AddStringToObject(root, CONTENT_DIGEST_KEY, digest.text) == NULL)
-        status = ciuic_fail_memory("large results", cases);
+    const ciuic_status status = ok ? content_seal(root) : ciuic_fail_memory("large results", cases);
     if (status == CIUIC_OK)
         *results = root;
     else

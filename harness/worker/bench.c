@@ -285,15 +285,11 @@ static ciuic_status check_measured(const cJSON *results, const char *path)
 static ciuic_status add_digest(cJSON **results)
 {
     cJSON *read_back = NULL;
-    sha256_hex digest = {""};
     CIUIC_TRY(as_read_back(*results, &read_back));
     cJSON_Delete(*results);
     *results = read_back;
     if (!json_exact_numbers(read_back)) return ciuic_fail_memory("the results", 0);
-    CIUIC_TRY(content_digest(read_back, &digest));
-    return cJSON_AddStringToObject(read_back, CONTENT_DIGEST_KEY, digest.text) != NULL
-               ? CIUIC_OK
-               : ciuic_fail_memory("the results", 0);
+    return content_seal(read_back);
 }
 
 /* Everything that results hold is in the journal: a disk without room for them loses nothing. */
