@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/judge/order.h"
 #include "optimizer/array_room.h"
 #include "optimizer/json.h"
 #include "optimizer/row_errors.h"
@@ -113,16 +114,10 @@ bool accuracy_add(accuracy *a, const float *logits, const float *reference, int3
     return true;
 }
 
-static int compare_doubles(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 /* Nearest rank: the smallest value that at least 99% of the values do not exceed. */
 static double percentile99(double *values, size_t n)
 {
-    qsort(values, n, sizeof *values, compare_doubles);
+    order_sort(values, n);
     const size_t rank = n - n / 100; /* ceil(0.99 n) */
     return values[rank - 1];
 }

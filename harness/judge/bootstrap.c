@@ -1,10 +1,11 @@
 /* bootstrap.c - see bootstrap.h. */
 #include "harness/judge/bootstrap.h"
-#include "harness/split_mix.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "harness/judge/order.h"
+#include "harness/split_mix.h"
 
 void bootstrap_draw(uint64_t *state, size_t n, unsigned *counts)
 {
@@ -25,21 +26,14 @@ double bootstrap_weighted_median(const double *sorted, const unsigned *counts, s
     return below + (sorted[i] - below) / 2.0;
 }
 
-static int compare_doubles(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 void bootstrap_percentiles(double *values, size_t n, double confidence, double *low, double *high)
 {
     *low = *high = NAN;
     if (n == 0) return;
-    qsort(values, n, sizeof *values, compare_doubles);
     /* As many left out at either end, rounded down: never narrower than asked for. */
     const size_t out = (size_t)((1.0 - confidence) / 2.0 * (double)n);
-    *low = values[out];
-    *high = values[n - 1 - out];
+    *low = order_select(values, n, out);
+    *high = order_select(values, n, n - 1 - out);
 }
 
 void bootstrap_median(const double *sorted, size_t n, double confidence, uint64_t seed, double *low, double *high)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "harness/judge/statistics.h"
+#include "harness/judge/order.h"
 #include "optimizer/error.h"
 
 ciuic_status outliers_scale(const double *values, size_t n, double *median, double *spread)
@@ -15,9 +15,9 @@ ciuic_status outliers_scale(const double *values, size_t n, double *median, doub
     double *copy = malloc(n * sizeof *copy), sum = 0.0;
     if (copy == NULL) return ciuic_fail_memory("samples", n * sizeof *copy);
     memcpy(copy, values, n * sizeof *copy);
-    *median = median_interval(copy, n, CONFIDENCE).median;
+    *median = order_median(copy, n);
     for (size_t i = 0; i < n; i++) sum += copy[i] = fabs(copy[i] - *median);
-    const double mad = median_interval(copy, n, CONFIDENCE).median;
+    const double mad = order_median(copy, n);
     *spread = mad > 0.0 ? 1.4826 * mad : 1.2533 * sum / (double)n;
     free(copy);
     return CIUIC_OK;

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/judge/order.h"
 #include "harness/judge/outliers.h"
-#include "harness/judge/statistics.h"
 #include "optimizer/error.h"
 
 size_t mser_truncation(const double *values, size_t n)
@@ -58,7 +58,7 @@ ciuic_status sen_slope(const double *values, size_t n, double *slope)
     size_t k = 0;
     for (size_t i = 0; i < n; i++)
         for (size_t j = i + 1; j < n; j++) slopes[k++] = (values[j] - values[i]) / (double)(j - i);
-    *slope = median_interval(slopes, pairs, CONFIDENCE).median;
+    *slope = order_median(slopes, pairs);
     free(slopes);
     return CIUIC_OK;
 }

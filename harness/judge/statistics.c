@@ -4,13 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "harness/judge/order.h"
 #include "harness/judge/sign_test.h"
-
-static int compare_doubles(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
 
 /* The largest rank k (1 = the extremes) whose interval still covers `confidence`; 0 when not even the extremes do. */
 static size_t interval_rank(size_t n, double confidence, double *coverage)
@@ -33,7 +28,7 @@ interval median_interval(double *values, size_t n, double confidence)
 {
     interval result = {.n = n, .median = NAN, .low = NAN, .high = NAN};
     if (n == 0) return result;
-    qsort(values, n, sizeof *values, compare_doubles);
+    order_sort(values, n);
     const double lower = values[(n - 1) / 2], upper = values[n / 2];
     result.median = lower + (upper - lower) / 2.0;
     const size_t rank = interval_rank(n, confidence, &result.coverage);

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "harness/judge/order.h"
 #include "harness/judge/statistics.h"
 #include "optimizer/tests/runner.h"
 
@@ -47,6 +49,30 @@ static void known_intervals(void)
         CHECK(fabs(found.coverage - known[i].coverage) < 1e-12, "n %zu: coverage %.15g, expected %.15g", known[i].n,
               found.coverage, known[i].coverage);
     }
+}
+
+/* Against sorting: shuffled values, sorted ones, and many that are the same. */
+static void ranks_are_those_of_sorted_values(void)
+{
+    random_state = test_seed() * 2 + 1; /* never 0, from which it would not move */
+    for (size_t trial = 0; trial < 600; trial++) {
+        double values[300], sorted[300], copy[300];
+        const size_t n = 1 + (size_t)(uniform() * 299), kinds = trial % 3 == 0 ? 3 : 1000;
+        for (size_t i = 0; i < n; i++) sorted[i] = values[i] = floor(uniform() * (double)kinds) - 2;
+        order_sort(sorted, n);
+        for (size_t i = 1; i < n; i++) CU_ASSERT_TRUE(sorted[i - 1] <= sorted[i]);
+        if (trial % 5 == 0) memcpy(values, sorted, n * sizeof *values);
+        const size_t rank = (size_t)(uniform() * (double)n);
+        memcpy(copy, values, n * sizeof *values);
+        CHECK(order_select(copy, n, rank) == sorted[rank], "trial %zu: rank %zu of %zu", trial, rank, n);
+        for (size_t i = 0; i < n; i++) CU_ASSERT_TRUE(i < rank ? copy[i] <= copy[rank] : copy[i] >= copy[rank]);
+        memcpy(copy, values, n * sizeof *values);
+        const double median = (sorted[(n - 1) / 2] + sorted[n / 2]) / 2;
+        CHECK(fabs(order_median(copy, n) - median) < 1e-12, "trial %zu: the median of %zu", trial, n);
+        order_sort(copy, n);
+        CU_ASSERT_EQUAL(memcmp(copy, sorted, n * sizeof *copy), 0); /* rearranged, and nothing else */
+    }
+    CU_ASSERT_TRUE(isnan(order_median(NULL, 0)));
 }
 
 static void every_coverage_is_exact_and_every_rank_the_largest(void)
@@ -151,6 +177,7 @@ static void floors(void)
 
 static const test_case cases[] = {
     {"intervals of the sign-test tables", known_intervals},
+    {"ranks are those of sorted values", ranks_are_those_of_sorted_values},
     {"every coverage is exact, every rank the largest", every_coverage_is_exact_and_every_rank_the_largest},
     {"simulated intervals hold the median as often as they say", simulated_coverage},
     {"too few values", too_few_values},
