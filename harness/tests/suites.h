@@ -1,6 +1,7 @@
 /* suites.h - the suites of test-harness, one line each; main.c expands the list twice. */
 SUITE(accuracy)
 SUITE(statistics)
+SUITE(worker_clock)
 SUITE(comparisons)
 SUITE(claims)
 SUITE(holds)

@@ -20,6 +20,7 @@
 #include "harness/worker/packed_folders.h"
 #include "harness/worker/process.h"
 #include "harness/worker/reference_file.h"
+#include "harness/worker/worker_clock.h"
 #include "kernels/ceiling.h"
 #include "optimizer/error.h"
 #include "optimizer/json.h"
@@ -285,39 +286,19 @@ static double verify_seconds(const block *k)
 
 /* ---- measuring -------------------------------------------------------------------------------------------------- */
 
-/* Of one iteration. */
-typedef struct measured_time {
-    double seconds, cpu_s;
-} measured_time;
-
-/* What is wrong with the time of an iteration that a worker reports: "" when nothing is. It cannot be more than passed
- * here between the request and the answer, `elapsed_s`, by another reading of the clock: 1% and a millisecond stand for what
- * readings differ by. Nor can it be less than the processor time shared by the threads, which another clock counts: 10% and
- * a time slice stand for what may pass between reading the two. */
-static void judge_time(const measured_time *t, size_t iterations, int threads, double elapsed_s, char problem[128])
-{
-    const double seconds = t->seconds * (double)iterations, cpu_s = t->cpu_s * (double)iterations;
-    problem[0] = '\0';
-    if (!isfinite(seconds) || !(seconds > 0))
-        snprintf(problem, 128, "reported a time that is not a number above 0");
-    else if (seconds > 1.01 * elapsed_s + 1e-3)
-        snprintf(problem, 128, "reported %.3g s for what took %.3g s at most: its clock jumped", seconds, elapsed_s);
-    else if (seconds < 0.9 * (cpu_s / threads) - 4e-3)
-        snprintf(problem, 128, "reported %.3g s, in which %d threads used %.3g s of processor time: its clock is slow",
-                 seconds, threads, cpu_s);
-}
-
 static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON **answer, double *seconds)
 {
-    char problem[128];
+    char problem[CLOCK_PROBLEM_MAX];
     cJSON *request = worker_request("measure");
     json_add_size(request, "iterations", iterations);
     const double began_s = bench_elapsed_s(k->bench);
     CIUIC_TRY(ask(k, slot, request, answer));
     if (*answer == NULL) return CIUIC_OK;
-    const measured_time time = {json_number(*answer, "seconds"), json_number(*answer, "cpu_seconds")};
-    *seconds = time.seconds;
-    judge_time(&time, iterations, k->plan->threads, bench_elapsed_s(k->bench) - began_s, problem);
+    *seconds = json_number(*answer, "seconds");
+    const sample_time time = {.seconds = *seconds * (double)iterations,
+                              .cpu_s = json_number(*answer, "cpu_seconds") * (double)iterations,
+                              .elapsed_s = bench_elapsed_s(k->bench) - began_s};
+    worker_clock_judge(&time, k->plan->threads, problem);
     if (problem[0] == '\0') return CIUIC_OK;
     cJSON_Delete(*answer);
     *answer = NULL;
@@ -410,7 +391,10 @@ static ciuic_status measure_slot(block *k, size_t round, size_t slot)
     json_add_double(entry, "cpu_seconds", cJSON_IsNumber(cpu) ? cpu->valuedouble : 0);
     cJSON_AddStringToObject(entry, "output_sha256", cJSON_IsString(output) ? output->valuestring : "");
     cJSON_Delete(answer);
-    return bench_note(k->bench, entry);
+    CIUIC_TRY(bench_note(k->bench, entry));
+    char problem[CLOCK_PROBLEM_MAX];
+    worker_clock_judge_all(&k->record->slots[slot], k->record->begun, k->plan->threads, problem);
+    return problem[0] != '\0' ? note_failure(k, slot, problem) : CIUIC_OK;
 }
 
 static bool any_lives(const block *k)
