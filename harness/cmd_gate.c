@@ -26,7 +26,8 @@ static const char help[] = "usage: ciuic gate DIR|results.json --baseline FILE [
                            "                     old -> new; then judge by that\n"
                            "  --junit FILE       one test case for each limit, for a CI server\n"
                            "  --summary FILE     Markdown, for a job's page or a comment\n"
-                           "  --list             a line for every limit; otherwise for none that passed\n"
+                           "  --list             a line for every limit; otherwise, where none fails, for\n"
+                           "                     those that warn or are waived\n"
                            "  --json             one JSON object on stdout\n"
                            "  --today DATE       the date by which waivers expire; default: today, in UTC\n"
                            "\n"
@@ -81,7 +82,8 @@ static ciuic_status publish(const gate_arguments *a, const results_file *results
         cJSON *object = gate_json(&subject, findings);
         return command_print_json(object, object != NULL);
     }
-    if (a->list) gate_write_list(stdout, findings, true);
+    /* Where something fails, three lines say it; where nothing does, what only warns would else be seen by nobody. */
+    if (a->list || findings->outcomes[GATE_FAILED] == 0) gate_write_list(stdout, findings, a->list);
     gate_write_lines(stdout, &subject, findings);
     return CIUIC_OK;
 }

@@ -203,6 +203,9 @@ static void command_has_the_manners_of_the_others(void)
     cJSON *made = gate_results(&fixture_usual);
     char *results = file_in(folder, "results.json", NULL), *other = file_in(folder, "other.json", NULL);
     char *partial = file_in(folder, "partial.json", NULL), *bad = file_in(folder, "bad.json", "{\"limits\": [");
+    char *soft = file_in(folder, "soft.json",
+                         "{\"schema_version\": 1, \"limits\": [{\"id\": \"soft\", \"cases\": \"*\", \"metric\": "
+                         "\"accuracy.kl\", \"soft\": {\"max\": -1}, \"reason\": \"to be told\"}]}");
     char *junit = file_in(folder, "junit.xml", NULL), *unsealed = file_in(folder, "unsealed.json", NULL);
     cJSON_DeleteItemFromObjectCaseSensitive(made, CONTENT_DIGEST_KEY);
     json_exact_numbers(made);
@@ -221,6 +224,7 @@ static void command_has_the_manners_of_the_others(void)
     free(text);
     run_gate(results, unrecorded, "--update", NULL, 0, "changes written");
     run_gate(folder, unrecorded, "--list", NULL, 0, "passed  kl: accuracy.kl is ");
+    run_gate(results, soft, NULL, NULL, 0, "warned  soft: accuracy.kl is ");
     run_gate(results, unrecorded, "--json", NULL, 0, "\"passed\":\ttrue");
     run_gate(unsealed, unrecorded, NULL, NULL, 3, "these results carry no digest of themselves");
     run_gate(partial, unrecorded, NULL, NULL, 3, "the bench was interrupted");
@@ -238,6 +242,7 @@ static void command_has_the_manners_of_the_others(void)
     free(other);
     free(partial);
     free(bad);
+    free(soft);
     free(junit);
     remove_folder(folder);
 }
