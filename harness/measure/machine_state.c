@@ -295,7 +295,7 @@ static bool warn_held_up(double heat, double periods, double seconds, cJSON *war
     return true;
 }
 
-bool machine_state_add_held_up(cJSON *machine, const char *root)
+bool machine_state_add_held_up(cJSON *machine, const cJSON *since, const char *root)
 {
     cJSON *now = cJSON_CreateObject(), *warnings = cJSON_GetObjectItemCaseSensitive(machine, "warnings");
     reading r = {.root = root, .unread = cJSON_CreateObject(), .ok = now != NULL};
@@ -306,7 +306,7 @@ bool machine_state_add_held_up(cJSON *machine, const char *root)
         add_heat(&r, now);
         add_cgroup(&r, now);
         add_frequency(&r, now);
-        const cJSON *heat = json_find(machine, "throttled"), *group = json_find(machine, "cgroup");
+        const cJSON *heat = json_find(since, "throttled"), *group = json_find(since, "cgroup");
         const cJSON *heat_now = json_find(now, "throttled"), *group_now = json_find(now, "cgroup");
         const double core = growth(heat, heat_now, "core"), package = growth(heat, heat_now, "package");
         const double periods = growth(group, group_now, "throttled_periods");

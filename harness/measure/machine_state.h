@@ -13,10 +13,10 @@
  * of memory. */
 bool machine_state_add(cJSON *machine, const char *root);
 
-/* Reads again, at the end, what machine_state_add has read into `machine`, and adds "held_up": {core, package, cgroup_periods,
- * cgroup_s, now_hz}: how often it was slowed for heat and held up by the group's quota meanwhile, and the clock now; and warns
- * of what was. What is not known is null. False: out of memory. */
-bool machine_state_add_held_up(cJSON *machine, const char *root);
+/* Reads again, at the end, what machine_state_add has read into `since`, and adds "held_up" to `machine`: {core, package,
+ * cgroup_periods, cgroup_s, now_hz}: how often it was slowed for heat and held up by the group's quota meanwhile, and the clock
+ * now; and warns of what was. What is not known is null. `since` may be `machine` itself. False: out of memory. */
+bool machine_state_add_held_up(cJSON *machine, const cJSON *since, const char *root);
 
 /* Adds to the array what of it steals speed or steadiness, a sentence each: "fact: advice". `threads`: that this process may
  * use; `load`: the load average of a minute, NaN when not known. */

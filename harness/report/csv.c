@@ -80,6 +80,9 @@ static const struct {
     {"accuracy", "top1_agreement", "top1_agreement"},
 };
 
+/* Of memory_bytes.after_load: what is there once a variant is loaded. */
+static const char *const kinds[] = {"mapped", "weights", "kv_cache", "activations", "workspace", "other", "total"};
+
 static const char *const baselines[] = {"tuned", "naive", "openblas", "onednn"};
 
 static void put_case(FILE *stream, const result_set *r, const result_case *c)
@@ -98,6 +101,8 @@ static void put_case(FILE *stream, const result_set *r, const result_case *c)
     put_text(stream, c->status);
     put_text(stream, c->reason);
     for (size_t i = 0; i < COUNT(figures); i++) put_number(stream, case_number(c, figures[i].outer, figures[i].inner));
+    const cJSON *after = json_find(json_find(c->json, "memory_bytes"), "after_load");
+    for (size_t k = 0; k < COUNT(kinds); k++) put_number(stream, view_number(after, kinds[k]));
     for (size_t b = 0; b < COUNT(baselines); b++) {
         const cJSON *ratio = json_find(json_find(c->json, "ratios"), baselines[b]);
         put_number(stream, view_number(ratio, "value"));
@@ -113,6 +118,11 @@ void csv_cases(FILE *stream, const report_view *v)
                                         "threads", "variant",    "baseline", "kernels", "status", "reason"};
     put_header(stream, first, COUNT(first));
     for (size_t i = 0; i < COUNT(figures); i++) put_text(stream, figures[i].title);
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        char title[64];
+        snprintf(title, sizeof title, "after_load_%s_bytes", kinds[k]);
+        put_text(stream, title);
+    }
     for (size_t b = 0; b < COUNT(baselines); b++) {
         static const char *const ends[] = {"", "_low", "_high"};
         for (size_t e = 0; e < COUNT(ends); e++) {
@@ -139,7 +149,7 @@ void csv_cases(FILE *stream, const report_view *v)
         put_number(stream, t->median);
         put_number(stream, t->low);
         put_number(stream, t->high);
-        for (size_t k = 4; k < COUNT(figures) + 3 * COUNT(baselines); k++) put_number(stream, NAN);
+        for (size_t k = 4; k < COUNT(figures) + COUNT(kinds) + 3 * COUNT(baselines); k++) put_number(stream, NAN);
         end_row(stream, "imported");
     }
 }

@@ -99,8 +99,10 @@ static void put_precision(page *p, const report_view *v)
               100.0 * asked, narrow, cases);
     if (cases == 0) return;
     page_fold_begin(p, "How well each speed is known");
-    page_table_begin(p, "Half the width of each 95% interval, and what ended the rounds", columns, COUNT(columns),
-                     false);
+    page_table_begin(p,
+                     "Half the width of each interval, made so wide that it holds 95% of the time although its width "
+                     "ended the rounds",
+                     columns, COUNT(columns), false);
     for (size_t i = 0; i < v->r->case_count; i++) {
         const result_case *c = &v->r->cases[i];
         const cJSON *precision = json_find(c->json, "precision");

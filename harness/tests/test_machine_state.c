@@ -269,7 +269,7 @@ static void being_held_up_is_noticed_at_the_end(void)
         for (int k = 0; k < FILES_MAX && rows[i].before[k].path != NULL; k++) put_file(&root, &rows[i].before[k]);
         CHECK(machine_state_add(machine, root.path), "out of memory");
         for (int k = 0; k < FILES_MAX && rows[i].after[k].path != NULL; k++) put_file(&root, &rows[i].after[k]);
-        CHECK(machine_state_add_held_up(machine, root.path), "out of memory");
+        CHECK(machine_state_add_held_up(machine, machine, root.path), "out of memory");
         char *text = cJSON_PrintUnformatted(json_find(machine, "held_up"));
         char *warnings = cJSON_PrintUnformatted(json_find(machine, "warnings"));
         CHECK(strstr(text, rows[i].found) != NULL, "row %zu: %s", i, text);
@@ -280,6 +280,25 @@ static void being_held_up_is_noticed_at_the_end(void)
         cJSON_Delete(machine);
         temporary_folder_remove(&root);
     }
+}
+
+/* Of a resumed bench, whose machine record is that of its first start: what was between the two is none of its own. */
+static void held_up_counts_since_this_start(void)
+{
+    static const char first[] = "{\"warnings\":[],\"throttled\":{\"core\":1,\"package\":1}}",
+                      second[] = "{\"throttled\":{\"core\":900,\"package\":900}}";
+    const file now = {"/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "903\n"};
+    temporary_folder root;
+    temporary_folder_create(&root);
+    put_file(&root, &now);
+    cJSON *machine = cJSON_Parse(first), *since = cJSON_Parse(second);
+    CHECK(machine_state_add_held_up(machine, since, root.path), "out of memory");
+    char *text = cJSON_PrintUnformatted(machine);
+    CHECK(strstr(text, "\"core\":3") != NULL && strstr(text, "heat 3 times") != NULL, "%s", text);
+    cJSON_free(text);
+    cJSON_Delete(machine);
+    cJSON_Delete(since);
+    temporary_folder_remove(&root);
 }
 
 /* ---- energy ------------------------------------------------------------------------------------------------------ */
@@ -459,6 +478,7 @@ static const test_case cases[] = {
     {"what_slows_is_warned_of_with_advice", what_slows_is_warned_of_with_advice},
     {"others_are_told_from_us", others_are_told_from_us},
     {"being_held_up_is_noticed_at_the_end", being_held_up_is_noticed_at_the_end},
+    {"held_up_counts_since_this_start", held_up_counts_since_this_start},
     {"energy_is_the_packages", energy_is_the_packages},
     {"likwid_benchs_figure_is_found", likwid_benchs_figure_is_found},
     {"likwid_bench_may_be_bad", likwid_bench_may_be_bad},

@@ -148,7 +148,8 @@ static bool warn_of_moves(const bench *b, cJSON *machine)
     return machine_state_warn_moves(id, worst, cJSON_GetObjectItemCaseSensitive(machine, "warnings"));
 }
 
-/* At the beginning, and again at the end: the higher figures are the machine's, whatever disturbed the others. */
+/* At the beginning, and again at the end: the higher figures are the machine's, whatever disturbed the others. What held the
+ * machine up is counted since this process began: before a --resume it may have been for others for hours. */
 static ciuic_status note_machine(bench *b)
 {
     const cJSON *known = b->record->machine;
@@ -159,7 +160,7 @@ static ciuic_status note_machine(bench *b)
     if (status == CIUIC_OK && real) status = machine_measure(machine, machine_threads());
     if (status == CIUIC_OK && real && known == NULL) status = cross_check(b, machine);
     if (status == CIUIC_OK && real && known != NULL &&
-        !(background_load_add(machine, &b->load, "") && machine_state_add_held_up(machine, "")))
+        !(background_load_add(machine, &b->load, "") && machine_state_add_held_up(machine, b->machine, "")))
         status = ciuic_fail_memory("the machine record", 0);
     if (status == CIUIC_OK && known != NULL && !warn_of_moves(b, machine))
         status = ciuic_fail_memory("the machine record", 0);
