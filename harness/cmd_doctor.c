@@ -15,8 +15,9 @@
 static const char help[] = "usage: ciuic doctor [--json]\n"
                            "\n"
                            "What this machine has, what a report made on it will lack, what that costs,\n"
-                           "and what to do about it. Measures load bandwidth and arithmetic peaks, and\n"
-                           "holds the bandwidth against likwid-bench's: some seconds.\n"
+                           "and what to do about it. Measures load bandwidth and arithmetic peaks for\n"
+                           "each instruction set, with one thread and with all, and holds the bandwidth\n"
+                           "against likwid-bench's where that is installed: some seconds.\n"
                            "\n"
                            "  --json   one JSON object on stdout\n"
                            "\n"
@@ -165,7 +166,7 @@ static bool find_warnings(cJSON *findings, const cJSON *machine)
     cJSON_ArrayForEach(warning, json_find(machine, "warnings"))
     {
         if (!ok || !cJSON_IsString(warning)) continue;
-        char what[512];
+        char what[640];
         const char *colon = strstr(warning->valuestring, ": ");
         if (colon == NULL) {
             ok = add_finding(findings, warning->valuestring, "figures may be off", "see the sentence above");
@@ -225,6 +226,21 @@ static void print_checked(const char *title, const char *key, const cJSON *check
     puts(" (GB/s)");
 }
 
+/* Both figures of each rung below the widest. */
+static void print_narrower(const cJSON *checks)
+{
+    const cJSON *check;
+    cJSON_ArrayForEach(check, checks)
+    {
+        char title[64];
+        snprintf(title, sizeof title, "  one stream, %s", check->string);
+        print_checked(title, "own_plain", check);
+        snprintf(title, sizeof title, "  likwid-bench, %s", check->string);
+        print_checked(title, "likwid_bench", check);
+        if (json_find(check, "reason") != NULL) printf("  %-20s %s\n", title, text_of(check, "reason", "none"));
+    }
+}
+
 static void print_by_isa(const char *what, const cJSON *peaks, const char *unit)
 {
     const cJSON *peak;
@@ -266,8 +282,10 @@ static void print_text(const cJSON *object)
     print_names("processor flags", json_find(machine, "flags"));
     if (kernel_isa_override() != NULL) printf("  %-20s %s\n", "CIUIC_ISA", kernel_isa_override());
     print_by_threads("load bandwidth", json_find(machine, "bandwidth_bytes_per_s"), "(GB/s)");
+    print_by_isa("  by loads of ", json_find(machine, "bandwidth_by_isa_bytes_per_s"), "(GB/s)");
     print_checked("  in one stream", "own_plain", json_find(machine, "cross_check"));
     print_checked("  by likwid-bench", "likwid_bench", json_find(machine, "cross_check"));
+    print_narrower(json_find(json_find(machine, "cross_check"), "narrower_loads"));
     print_by_isa("FP32 peak, ", json_find(machine, "peak_flops_per_s"), "(GFLOP/s)");
     print_by_isa("BF16 peak, ", json_find(machine, "peak_bf16_ops_per_s"), "(GFLOP/s)");
     print_by_isa("INT8 peak, ", json_find(machine, "peak_int8_ops_per_s"), "(GOP/s)");

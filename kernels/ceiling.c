@@ -52,44 +52,92 @@ static double load_pass(const void *context, int thread, int threads)
     return (double)job->bytes * (double)repeats;
 }
 
-/* `plain`: in one run, over pages as the system gives them without being asked. */
-static double load_bandwidth(int threads, size_t bytes, double seconds, bool plain)
+kernel_isa ceiling_loads_of(kernel_isa isa)
 {
-    load_job job = {.load = peak_load_c};
+    return isa == KERNEL_ISA_AMX ? KERNEL_ISA_AVX512 : isa;
+}
+
+/* NULL when this machine cannot run the rung. */
+static peak_load_fn *loads_of(kernel_isa isa)
+{
+    if (!kernel_isa_available(isa)) return NULL;
+    const kernel_isa loads = ceiling_loads_of(isa);
 #if defined(__x86_64__)
-    if (kernel_isa_available(KERNEL_ISA_AVX2)) job.load = peak_load_avx2;
-    if (kernel_isa_available(KERNEL_ISA_AVX512)) job.load = peak_load_avx512;
+    if (loads == KERNEL_ISA_AVX2) return peak_load_avx2;
+    if (loads == KERNEL_ISA_AVX512) return peak_load_avx512;
 #elif defined(__aarch64__)
-    if (kernel_isa_available(KERNEL_ISA_NEON)) job.load = peak_load_neon;
+    if (loads == KERNEL_ISA_NEON) return peak_load_neon;
 #endif
-    if (threads < 1) return 0;
-    enum { STREAMS = 8, UNIT = 512 * STREAMS, HUGE_PAGE = 1 << 21 };
-    job.bytes = bytes / (size_t)threads / UNIT * UNIT;
-    if (job.bytes == 0) job.bytes = UNIT;
-    const size_t all = job.bytes * (size_t)threads;
+    return loads == KERNEL_ISA_C ? peak_load_c : NULL;
+}
+
+enum { STREAMS = 8, LOAD_UNIT = 512 * STREAMS, HUGE_PAGE = 1 << 21 };
+
+/* The buffer of `job`, for the caller to free; NULL when there is none. `plain`: pages as the system gives them without
+ * being asked. */
+static char *make_buffer(load_job *job, int threads, size_t bytes, bool plain)
+{
+    if (threads < 1) return NULL;
+    job->bytes = bytes / (size_t)threads / LOAD_UNIT * LOAD_UNIT;
+    if (job->bytes == 0) job->bytes = LOAD_UNIT;
+    const size_t all = job->bytes * (size_t)threads;
     char *buffer = aligned_alloc(HUGE_PAGE, (all + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
-    if (!buffer) return 0;
+    if (!buffer) return NULL;
     if (!plain)
         (void)madvise(buffer, all, MADV_HUGEPAGE); /* advice: small pages, where it is not taken, may be slower */
     memset(buffer, 1, all);                        /* pages that were never written are all the same one */
-    job.buffer = buffer;
-    /* From memory several streams are faster than one, since each has a prefetcher at work; from a cache one is. */
-    job.streams = 1;
-    const double one = best_rate(load_pass, &job, threads, plain ? seconds : seconds / 2);
-    job.streams = STREAMS;
-    const double several = plain ? 0 : best_rate(load_pass, &job, threads, seconds / 2);
-    free(buffer);
+    job->buffer = buffer;
+    return buffer;
+}
+
+static double stream_rate(load_job *job, size_t streams, int threads, double seconds)
+{
+    job->streams = streams;
+    return best_rate(load_pass, job, threads, seconds);
+}
+
+/* From memory several streams are faster than one, since each has a prefetcher at work; from a cache one is. */
+static double load_rate(load_job *job, int threads, double seconds)
+{
+    const double one = stream_rate(job, 1, threads, seconds / 2);
+    const double several = stream_rate(job, STREAMS, threads, seconds / 2);
     return one > several ? one : several;
 }
 
 double ceiling_load_bandwidth(int threads, size_t bytes, double seconds)
 {
-    return load_bandwidth(threads, bytes, seconds, false);
+    load_job job = {.load = NULL};
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) { /* the widest are the last */
+        peak_load_fn *loads = loads_of((kernel_isa)isa);
+        if (loads) job.load = loads;
+    }
+    char *buffer = make_buffer(&job, threads, bytes, false);
+    const double rate = buffer ? load_rate(&job, threads, seconds) : 0;
+    free(buffer);
+    return rate;
 }
 
-double ceiling_plain_bandwidth(int threads, size_t bytes, double seconds)
+void ceiling_bandwidth_by_isa(int threads, size_t bytes, double seconds, double by_isa[KERNEL_ISAS])
 {
-    return load_bandwidth(threads, bytes, seconds, true);
+    load_job job = {.load = NULL};
+    char *buffer = make_buffer(&job, threads, bytes, false);
+    for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+        const kernel_isa loads = ceiling_loads_of((kernel_isa)isa);
+        by_isa[isa] = 0;
+        job.load = loads_of((kernel_isa)isa);
+        if (!buffer || !job.load) continue;
+        by_isa[isa] = (int)loads < isa ? by_isa[loads] : load_rate(&job, threads, seconds);
+    }
+    free(buffer);
+}
+
+double ceiling_plain_bandwidth(kernel_isa isa, int threads, size_t bytes, double seconds)
+{
+    load_job job = {.load = loads_of(isa)};
+    char *buffer = job.load ? make_buffer(&job, threads, bytes, true) : NULL;
+    const double rate = buffer ? stream_rate(&job, 1, threads, seconds) : 0;
+    free(buffer);
+    return rate;
 }
 
 static double arithmetic_pass(const void *context, int thread, int threads)

@@ -10,8 +10,17 @@
  * buffer is allocated and freed here; 0 when it cannot be. */
 double ceiling_load_bandwidth(int threads, size_t bytes, double seconds);
 
-/* The same as other programs measure it: in one run of each thread, and over pages as the system gives them. */
-double ceiling_plain_bandwidth(int threads, size_t bytes, double seconds);
+/* The same by the loads of every rung in turn, each for about `seconds`, over one buffer, since filling it costs more than
+ * reading it. A rung that this machine cannot run has 0; all have, when there is no buffer. */
+void ceiling_bandwidth_by_isa(int threads, size_t bytes, double seconds, double by_isa[KERNEL_ISAS]);
+
+/* By a rung's loads, as other programs measure it: in one run of each thread, and over pages as the system gives them. 0
+ * when this machine cannot run the rung. */
+double ceiling_plain_bandwidth(kernel_isa isa, int threads, size_t bytes, double seconds);
+
+/* The rung whose loads `isa` reads memory with: its own, but for amx avx512's. Tile loads fill registers that only tile
+ * products read, so they are no way to stream: what they bring in are the lines that avx512's loads bring in. */
+kernel_isa ceiling_loads_of(kernel_isa isa);
 
 /* FP32 operations per second (a multiply and an add count as two) of a loop that stays in registers, over all threads.
  * The portable rung multiplies and adds; the others fuse. 0 when this machine cannot run the rung. */

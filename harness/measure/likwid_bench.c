@@ -14,7 +14,7 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-enum { TRIES = 3, REASON = 256 };
+enum { TRIES = 3, TRIES_NARROWER = 2, REASON = 256 };
 
 /* One measurement of either takes about so long. */
 static const double pass_s = 0.4, timeout_s = 10;
@@ -37,14 +37,30 @@ double likwid_bench_parse(const char *output)
     return NAN;
 }
 
-/* The widest loads that both have. */
-static const char *test_name(void)
-{
+/* Like is held against like, the widest last. What the base set of x86-64 loads is as wide as SSE's. */
+typedef struct load_test {
+    kernel_isa isa;
+    const char *name;
+} load_test;
+static const load_test tests[] = {
 #if defined(__x86_64__)
-    if ((cpu_flags() & CPU_AVX512) != 0) return "load_avx512";
-    if ((cpu_flags() & CPU_AVX2) != 0) return "load_avx";
+    {KERNEL_ISA_C, "load_sse"},
+    {KERNEL_ISA_AVX2, "load_avx"},
+    {KERNEL_ISA_AVX512, "load_avx512"},
+#elif defined(__aarch64__)
+    {KERNEL_ISA_NEON, "load"},
+#else
+    {KERNEL_ISA_C, "load"},
 #endif
-    return "load";
+};
+
+/* The widest loads that both have. */
+static const load_test *widest_test(void)
+{
+    const load_test *widest = tests;
+    for (size_t i = 1; i < sizeof tests / sizeof *tests; i++)
+        if (kernel_isa_available(tests[i].isa)) widest = &tests[i];
+    return widest;
 }
 
 /* NaN with a reason where it fails. */
@@ -79,76 +95,93 @@ static ciuic_status run_likwid(const char *test, int threads, size_t bytes, doub
 }
 
 /* Like is held against like: likwid-bench reads in one stream and asks for no huge pages. With both, which ceilings stand on,
- * this program may well be faster. */
-static ciuic_status compare(cJSON *machine, cJSON *by_threads, const char *test, int threads, size_t bytes,
-                            double known, char reason[REASON], bool *apart)
+ * this program may well be faster: of the widest loads, that is measured as well. */
+static ciuic_status compare(cJSON *machine, cJSON *by_threads, const load_test *test, int threads, char reason[REASON])
 {
-    double own = known, plain = NAN, theirs = NAN, once = NAN;
-    for (int attempt = 0; attempt < TRIES; attempt++) {
-        CIUIC_TRY(run_likwid(test, threads, bytes, own, &once, reason));
-        if (isnan(once)) return CIUIC_OK;
-        theirs = fmax(theirs, once);
-        plain = fmax(plain, ceiling_plain_bandwidth(threads, bytes, pass_s / 2));
-        own = fmax(fmax(own, plain), ceiling_load_bandwidth(threads, bytes, pass_s / 2));
-        if (fabs(plain / theirs - 1) <= LIKWID_BENCH_APART) break;
-    }
     char key[16];
     snprintf(key, sizeof key, "%d", threads);
+    const bool widest = test == widest_test();
+    const size_t bytes = (size_t)json_number(machine, "bandwidth_buffer_bytes");
+    double own = NAN, plain = NAN, theirs = NAN, once = NAN;
+    for (int attempt = 0; attempt < (widest ? TRIES : TRIES_NARROWER); attempt++) {
+        plain = fmax(plain, ceiling_plain_bandwidth(test->isa, threads, bytes, pass_s / 2));
+        CIUIC_TRY(run_likwid(test->name, threads, bytes, plain, &once, reason));
+        if (isnan(once)) return CIUIC_OK;
+        theirs = fmax(theirs, once);
+        if (widest) own = fmax(fmax(own, plain), ceiling_load_bandwidth(threads, bytes, pass_s / 2));
+        if (fabs(plain / theirs - 1) <= LIKWID_BENCH_APART) break;
+    }
+    machine_raise_bandwidth(machine, test->isa, threads, widest ? own : plain);
+    const double best = json_number(json_find(machine, "bandwidth_bytes_per_s"), key); /* of any rung */
     cJSON *item = cJSON_AddObjectToObject(by_threads, key);
-    cJSON_AddNumberToObject(item, "own", own); /* printed as it is where the machine's bandwidth stands */
+    if (widest) cJSON_AddNumberToObject(item, "own", best); /* printed as it is where that stands */
     json_add_double(item, "own_plain", plain);
     json_add_double(item, "likwid_bench", theirs);
-    machine_raise_bandwidth(machine, threads, own);
-    *apart = fabs(plain / theirs - 1) > LIKWID_BENCH_APART;
     return CIUIC_OK;
 }
 
-static void warn_apart(cJSON *machine, const cJSON *by_threads, int threads)
+/* Adds "test" and "bandwidth" to `check`, or the reason why they cannot be had. */
+static ciuic_status check_loads(cJSON *machine, cJSON *check, const load_test *test, int threads)
 {
-    char key[16], text[400];
-    snprintf(key, sizeof key, "%d", threads);
-    const cJSON *item = json_find(by_threads, key), *plain = json_find(item, "own_plain"),
-                *theirs = json_find(item, "likwid_bench");
-    cJSON *warnings = cJSON_GetObjectItemCaseSensitive(machine, "warnings");
-    if (warnings == NULL || plain == NULL || theirs == NULL) return;
-    snprintf(text, sizeof text,
-             "bandwidth with %d thread%s, in one stream and without huge pages, is %.1f GB/s here and %.1f GB/s by "
-             "likwid-bench: more than %.0f%% apart; measure again on a quiet machine before trusting a ceiling",
-             threads, threads == 1 ? "" : "s", strtod(plain->valuestring, NULL) / 1e9,
-             strtod(theirs->valuestring, NULL) / 1e9, 100 * LIKWID_BENCH_APART);
-    cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
-}
-
-static double number(const cJSON *item)
-{
-    return cJSON_IsRaw(item) ? strtod(item->valuestring, NULL) : cJSON_IsNumber(item) ? item->valuedouble : NAN;
-}
-
-ciuic_status machine_cross_check(cJSON *machine, int threads)
-{
-    const size_t bytes = (size_t)number(json_find(machine, "bandwidth_buffer_bytes"));
-    const cJSON *known = json_find(machine, "bandwidth_bytes_per_s");
-    const char *test = test_name();
     char reason[REASON] = "";
-    cJSON *check = cJSON_AddObjectToObject(machine, "cross_check"), *by_threads = cJSON_CreateObject();
+    cJSON *by_threads = cJSON_CreateObject();
     ciuic_status status = check != NULL && by_threads != NULL ? CIUIC_OK : ciuic_fail_memory("the machine record", 0);
-    for (int pass = 0; pass < 2 && status == CIUIC_OK && reason[0] == '\0'; pass++) {
-        const int count = pass == 0 ? 1 : threads;
-        char key[16];
-        bool apart = false;
-        if (pass == 1 && threads == 1) break;
-        snprintf(key, sizeof key, "%d", count);
-        status = compare(machine, by_threads, test, count, bytes, number(json_find(known, key)), reason, &apart);
-        if (status == CIUIC_OK && apart) warn_apart(machine, by_threads, count);
-    }
+    if (status == CIUIC_OK) status = compare(machine, by_threads, test, 1, reason);
+    if (status == CIUIC_OK && reason[0] == '\0' && threads > 1)
+        status = compare(machine, by_threads, test, threads, reason);
     if (status == CIUIC_OK && reason[0] == '\0') {
-        cJSON_AddStringToObject(check, "tool", "likwid-bench");
-        cJSON_AddStringToObject(check, "test", test);
-        json_add_size(check, "buffer_bytes", bytes);
+        cJSON_AddStringToObject(check, "test", test->name);
         cJSON_AddItemToObject(check, "bandwidth", by_threads);
         return CIUIC_OK;
     }
     if (status == CIUIC_OK) cJSON_AddStringToObject(check, "reason", reason);
     cJSON_Delete(by_threads);
     return status;
+}
+
+/* Appends those figures of a rung's loads that are apart. */
+static void say_apart(const char *loads, const cJSON *by_threads, char *text, size_t size)
+{
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, by_threads)
+    {
+        const double plain = json_number(item, "own_plain"), theirs = json_number(item, "likwid_bench");
+        const size_t used = strlen(text);
+        if (fabs(plain / theirs - 1) <= LIKWID_BENCH_APART) continue;
+        snprintf(text + used, size - used, "%s%.1f and %.1f GB/s by %s loads with %s thread%s", used > 0 ? ", " : "",
+                 plain / 1e9, theirs / 1e9, loads, item->string, strcmp(item->string, "1") == 0 ? "" : "s");
+    }
+}
+
+static void warn_apart(cJSON *machine, const cJSON *check)
+{
+    char figures[400] = "", text[640];
+    const cJSON *narrower = NULL;
+    cJSON *warnings = cJSON_GetObjectItemCaseSensitive(machine, "warnings");
+    say_apart(kernel_isa_name(widest_test()->isa), json_find(check, "bandwidth"), figures, sizeof figures);
+    cJSON_ArrayForEach(narrower, json_find(check, "narrower_loads"))
+        say_apart(narrower->string, json_find(narrower, "bandwidth"), figures, sizeof figures);
+    if (warnings == NULL || figures[0] == '\0') return;
+    snprintf(text, sizeof text,
+             "bandwidth in one stream and without huge pages, here and by likwid-bench, is %s: more than %.0f%% apart; "
+             "measure again on a quiet machine before trusting a ceiling",
+             figures, 100 * LIKWID_BENCH_APART);
+    cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
+}
+
+ciuic_status machine_cross_check(cJSON *machine, int threads)
+{
+    const load_test *widest = widest_test();
+    cJSON *check = cJSON_AddObjectToObject(machine, "cross_check");
+    CIUIC_TRY(check_loads(machine, check, widest, threads));
+    if (json_find(check, "bandwidth") == NULL) return CIUIC_OK;
+    cJSON_AddStringToObject(check, "tool", "likwid-bench");
+    json_add_size(check, "buffer_bytes", (size_t)json_number(machine, "bandwidth_buffer_bytes"));
+    cJSON *narrower = cJSON_AddObjectToObject(check, "narrower_loads");
+    for (const load_test *test = tests; test < widest; test++)
+        if (kernel_isa_available(test->isa))
+            CIUIC_TRY(
+                check_loads(machine, cJSON_AddObjectToObject(narrower, kernel_isa_name(test->isa)), test, threads));
+    warn_apart(machine, check);
+    return CIUIC_OK;
 }

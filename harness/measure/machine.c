@@ -1,7 +1,6 @@
 /* machine.c - see machine.h. Everything here is read from /proc, /sys and CPUID; what is not there is null. */
 #include "harness/measure/machine.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,14 +245,20 @@ static void raise_to(cJSON *by_threads, int threads, double value)
     snprintf(name, sizeof name, "%d", threads);
     const cJSON *known = json_find(by_threads, name);
     if (cJSON_IsNumber(known) && known->valuedouble >= value) return;
-    cJSON_DeleteItemFromObjectCaseSensitive(by_threads, name);
-    cJSON_AddNumberToObject(by_threads, name, value);
+    if (known != NULL) /* in its place: fewer threads come first */
+        cJSON_ReplaceItemInObjectCaseSensitive(by_threads, name, cJSON_CreateNumber(value));
+    else
+        cJSON_AddNumberToObject(by_threads, name, value);
 }
 
-void machine_raise_bandwidth(cJSON *machine, int threads, double value)
+void machine_raise_bandwidth(cJSON *machine, kernel_isa isa, int threads, double value)
 {
     char name[16];
     cJSON *figures = object_of(machine, "bandwidth_bytes_per_s");
+    for (int other = 0; other < KERNEL_ISAS; other++)
+        if (kernel_isa_available((kernel_isa)other) && ceiling_loads_of((kernel_isa)other) == ceiling_loads_of(isa))
+            raise_to(object_of(object_of(machine, "bandwidth_by_isa_bytes_per_s"), kernel_isa_name((kernel_isa)other)),
+                     threads, value);
     raise_to(figures, threads, value);
     snprintf(name, sizeof name, "%d", threads);
     const cJSON *best = json_find(figures, name);
@@ -261,6 +266,16 @@ void machine_raise_bandwidth(cJSON *machine, int threads, double value)
     if (!cJSON_IsObject(checked) || !cJSON_IsNumber(best)) return;
     cJSON_DeleteItemFromObjectCaseSensitive(checked, "own");
     cJSON_AddNumberToObject(checked, "own", best->valuedouble); /* alike in print, too */
+}
+
+/* False when there is no buffer. */
+static bool measure_bandwidth(cJSON *machine, int threads, size_t buffer)
+{
+    double by_isa[KERNEL_ISAS];
+    ceiling_bandwidth_by_isa(threads, buffer, 0.04, by_isa);
+    for (int isa = 0; isa < KERNEL_ISAS; isa++)
+        if (by_isa[isa] > 0) machine_raise_bandwidth(machine, (kernel_isa)isa, threads, by_isa[isa]);
+    return by_isa[KERNEL_ISA_C] > 0;
 }
 
 typedef double peak_fn(kernel_isa isa, int threads, double seconds);
@@ -283,16 +298,10 @@ ciuic_status machine_measure(cJSON *machine, int threads)
 {
     const size_t cached = machine_last_level_cache();
     const size_t buffer = cached > 0 ? 4 * cached : (size_t)128 << 20;
-    double one = 0, all = 0; /* the best of several short tries, since a disturbance lasts longer than a pass */
-    for (int i = 0; i < 3; i++) {
-        one = fmax(one, ceiling_load_bandwidth(1, buffer, 0.1));
-        all = fmax(all, ceiling_load_bandwidth(threads, buffer, 0.1));
-    }
-    if (!(one > 0 && all > 0))
-        return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
-                          "the memory bandwidth over %zu bytes cannot be measured: not enough memory", buffer);
-    machine_raise_bandwidth(machine, 1, one);
-    machine_raise_bandwidth(machine, threads, all);
+    for (int i = 0; i < 3; i++) /* several short tries, since a disturbance lasts longer than a pass */
+        if (!measure_bandwidth(machine, 1, buffer) || (threads > 1 && !measure_bandwidth(machine, threads, buffer)))
+            return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
+                              "the memory bandwidth over %zu bytes cannot be measured: not enough memory", buffer);
     cJSON_DeleteItemFromObjectCaseSensitive(machine, "bandwidth_buffer_bytes");
     json_add_size(machine, "bandwidth_buffer_bytes", buffer);
     add_peaks(machine, "peak_flops_per_s", ceiling_fma_peak, threads);

@@ -4,20 +4,22 @@
 
 #include <cjson/cJSON.h>
 
+#include "kernels/kernels.h"
 #include "optimizer/ciuic.h"
 
 /* Describes this machine: cpu, cores, threads, memory_bytes, kernel, compiler, flags, isa, caches,
  * load_average, what machine_state.h adds, hypervisor, openblas, onednn, counters and warnings. Measures nothing. NULL when out of memory. */
 cJSON *machine_describe(void);
 
-/* Measures what physics allows here, for one thread and for `threads`: adds bandwidth_bytes_per_s (over a buffer of
- * bandwidth_buffer_bytes, four times the last-level cache), peak_flops_per_s, peak_bf16_ops_per_s and peak_int8_ops_per_s by rung. Measured
- * again, the higher figures stay. About a second. */
+/* Measures what physics allows here, for one thread and for `threads`: adds bandwidth_bytes_per_s and
+ * bandwidth_by_isa_bytes_per_s (over a buffer of bandwidth_buffer_bytes, four times the last-level cache), peak_flops_per_s,
+ * peak_bf16_ops_per_s and peak_int8_ops_per_s by rung. Measured again, the higher figures stay. About two seconds. */
 ciuic_status machine_measure(cJSON *machine, int threads);
 
-/* Sets the bandwidth with so many threads where it is higher than what is known, in cross_check as well: a record has one figure of
+/* Sets the bandwidth by the loads of `isa` with so many threads where it is higher than what is known: of the rungs that read
+ * by them, and of the machine, whose bandwidth is the best of any rung. In cross_check as well: a record has one figure of
  * this program's. */
-void machine_raise_bandwidth(cJSON *machine, int threads, double value);
+void machine_raise_bandwidth(cJSON *machine, kernel_isa isa, int threads, double value);
 
 /* Bytes of the last-level cache; 0 when the kernel does not say. */
 size_t machine_last_level_cache(void);

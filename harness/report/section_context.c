@@ -107,11 +107,13 @@ void section_machine(page *p, const report_view *v)
     const cJSON *machine = json_find(v->r->root, "machine");
     page_section(p, "machine", "The machine and its ceilings");
     put_ceilings(p, machine);
+    section_bandwidth(p, v);
     page_table_begin(p, "Machine record", columns, COUNT(columns), false);
     for (const cJSON *entry = machine->child; entry != NULL; entry = entry->next) {
         static const char *const elsewhere[] = {"warnings",
                                                 "counters",
                                                 "bandwidth_bytes_per_s",
+                                                "bandwidth_by_isa_bytes_per_s",
                                                 "peak_flops_per_s",
                                                 "peak_bf16_ops_per_s",
                                                 "peak_int8_ops_per_s",

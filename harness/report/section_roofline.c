@@ -62,28 +62,46 @@ static bool any_shown(const report_view *v, size_t group)
     return false;
 }
 
-/* How the program's own figures compare with likwid-bench's, where that was run. */
-static void put_cross_check(page *p, const cJSON *check)
+/* Both read alike, in one stream and without huge pages; results of an earlier version have the program's best only. */
+static void put_checked(page *p, const char *loads, const cJSON *by_threads)
 {
-    static const page_column columns[] = {
-        {"Bandwidth, threads", false}, {"This program, GB/s", true}, {"likwid-bench, GB/s", true}, {"Apart by", true}};
-    const cJSON *by_threads = json_find(check, "bandwidth"), *item = NULL;
-    if (check == NULL) return;
-    if (by_threads == NULL) {
-        page_text(p, "Bandwidth was not cross-checked: %s.", view_text(check, "reason", "no reason was recorded"));
-        return;
-    }
-    page_table_begin(p, "Bandwidth, cross-checked", columns, COUNT(columns), false);
+    const cJSON *item = NULL;
     cJSON_ArrayForEach(item, by_threads)
     {
-        const double own = view_number(item, "own"), theirs = view_number(item, "likwid_bench");
+        const double plain = view_number(item, "own_plain");
+        const double own = isnan(plain) ? view_number(item, "own") : plain, theirs = view_number(item, "likwid_bench");
         const double apart = own / theirs - 1.0;
+        page_cell(p, TONE_PLAIN, "%s", loads);
         page_cell(p, TONE_PLAIN, "%s", item->string);
         page_cell(p, TONE_PLAIN, "%.2f", own / 1e9);
         page_cell(p, TONE_PLAIN, "%.2f", theirs / 1e9);
         page_cell(p, fabs(apart) <= LIKWID_BENCH_APART ? TONE_PLAIN : TONE_PARTLY, "%+.0f%%", 100.0 * apart);
     }
+}
+
+/* How the program's own figures compare with likwid-bench's, where that was run. */
+static void put_cross_check(page *p, const cJSON *check)
+{
+    static const page_column columns[] = {{"Loads", false},
+                                          {"Threads", true},
+                                          {"This program, GB/s", true},
+                                          {"likwid-bench, GB/s", true},
+                                          {"Apart by", true}};
+    const cJSON *by_threads = json_find(check, "bandwidth"), *narrower = NULL;
+    if (check == NULL) return;
+    if (by_threads == NULL) {
+        page_text(p, "Bandwidth was not cross-checked: %s.", view_text(check, "reason", "no reason was recorded"));
+        return;
+    }
+    page_table_begin(p, "Bandwidth in one stream and without huge pages, cross-checked", columns, COUNT(columns),
+                     false);
+    put_checked(p, view_text(check, "test", "load"), by_threads);
+    cJSON_ArrayForEach(narrower, json_find(check, "narrower_loads"))
+        put_checked(p, view_text(narrower, "test", "load"), json_find(narrower, "bandwidth"));
     page_table_end(p);
+    cJSON_ArrayForEach(narrower, json_find(check, "narrower_loads")) if (json_find(narrower, "reason") != NULL)
+        page_text(p, "The loads of %s were not cross-checked: %s.", narrower->string,
+                  view_text(narrower, "reason", ""));
 }
 
 void section_roofline(page *p, const report_view *v)

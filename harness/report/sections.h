@@ -20,7 +20,7 @@ typedef void section_fn(page *p, const report_view *v);
 section_fn section_answer, section_claims, section_verdicts, section_variants, section_stages, section_attribution,
     section_speed, section_rounds, section_roofline, section_memory, section_limits, section_prefixes, section_packings,
     section_accuracy, section_bits, section_tradeoff, section_work, section_counters, section_failures,
-    section_imported, section_machine, section_method, section_reproduce;
+    section_imported, section_machine, section_bandwidth, section_method, section_reproduce;
 
 /* ---- what parts share ------------------------------------------------------------------------------------------- */
 

@@ -267,6 +267,8 @@ static void add_machine(cJSON *results)
         "{\"cpu\": \"Made-up CPU (test data)\", \"cores\": 2, \"threads\": 2, \"memory_bytes\": 8589934592,"
         " \"kernel\": \"Linux 0.0.0-made-up\", \"compiler\": \"none\", \"flags\": [\"avx2\", \"avx512f\"],"
         " \"isa\": [\"c\", \"avx2\", \"avx512\"], \"bandwidth_bytes_per_s\": {\"1\": 2.6e10, \"2\": 4.6e10},"
+        " \"bandwidth_by_isa_bytes_per_s\": {\"c\": {\"1\": 1.3e10, \"2\": 4.14e10}, \"avx2\": {\"1\": 2.6e10,"
+        " \"2\": 4.5e10}, \"avx512\": {\"1\": 2.5e10, \"2\": 4.6e10}},"
         " \"peak_flops_per_s\": {\"c\": {\"1\": 1.4e10, \"2\": 2.8e10}, \"avx512\": {\"1\": 1.1e11, \"2\": 2.2e11}},"
         " \"caches\": [{\"level\": 1, \"type\": \"Data\", \"bytes\": 32768}, {\"level\": 3, \"type\": \"Unified\","
         " \"bytes\": 33554432}], \"governor\": null, \"load_average\": [0.5, 0.4, 0.3], \"hugepages\": \"madvise\","

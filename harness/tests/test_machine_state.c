@@ -440,6 +440,11 @@ static void likwid_bench_may_be_bad(void)
         CHECK(checked == NULL || (json_number(checked, "own") == own && json_number(checked, "own_plain") > 0),
               "row %zu: %s", i, text);
         CHECK((checked != NULL) == rows[i].warned && own >= 1e10, "row %zu: %s", i, text);
+        const cJSON *narrower = json_find(json_find(read_back, "cross_check"), "narrower_loads"), *rung = NULL;
+        CHECK(checked == NULL || kernel_isa_available(KERNEL_ISA_AVX2) == (cJSON_GetArraySize(narrower) > 0),
+              "row %zu: %s", i, text);
+        cJSON_ArrayForEach(rung, narrower)
+            CHECK(json_number(json_find(json_find(rung, "bandwidth"), "1"), "own_plain") > 0, "row %zu: %s", i, text);
         cJSON_Delete(read_back);
         cJSON_free(text);
         cJSON_Delete(machine);
@@ -449,24 +454,31 @@ static void likwid_bench_may_be_bad(void)
     temporary_folder_remove(&folder);
 }
 
-/* Measured again at the end, the best stays the best, and the same in both places. */
+/* Measured again at the end, the best stays the best, and the same in both places; a rung keeps its own. */
 static void a_better_bandwidth_takes_the_place_of_the_known_one(void)
 {
     static const struct {
-        double value, kept;
-    } rows[] = {{5e9, 1e10}, {2e10, 2e10}};
+        double value, kept, kept_of_c;
+    } rows[] = {{5e9, 1e10, 8e9}, {9e9, 1e10, 9e9}, {2e10, 2e10, 2e10}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        cJSON *machine = cJSON_Parse("{\"bandwidth_bytes_per_s\":{\"1\":1e10},\"cross_check\":{\"bandwidth\":"
-                                     "{\"1\":{\"own\":1e10,\"likwid_bench\":9e9}}}}");
-        machine_raise_bandwidth(machine, 1, rows[i].value);
-        machine_raise_bandwidth(machine, 2, 3e10); /* which nobody has cross-checked */
+        cJSON *machine = cJSON_Parse("{\"bandwidth_bytes_per_s\":{\"1\":1e10},"
+                                     "\"bandwidth_by_isa_bytes_per_s\":{\"c\":{\"1\":8e9},\"vliw\":{\"1\":1e10}},"
+                                     "\"cross_check\":{\"bandwidth\":{\"1\":{\"own\":1e10,\"likwid_bench\":9e9}}}}");
+        machine_raise_bandwidth(machine, KERNEL_ISA_C, 2, 3e10); /* which nobody has cross-checked */
+        machine_raise_bandwidth(machine, KERNEL_ISA_C, 1, rows[i].value);
         char *text = cJSON_PrintUnformatted(machine);
         cJSON *read_back = cJSON_Parse(text);
         const cJSON *known = json_find(read_back, "bandwidth_bytes_per_s"),
+                    *by_isa = json_find(read_back, "bandwidth_by_isa_bytes_per_s"),
                     *checked = json_find(json_find(json_find(read_back, "cross_check"), "bandwidth"), "1");
         CHECK(json_number(known, "1") == rows[i].kept && json_number(checked, "own") == rows[i].kept, "row %zu: %s", i,
               text);
         CHECK(json_number(known, "2") == 3e10 && json_number(checked, "likwid_bench") == 9e9, "row %zu: %s", i, text);
+        CHECK(json_number(json_find(by_isa, "c"), "1") == rows[i].kept_of_c &&
+                  json_number(json_find(by_isa, "c"), "2") == 3e10 &&
+                  json_number(json_find(by_isa, "vliw"), "1") == 1e10,
+              "row %zu: %s", i, text);
+        CHECK(strcmp(json_find(by_isa, "c")->child->string, "1") == 0, "row %zu: out of order: %s", i, text);
         cJSON_Delete(read_back);
         cJSON_free(text);
         cJSON_Delete(machine);

@@ -20,6 +20,7 @@
 #include "harness/measure/gbench_shim.h"
 #include "harness/measure/machine.h"
 #include "harness/measure/memory.h"
+#include "kernels/ceiling.h"
 #include "optimizer/json.h"
 #include "optimizer/tests/runner.h"
 
@@ -226,6 +227,56 @@ static cJSON *parsed(const char *text)
     return object;
 }
 
+/* Of every rung that this machine can run, with each number of threads; of no other. */
+static void each_rung_has_a_bandwidth(void)
+{
+    static const struct {
+        int threads;
+        size_t bytes;
+        bool measured;
+    } rows[] = {{1, 1 << 20, true}, {2, 1 << 20, true}, {3, 1, true}, {0, 1 << 20, false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        double by_isa[KERNEL_ISAS];
+        ceiling_bandwidth_by_isa(rows[i].threads, rows[i].bytes, 0.002, by_isa);
+        for (int isa = 0; isa < KERNEL_ISAS; isa++) {
+            const bool expected = rows[i].measured && kernel_isa_available((kernel_isa)isa);
+            const double plain = ceiling_plain_bandwidth((kernel_isa)isa, rows[i].threads, rows[i].bytes, 0.002);
+            CHECK(expected ? isfinite(by_isa[isa]) && by_isa[isa] > 0 : by_isa[isa] == 0, "row %zu, %s: %g", i,
+                  kernel_isa_name((kernel_isa)isa), by_isa[isa]);
+            CHECK(expected ? isfinite(plain) && plain > 0 : plain == 0, "row %zu, %s: %g in one run", i,
+                  kernel_isa_name((kernel_isa)isa), plain);
+            CHECK(by_isa[isa] == 0 || by_isa[isa] == by_isa[ceiling_loads_of((kernel_isa)isa)] ||
+                      ceiling_loads_of((kernel_isa)isa) == (kernel_isa)isa,
+                  "row %zu: %s does not read as its loads do", i, kernel_isa_name((kernel_isa)isa));
+        }
+        const double best = ceiling_load_bandwidth(rows[i].threads, rows[i].bytes, 0.002);
+        CHECK(rows[i].measured ? isfinite(best) && best > 0 : best == 0, "row %zu: %g", i, best);
+    }
+}
+
+/* The machine's bandwidth is the best of its rungs': one record, one figure. */
+static void the_machines_bandwidth_is_its_best_rungs(void)
+{
+    cJSON *machine = machine_describe();
+    CHECK(machine_measure(machine, 2) == CIUIC_OK, "%s", ciuic_last_error());
+    const cJSON *by_isa = json_find(machine, "bandwidth_by_isa_bytes_per_s"), *figure = NULL, *isa = NULL;
+    CHECK(cJSON_GetArraySize(by_isa) == cJSON_GetArraySize(json_find(machine, "isa")),
+          "a rung is missing, or too many");
+    CHECK(cJSON_GetArraySize(json_find(machine, "bandwidth_bytes_per_s")) == 2, "not with 1 and 2 threads");
+    cJSON_ArrayForEach(figure, json_find(machine, "bandwidth_bytes_per_s"))
+    {
+        double best = 0;
+        cJSON_ArrayForEach(isa, by_isa)
+        {
+            CHECK(json_number(isa, figure->string) > 0, "%s with %s: %g", isa->string, figure->string,
+                  json_number(isa, figure->string));
+            best = fmax(best, json_number(isa, figure->string));
+        }
+        CHECK(best == figure->valuedouble, "with %s: %g, the best rung %g", figure->string, figure->valuedouble, best);
+    }
+    cJSON_Delete(machine);
+}
+
 /* Worked by hand. Decode at depth 100 of 50 tokens with 200 bytes of cache a position: the mean token sees 125.5
  * positions, so it reads 1,000,000 + 25,100 bytes; at 10 GB/s that is 102.51 us. 4,000,000 operations at 100 G/s are
  * 40 us: bound by memory. A prefill of 50 reads 1,000,000 / 50 bytes a token (2 us) and computes 4,000,000 minus 49/50 of
@@ -270,6 +321,8 @@ static const test_case cases[] = {
     {"a_probe_survives_whatever_likwid_does", a_probe_survives_whatever_likwid_does},
     {"forbidden_counters_say_what_would_allow_them", forbidden_counters_say_what_would_allow_them},
     {"the_machine_is_described", the_machine_is_described},
+    {"each_rung_has_a_bandwidth", each_rung_has_a_bandwidth},
+    {"the_machines_bandwidth_is_its_best_rungs", the_machines_bandwidth_is_its_best_rungs},
     {"ceilings_are_what_bytes_and_operations_allow", ceilings_are_what_bytes_and_operations_allow},
 };
 TEST_SUITE(measure, cases);

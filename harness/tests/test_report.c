@@ -186,6 +186,8 @@ static void hostile_names_execute_nothing(void)
     cJSON *machine = cJSON_GetObjectItem(results, "machine"), *rung = cJSON_CreateObject();
     cJSON_AddNumberToObject(rung, hostile, 1e9);
     cJSON_AddItemToObject(cJSON_GetObjectItem(machine, "peak_flops_per_s"), hostile, rung);
+    cJSON_AddItemToObject(cJSON_GetObjectItem(machine, "bandwidth_by_isa_bytes_per_s"), hostile,
+                          cJSON_Duplicate(rung, true));
     cJSON_AddNumberToObject(cJSON_GetObjectItem(machine, "bandwidth_bytes_per_s"), hostile, 1e9);
     cJSON_AddStringToObject(machine, hostile, hostile);
     cJSON_ReplaceItemInObject(results, "isa_override", cJSON_CreateString(hostile));

@@ -228,11 +228,17 @@ static void metrics_and_moves_are_told(void)
 static void the_best_there_is_stands_in_the_page(void)
 {
     cJSON *results = judged_results(&fixture_usual), *machine = cJSON_GetObjectItem(results, "machine");
-    cJSON_AddItemToObject(machine, "cross_check",
-                          cJSON_Parse("{\"bandwidth\": {\"1\": {\"own\": 2e10, \"likwid_bench\": 1.9e10},"
-                                      " \"2\": {\"own\": 4e10, \"likwid_bench\": 2e10}}}"));
+    cJSON_AddItemToObject(
+        machine, "cross_check",
+        cJSON_Parse("{\"bandwidth\": {\"1\": {\"own\": 2e10, \"likwid_bench\": 1.9e10},"
+                    " \"2\": {\"own\": 4e10, \"likwid_bench\": 2e10}}, \"narrower_loads\": {\"c\":"
+                    " {\"test\": \"load_sse\", \"bandwidth\": {\"1\": {\"own\": 1.5e10, \"own_plain\":"
+                    " 1e10, \"likwid_bench\": 1e10}}}, \"avx2\": {\"reason\":"
+                    " \"likwid-bench ended with status 1\"}}}"));
     char *text = section_text(results, section_roofline, PAGE_MARKDOWN);
     CHECK(strstr(text, "| 1 | 20.00 | 19.00 | +5% |") != NULL, "%s", text);
+    CHECK(strstr(text, "1 | 10.00 | 10.00 | +0% |") != NULL, "loads are not held against like loads:\n%s", text);
+    CHECK(strstr(text, "loads of avx2 were not cross-checked: likwid-bench ended with status 1") != NULL, "%s", text);
     CHECK(strstr(text, "+100%") != NULL && strstr(text, "Best there is") != NULL, "%s", text);
     CHECK(strstr(text, "1.88x |") != NULL, "the best of 8.5 bits for 16 is not there:\n%s", text); /* 16 / 8.5 */
     free(text);
@@ -245,12 +251,49 @@ static void the_best_there_is_stands_in_the_page(void)
     cJSON_Delete(results);
 }
 
+/* The machine's section: each rung with each number of threads, and where the portable one falls behind. Figures that no sound
+ * program would have written, and files of before it, take nothing else from the page. */
+static void bandwidth_stands_by_rung(void)
+{
+    static const struct {
+        const char *by_isa, *says, *says_not;
+    } rows[] = {
+        {"{\"c\": {\"1\": 1.3e10, \"2\": 4.14e10}, \"avx512\": {\"1\": 2.6e10, \"2\": 4.6e10}}", "| c | 1 | 13 | 50% |",
+         NULL},
+        {"{\"c\": {\"1\": 1.3e10, \"2\": 4.14e10}, \"avx512\": {\"1\": 2.6e10, \"2\": 4.6e10}}",
+         "| avx512 | 2 | 46 | 100% |", NULL},
+        {"{\"c\": {\"1\": 1.3e10, \"2\": 4.14e10}, \"avx512\": {\"1\": 2.6e10, \"2\": 4.6e10}}",
+         "With 1 thread, the portable rung's loads reach 50% of the bandwidth that those of avx512 reach", NULL},
+        {"{\"c\": {\"1\": 2e10}, \"avx2\": {\"1\": 1.9e10}}", "No rung's loads reach more", "With 1 thread, the"},
+        {"{\"avx2\": {\"1\": 1.9e10}}", "| avx2 | 1 | 19 | 100% |", "portable rung"},
+        {"{\"c\": {\"1\": 0, \"2\": -1e10, \"3\": null, \"4\": \"fast\"}}", "| c | 1 | 0 |", "nan"},
+        {"{\"c\": 7, \"avx2\": [1, 2], \"avx512\": null}", "FP32 multiply-add", "portable rung"},
+        {"{}", "FP32 multiply-add", "by instruction set"},
+        {"null", "FP32 multiply-add", "by instruction set"},
+        {"[3]", "FP32 multiply-add", "by instruction set"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = judged_results(&fixture_usual);
+        cJSON_ReplaceItemInObject(cJSON_GetObjectItem(results, "machine"), "bandwidth_by_isa_bytes_per_s",
+                                  cJSON_Parse(rows[i].by_isa));
+        char *text = section_text(results, section_machine, PAGE_MARKDOWN);
+        CHECK(strstr(text, rows[i].says) != NULL, "row %zu: '%s' is not in:\n%s", i, rows[i].says, text);
+        CHECK(rows[i].says_not == NULL || strstr(text, rows[i].says_not) == NULL, "row %zu: '%s' is in:\n%s", i,
+              rows[i].says_not, text);
+        CHECK(strstr(text, "by\\_isa") == NULL && strstr(text, "by_isa") == NULL, "row %zu: it stands twice:\n%s", i,
+              text);
+        free(text);
+        cJSON_Delete(results);
+    }
+}
+
 static const test_case cases[] = {
     {"roofs_and_points_are_where_they_belong", roofs_and_points_are_where_they_belong},
     {"a_machine_without_figures_has_no_roofs", a_machine_without_figures_has_no_roofs},
     {"counters_are_told_with_their_source", counters_are_told_with_their_source},
     {"computed_and_counted_stay_apart", computed_and_counted_stay_apart},
     {"metrics_and_moves_are_told", metrics_and_moves_are_told},
+    {"bandwidth_stands_by_rung", bandwidth_stands_by_rung},
     {"the_best_there_is_stands_in_the_page", the_best_there_is_stands_in_the_page},
 };
 TEST_SUITE(roofline, cases);
