@@ -16,7 +16,7 @@ keep() {
     { code=0; "$@" || code=$?; echo "$code" >"$log.status"; } 2>&1 | tee "$log"
 }
 
-# count LOG COMMAND...: adds up the closing line of what was kept.
+# count LOG WORDS...: adds up the closing line of what was kept.
 count() {
     log=$build/$1.log
     shift
@@ -34,6 +34,15 @@ count() {
     failed=$((failed + ${counts#* }))
 }
 
+# run LOG COMMAND...: shown, kept and counted.
+run() {
+    printf '== %s\n' "$1"
+    keep "$@"
+    shown=$1
+    shift
+    count "$shown" "$@"
+}
+
 emulated=
 if [ "$(uname -m)" != aarch64 ] && [ -n "$cross" ]; then
     # A CPU with every extension, and one with none: what an old machine runs may not use them by accident. Each is one thread
@@ -44,12 +53,9 @@ if [ "$(uname -m)" != aarch64 ] && [ -n "$cross" ]; then
     done
 fi
 
-for program in check-kernels test-optimizer test-harness; do
-    if [ "$program" = test-harness ]; then wait; fi
-    printf '== %s\n' "$program"
-    keep "$program" "$build/$program"
-    count "$program" "$build/$program"
-done
+run check-kernels "$build/check-kernels"
+run test-optimizer "$build/test-optimizer"
+run test-harness "$build/test-harness" --part any
 
 # Errors and bytes of every format, and simulated instructions of two, against what was recorded.
 case $build in
@@ -59,6 +65,14 @@ case $build in
     if GATE_SUITES='gate counters' ci/gate.sh "$build/ciuic" "$build/gate"; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
     ;;
 esac
+
+wait
+keep test-harness-waits "$build/test-harness" --part waits >/dev/null &
+run test-harness-timed "$build/test-harness" --part timed
+wait
+printf '== test-harness-waits\n'
+cat "$build/test-harness-waits.log"
+count test-harness-waits "$build/test-harness" --part waits
 
 for cpu in $emulated; do
     printf '== check-kernels for aarch64, qemu-aarch64 -cpu %s\n' "$cpu"
