@@ -67,12 +67,12 @@ case $build in
 esac
 
 wait
-keep test-harness-waits "$build/test-harness" --part waits >/dev/null &
+keep test-harness-beside "$build/test-harness" --part beside >/dev/null &
 run test-harness-timed "$build/test-harness" --part timed
 wait
-printf '== test-harness-waits\n'
-cat "$build/test-harness-waits.log"
-count test-harness-waits "$build/test-harness" --part waits
+printf '== test-harness-beside\n'
+cat "$build/test-harness-beside.log"
+count test-harness-beside "$build/test-harness" --part beside
 
 for cpu in $emulated; do
     printf '== check-kernels for aarch64, qemu-aarch64 -cpu %s\n' "$cpu"

@@ -1,4 +1,4 @@
-/* main.c - test-harness: [--part any|waits|timed] [PATTERN] runs the suites of that part (all without it) whose name contains
+/* main.c - test-harness: [--part any|beside|timed] [PATTERN] runs the suites of that part (all without it) whose name contains
  * PATTERN. As `test-harness worker` it is a worker of the benches that its own tests start: they start /proc/self/exe,
  * whichever program that is. */
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include "harness/commands.h"
 #include "optimizer/tests/runner.h"
 
-typedef enum suite_part { ANY, WAITS, TIMED, PARTS } suite_part;
+typedef enum suite_part { ANY, BESIDE, TIMED, PARTS } suite_part;
 
 #define SUITE(name, part) extern const test_suite test_##name;
 #include "harness/tests/suites.h"
@@ -25,7 +25,7 @@ static const struct {
 /* PARTS when there is none of that name. */
 static suite_part part_of(const char *word)
 {
-    static const char *const words[PARTS] = {"any", "waits", "timed"};
+    static const char *const words[PARTS] = {"any", "beside", "timed"};
     suite_part part = ANY;
     while (part < PARTS && strcmp(words[part], word) != 0) part++;
     return part;
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
     const bool some = argc > 1 && strcmp(argv[1], "--part") == 0;
     const suite_part part = some && argc > 2 ? part_of(argv[2]) : PARTS;
     if (some && part == PARTS) {
-        fprintf(stderr, "test-harness: --part is any, waits or timed\n");
+        fprintf(stderr, "test-harness: --part is any, beside or timed\n");
         return 2;
     }
     for (size_t i = 0; i < sizeof suites / sizeof suites[0]; i++)

@@ -1,6 +1,6 @@
 /* suites.h - the suites of test-harness, one line each; main.c expands the list twice. ci/test.sh runs the parts apart:
  * ANY        beside anything;
- * WAITS      mostly waits for what never comes, so that it can run beside the timed ones;
+ * BESIDE     waits for what never comes, or judges by more than company on the other core can do: runs beside the timed ones;
  * TIMED      measures, and needs a core for each of its threads. */
 SUITE(accuracy, ANY)
 SUITE(statistics, ANY)
@@ -38,7 +38,7 @@ SUITE(write_folder, ANY)
 SUITE(folder_refusals, ANY)
 SUITE(schedule, ANY)
 SUITE(journal, ANY)
-SUITE(worker_process, WAITS)
+SUITE(worker_process, BESIDE)
 SUITE(measure, TIMED)
 SUITE(simulated, ANY)
 SUITE(counters, TIMED)
@@ -54,8 +54,8 @@ SUITE(limit_search, ANY)
 SUITE(prefix_suite, ANY)
 SUITE(packed_suite, ANY)
 SUITE(precision, TIMED)
-SUITE(durability, WAITS)
+SUITE(durability, BESIDE)
 SUITE(gbench_json, ANY)
-SUITE(audit, TIMED)
+SUITE(audit, BESIDE)
 SUITE(audit_checkpoints, ANY)
 SUITE(weight_requests, ANY)
