@@ -8,8 +8,8 @@
 /* Does `rounds` rounds of arithmetic in registers; returns the operations done. */
 typedef double peak_arithmetic_fn(size_t rounds);
 /* Reads `streams` runs of `bytes` bytes side by side, the first at p, each behind the one before; `bytes` is a multiple
- * of 512 and p aligned to 64. Returns something that depends on every byte. */
-typedef uint64_t peak_load_fn(const void *p, size_t bytes, size_t streams);
+ * of 512 and p aligned to 64. Every byte is loaded, as often as the function is called. */
+typedef void peak_load_fn(const void *p, size_t bytes, size_t streams);
 
 peak_arithmetic_fn peak_multiply_add_c, peak_fma_avx2, peak_fma_avx512;
 peak_arithmetic_fn peak_dot_avx2, peak_dot_avx_vnni, peak_dot_avx512, peak_dot_vnni, peak_bf16_avx512, peak_dot_amx,

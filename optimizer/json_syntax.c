@@ -134,6 +134,10 @@ static bool scan_string(scanner *s)
             if (!scan_escape(s)) return false;
             continue;
         }
+        if (c < 0x80) { /* by far the most */
+            s->at++;
+            continue;
+        }
         const size_t bytes = json_utf8_length(s->text + s->at, s->length - s->at);
         if (bytes == 0) return expect(s, "UTF-8");
         s->at += bytes;

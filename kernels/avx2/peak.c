@@ -8,9 +8,9 @@ double peak_fma_avx2(size_t rounds)
     return fma_rounds(rounds);
 }
 
-uint64_t peak_load_avx2(const void *p, size_t bytes, size_t streams)
+void peak_load_avx2(const void *p, size_t bytes, size_t streams)
 {
-    return load_all(p, bytes, streams);
+    load_all(p, bytes, streams);
 }
 
 /* The step that this rung's INT4 kernel is made of: products of bytes to int16, pairs to int32, sums. */

@@ -8,9 +8,9 @@ double peak_fma_neon(size_t rounds)
     return fma_rounds(rounds);
 }
 
-uint64_t peak_load_neon(const void *p, size_t bytes, size_t streams)
+void peak_load_neon(const void *p, size_t bytes, size_t streams)
 {
-    return load_all(p, bytes, streams);
+    load_all(p, bytes, streams);
 }
 
 /* The step that this rung's integer kernels are made of: products of bytes to int16, pairs to int32, sums. */
