@@ -20,28 +20,44 @@ static const cJSON *same_question(const cJSON *verdicts, const cJSON *v)
     return NULL;
 }
 
-/* How many verdicts of `other` differ from those of `first`; each is told. */
-static size_t count_flips(const cJSON *first, const cJSON *other, size_t run, FILE *list)
+/* What of a run is another than in the first. */
+typedef struct flips {
+    size_t all, headline; /* verdicts; those that the answers are made from */
+    size_t contradictory; /* supported in one and refuted in the other */
+    size_t answers;       /* 1: the sentence that holds the three */
+} flips;
+
+static bool decided(const char *verdict)
 {
-    size_t flips = (size_t)abs(cJSON_GetArraySize(first) - cJSON_GetArraySize(other));
-    for (const cJSON *v = first->child; v != NULL; v = v->next) {
-        const cJSON *now = same_question(other, v);
-        if (now != NULL && strcmp(json_text(now, "verdict"), json_text(v, "verdict")) == 0) continue;
-        flips++;
+    return strcmp(verdict, "supported") == 0 || strcmp(verdict, "refuted") == 0;
+}
+
+/* Each is told. */
+static flips count_flips(const cJSON *first, const cJSON *other, size_t run, FILE *list)
+{
+    const cJSON *before = json_find(first, "verdicts"), *after = json_find(other, "verdicts");
+    flips n = {.all = (size_t)abs(cJSON_GetArraySize(before) - cJSON_GetArraySize(after))};
+    n.answers = strcmp(json_text(json_find(first, "summary"), "headline"),
+                       json_text(json_find(other, "summary"), "headline")) != 0;
+    for (const cJSON *v = before->child; v != NULL; v = v->next) {
+        const cJSON *now = same_question(after, v);
+        const char *was = json_text(v, "verdict"), *is = now != NULL ? json_text(now, "verdict") : "gone";
+        if (strcmp(is, was) == 0) continue;
+        n.all++;
+        n.headline += cJSON_IsTrue(json_find(v, "headline")) ? 1 : 0;
+        n.contradictory += decided(is) && decided(was);
         char line[1024];
         snprintf(line, sizeof line, "run %zu: %.60s of %.200s against %.20s: %.20s, and at first %.20s", run,
-                 json_text(v, "claim"), json_text(v, "case"), json_text(v, "baseline"),
-                 now != NULL ? json_text(now, "verdict") : "gone", json_text(v, "verdict"));
+                 json_text(v, "claim"), json_text(v, "case"), json_text(v, "baseline"), is, was);
         trial_say("%s", line);
         fprintf(list, "%s\n", line);
     }
-    return flips;
+    return n;
 }
 
-static ciuic_status measure(const trial_setting *s, size_t index, cJSON **verdicts)
+static ciuic_status measure(const trial_setting *s, size_t index, cJSON **results)
 {
     char seed[32];
-    cJSON *results = NULL;
     char *program = trial_program_path(s, "ciuic"), *run = trial_path(s, "run"), *log = trial_path(s, "log");
     const char *const clean[] = {"-rf", run, NULL};
     const char *const bench[] = {"bench", "suites/quick.json", "-o", run, "--seed", seed, NULL};
@@ -49,12 +65,10 @@ static ciuic_status measure(const trial_setting *s, size_t index, cJSON **verdic
     trial_run("/bin/rm", clean, log, NULL);
     const int exit_status = trial_run(program, bench, log, NULL);
     ciuic_status status = exit_status == 0
-                              ? trial_results(run, &results)
+                              ? trial_results(run, results)
                               : ciuic_fail(CIUIC_ERROR_INPUT, "bench ended with status %d: see %s", exit_status, log);
-    if (status == CIUIC_OK) *verdicts = cJSON_DetachItemFromObjectCaseSensitive(results, "verdicts");
-    if (status == CIUIC_OK && !cJSON_IsArray(*verdicts))
+    if (status == CIUIC_OK && !cJSON_IsArray(json_find(*results, "verdicts")))
         status = ciuic_fail(CIUIC_ERROR_INPUT, "the results hold no verdicts");
-    cJSON_Delete(results);
     free(program);
     free(run);
     free(log);
@@ -66,24 +80,33 @@ ciuic_status trial_quick_verdicts(const trial_setting *s, trial_result *r)
     char *path = trial_path(s, "flipped.txt");
     FILE *list = fopen(path, "w");
     cJSON *first = NULL;
-    size_t flips = 0, unlike = 0;
+    flips unlike = {0}; /* runs, and of contradictions the verdicts */
     ciuic_status status = list != NULL ? CIUIC_OK : ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "%s: cannot be written", path);
     for (size_t i = 0; i < s->count && status == CIUIC_OK; i++) {
-        cJSON *verdicts = NULL;
-        status = measure(s, i, &verdicts);
-        const size_t flipped = status == CIUIC_OK && first != NULL ? count_flips(first, verdicts, i + 1, list) : 0;
-        flips += flipped;
-        unlike += flipped > 0;
-        if (status == CIUIC_OK) trial_say("%zu/%zu: %zu flipped", i + 1, s->count, flipped);
-        if (first != NULL)
-            cJSON_Delete(verdicts);
+        cJSON *results = NULL;
+        status = measure(s, i, &results);
+        if (status == CIUIC_OK && first != NULL) {
+            const flips n = count_flips(first, results, i + 1, list);
+            unlike.all += n.all > 0;
+            unlike.headline += n.headline > 0;
+            unlike.answers += n.answers > 0;
+            unlike.contradictory += n.contradictory;
+            trial_say("%zu/%zu: %zu flipped", i + 1, s->count, n.all);
+        }
+        if (first == NULL)
+            first = results;
         else
-            first = verdicts;
+            cJSON_Delete(results);
     }
     if (list != NULL) fclose(list);
-    r->passed = flips == 0;
-    snprintf(r->found, sizeof r->found, "%zu of %zu runs gave the same %d verdicts%s", s->count - unlike, s->count,
-             cJSON_GetArraySize(first), flips > 0 ? "; flipped.txt lists the others" : "");
+    r->passed = unlike.all == 0;
+    snprintf(
+        r->found, sizeof r->found,
+        "the three answers were the same in %zu of %zu runs, the headline verdicts in %zu, all %d verdicts in %zu; "
+        "%zu times one was supported and refuted%s",
+        s->count - unlike.answers, s->count, s->count - unlike.headline,
+        cJSON_GetArraySize(json_find(first, "verdicts")), s->count - unlike.all, unlike.contradictory,
+        unlike.all > 0 ? "; flipped.txt lists them" : "");
     cJSON_Delete(first);
     free(path);
     return status;
