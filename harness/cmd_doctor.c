@@ -313,7 +313,7 @@ static ciuic_status examine(cJSON *object)
         return ciuic_fail_memory("the machine's description", 4096);
     }
     CIUIC_TRY(machine_measure(machine, (int)number_of(machine, "threads")));
-    CIUIC_TRY(machine_cross_check(machine, (int)number_of(machine, "threads")));
+    CIUIC_TRY(machine_cross_check(machine, (int)number_of(machine, "threads"), CROSS_CHECK_EVERY_RUNG));
     return diagnose(object) ? CIUIC_OK : ciuic_fail_memory("the findings", 4096);
 }
 

@@ -168,7 +168,7 @@ static void warn_apart(cJSON *machine, const cJSON *check)
     cJSON_AddItemToArray(warnings, cJSON_CreateString(text));
 }
 
-ciuic_status machine_cross_check(cJSON *machine, int threads)
+ciuic_status machine_cross_check(cJSON *machine, int threads, cross_checked loads)
 {
     const load_test *widest = widest_test();
     cJSON *check = cJSON_AddObjectToObject(machine, "cross_check");
@@ -176,8 +176,8 @@ ciuic_status machine_cross_check(cJSON *machine, int threads)
     if (json_find(check, "bandwidth") == NULL) return CIUIC_OK;
     cJSON_AddStringToObject(check, "tool", "likwid-bench");
     json_add_size(check, "buffer_bytes", (size_t)json_number(machine, "bandwidth_buffer_bytes"));
-    cJSON *narrower = cJSON_AddObjectToObject(check, "narrower_loads");
-    for (const load_test *test = tests; test < widest; test++)
+    cJSON *narrower = loads == CROSS_CHECK_EVERY_RUNG ? cJSON_AddObjectToObject(check, "narrower_loads") : NULL;
+    for (const load_test *test = tests; narrower != NULL && test < widest; test++)
         if (kernel_isa_available(test->isa))
             CIUIC_TRY(
                 check_loads(machine, cJSON_AddObjectToObject(narrower, kernel_isa_name(test->isa)), test, threads));

@@ -13,12 +13,14 @@
  * line, or no sound number in it. */
 double likwid_bench_parse(const char *output);
 
+typedef enum cross_checked { CROSS_CHECK_WIDEST, CROSS_CHECK_EVERY_RUNG } cross_checked;
+
 /* Adds "cross_check" to the machine record, which has been measured: {"tool", "test", "buffer_bytes", "bandwidth": {"1":
  * {"own", "own_plain", "likwid_bench"}, ...}, "narrower_loads": {"c": {"test", "bandwidth"}, ...}}, bytes per second; or
- * {"reason"} where it cannot be had, by name, of all or of a rung. The widest loads are measured by
- * turns with likwid-bench's, six times at most, until they are near, and the best of each counts: what disturbs one only
- * makes it slower. Those of the narrower rungs have two tries. Where they stay apart, a warning says so. Ten to twenty seconds, of
- * which likwid-bench takes one for each time that it is started; half a minute more, should it hang. */
-ciuic_status machine_cross_check(cJSON *machine, int threads);
+ * {"reason"} where it cannot be had, by name, of all or of a rung. The widest loads are measured by turns with likwid-bench's,
+ * six times at most, until they are near, and the best of each counts: what disturbs one only makes it slower. Those of the
+ * narrower rungs, where every rung is asked for, have two tries. Where they stay apart, a warning says so. likwid-bench takes a
+ * second for each time that it is started: from two to twenty; half a minute more, should it hang. */
+ciuic_status machine_cross_check(cJSON *machine, int threads, cross_checked loads);
 
 #endif

@@ -128,7 +128,7 @@ static ciuic_status cross_check(const bench *b, cJSON *machine)
 {
     const double least_budget_s = 30;
     if (b->suite->rounds == 0 || b->suite->time_budget_s < least_budget_s) return CIUIC_OK;
-    return machine_cross_check(machine, machine_threads());
+    return machine_cross_check(machine, machine_threads(), CROSS_CHECK_WIDEST);
 }
 
 /* Of the workers that have finished, the one whose threads were moved most often. */
