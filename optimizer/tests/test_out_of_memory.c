@@ -1,5 +1,6 @@
 /* test_out_of_memory.c - allocations from a checkpoint to a decoded token fail in turn: each call then succeeds or says that
  * memory ran out, nothing stays behind, and a session goes on as if it had not been called. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,10 @@ static void check_whole_way(const variant *v)
     CHECK(use.hits == 1 && use.tokens == SHARED && use.entries == 1, "%s: %zu hits of %zu tokens, %zu entries", name,
           use.hits, use.tokens, use.entries);
     const sweep_result r = failure_sweep(name, go_whole_way, &w, v->most);
-    CHECK(r.allocations > 100 && r.survived <= r.tried / 10, "%s: %zu allocations, %zu of %zu not missed", name,
+    /* No more than a tenth of all is memory that can be done without, as a prefix's is; of those that are tried, four
+     * deviations more. */
+    const double tried = (double)r.tried, most = tried / 10 + 4 * sqrt(tried * 0.1 * 0.9);
+    CHECK(r.allocations > 100 && (double)r.survived <= most, "%s: %zu allocations, %zu of %zu not missed", name,
           r.allocations, r.survived, r.tried);
 }
 
