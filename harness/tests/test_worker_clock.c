@@ -13,19 +13,24 @@ static void single_samples(void)
         int threads;
         const char *problem; /* "": none */
     } rows[] = {
-        {{0.010, 0.020, 0.012}, 2, ""},
-        {{0.010, 0.001, 0.012}, 2, ""}, /* it waited, which is no fault of a clock */
-        {{NAN, 0.020, 0.012}, 2, "not a number above 0"},
-        {{INFINITY, 0.020, 0.012}, 2, "not a number above 0"},
-        {{0, 0.020, 0.012}, 2, "not a number above 0"},
-        {{-0.010, 0.020, 0.012}, 2, "not a number above 0"},
-        {{0.0131, 0.020, 0.012}, 2, ""}, /* within 1% and a millisecond of what passed */
-        {{0.0132, 0.020, 0.012}, 2, "clock jumped"},
-        {{0.0049, 0.010, 0.012}, 1, "clock is slow"}, /* 0.9 of 10 ms less a tick of 4 ms is 5 ms */
-        {{0.0051, 0.010, 0.012}, 1, ""},
-        {{0.0051, 0.020, 0.012}, 2, ""},
-        {{0.0049, 0.020, 0.012}, 2, "clock is slow"},
-        {{0.0001, 0.004, 0.012}, 1, ""}, /* a tick alone explains it */
+        {{0.010, 0.020, 0.020, 0.022}, 2, ""},
+        {{0.010, 0.001, 0.020, 0.022}, 2, ""}, /* it waited, which is no fault of a clock */
+        {{NAN, 0.020, 0.020, 0.022}, 2, "not a number above 0"},
+        {{INFINITY, 0.020, 0.020, 0.022}, 2, "not a number above 0"},
+        {{0, 0.020, 0.020, 0.022}, 2, "not a number above 0"},
+        {{-0.010, 0.020, 0.020, 0.022}, 2, "not a number above 0"},
+        {{0.010, NAN, 0.020, 0.022}, 2, "not a number from 0 on"},
+        {{0.010, -1, 0.020, 0.022}, 2, "not a number from 0 on"},
+        {{0.010, 0.020, NAN, 0.022}, 2, "clock jumped"},
+        {{0.010, 0.020, 0.009, 0.022}, 2, "clock jumped"}, /* the whole shorter than the part */
+        {{0.010, 0.020, 0.0232, 0.022}, 2, ""},            /* within 1% and a millisecond of what passed */
+        {{0.010, 0.020, 0.0233, 0.022}, 2, "or is fast"},
+        {{0.018, 0.020, 0.036, 0.022}, 2, "or is fast"},     /* 1.8 times too fast, and yet less than what passed */
+        {{0.0049, 0.010, 0.020, 0.022}, 1, "clock is slow"}, /* 0.9 of 10 ms less a tick of 4 ms is 5 ms */
+        {{0.0051, 0.010, 0.020, 0.022}, 1, ""},
+        {{0.0051, 0.020, 0.020, 0.022}, 2, ""},
+        {{0.0049, 0.020, 0.020, 0.022}, 2, "clock is slow"},
+        {{0.0001, 0.004, 0.020, 0.022}, 1, ""}, /* a tick alone explains it */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char problem[CLOCK_PROBLEM_MAX];

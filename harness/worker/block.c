@@ -297,6 +297,7 @@ static ciuic_status ask_measure(block *k, size_t slot, size_t iterations, cJSON 
     *seconds = json_number(*answer, "seconds");
     const sample_time time = {.seconds = *seconds * (double)iterations,
                               .cpu_s = json_number(*answer, "cpu_seconds") * (double)iterations,
+                              .busy_s = json_number(*answer, "busy_seconds"),
                               .elapsed_s = bench_elapsed_s(k->bench) - began_s};
     worker_clock_judge(&time, k->plan->threads, problem);
     if (problem[0] == '\0') return CIUIC_OK;

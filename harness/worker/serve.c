@@ -271,6 +271,7 @@ static double reported_s(const worker *w, double seconds)
     if (fault_due(&w->fault, "zero", "measure")) return 0;
     if (fault_due(&w->fault, "long", "measure")) return 3600 + seconds;  /* as if the clock was set an hour ahead */
     if (fault_due(&w->fault, "short", "measure")) return seconds / 1000; /* a clock that runs slow */
+    if (fault_due(&w->fault, "fast", "measure")) return 1.8 * seconds;
     return fault_due(&w->fault, "negative", "measure") ? -seconds : seconds;
 }
 
@@ -282,10 +283,12 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
     CIUIC_TRY(json_get_size(request, "measure", "iterations", 1, 1u << 30, &iterations));
     CIUIC_TRY(fresh_inputs_take(w->work, request, iterations));
     w->failed = CIUIC_OK;
+    const double began_s = monotonic_s();
     CIUIC_TRY(workload_run(w->work));
     counters_start(w->counters);
     const bool timed = gbench_run(iterations, timed_body, w, &time);
     counters_stop(w->counters);
+    const double busy_s = monotonic_s() - began_s;
     if (w->failed != CIUIC_OK) return w->failed;
     CIUIC_TRY(onednn_status());
     if (!timed) return ciuic_fail(CIUIC_ERROR_UNSUPPORTED, "Google Benchmark reported no time");
@@ -294,6 +297,7 @@ static ciuic_status do_measure(worker *w, const cJSON *request, cJSON *answer)
     CIUIC_TRY(fresh_inputs_write_logits(w->work, request));
     json_add_double(answer, "seconds", reported_s(w, time.real_s));
     json_add_double(answer, "cpu_seconds", time.cpu_s);
+    json_add_double(answer, "busy_seconds", fault_due(&w->fault, "fast", "measure") ? 1.8 * busy_s : busy_s);
     const sha256_hex output = workload_output(w->work);
     if (cJSON_AddStringToObject(answer, "output_sha256", output.text) == NULL) return ciuic_fail_memory("an answer", 0);
     return CIUIC_OK;

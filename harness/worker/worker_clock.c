@@ -14,9 +14,15 @@ void worker_clock_judge(const sample_time *t, int threads, char problem[CLOCK_PR
     problem[0] = '\0';
     if (!isfinite(t->seconds) || !(t->seconds > 0))
         snprintf(problem, CLOCK_PROBLEM_MAX, "reported a time that is not a number above 0");
-    else if (t->seconds > 1.01 * t->elapsed_s + 1e-3) /* what two readings of a clock differ by */
-        snprintf(problem, CLOCK_PROBLEM_MAX, "reported %.3g s for what took %.3g s at most: its clock jumped",
-                 t->seconds, t->elapsed_s);
+    else if (!isfinite(t->cpu_s) || !(t->cpu_s >= 0))
+        snprintf(problem, CLOCK_PROBLEM_MAX, "reported a processor time that is not a number from 0 on");
+    else if (!isfinite(t->busy_s) || t->busy_s < 0.99 * t->seconds) /* it is a part of that, by the same clock */
+        snprintf(problem, CLOCK_PROBLEM_MAX, "reported %.3g s in a request that took it %.3g s: its clock jumped",
+                 t->seconds, t->busy_s);
+    else if (t->busy_s > 1.01 * t->elapsed_s + 1e-3) /* what two readings of a clock differ by */
+        snprintf(problem, CLOCK_PROBLEM_MAX,
+                 "was busy %.3g s with what took %.3g s at most: its clock jumped, or is fast", t->busy_s,
+                 t->elapsed_s);
     else if (t->seconds < cpu_share * t->cpu_s / threads - tick_s)
         snprintf(problem, CLOCK_PROBLEM_MAX,
                  "reported %.3g s, in which %d threads used %.3g s of processor time: its clock is slow", t->seconds,
