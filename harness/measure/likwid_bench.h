@@ -16,11 +16,11 @@ double likwid_bench_parse(const char *output);
 typedef enum cross_checked { CROSS_CHECK_WIDEST, CROSS_CHECK_EVERY_RUNG } cross_checked;
 
 /* Adds "cross_check" to the machine record, which has been measured: {"tool", "test", "buffer_bytes", "bandwidth": {"1":
- * {"own", "own_plain", "likwid_bench"}, ...}, "narrower_loads": {"c": {"test", "bandwidth"}, ...}}, bytes per second; or
+ * {"own", "own_plain", "likwid_bench", "tries"}, ...}, "narrower_loads": {"c": {"test", "bandwidth"}, ...}}, bytes per second; or
  * {"reason"} where it cannot be had, by name, of all or of a rung. The widest loads are measured by turns with likwid-bench's,
- * six times at most, until they are near, and the best of each counts: what disturbs one only makes it slower. Those of the
- * narrower rungs, where every rung is asked for, have two tries. Where they stay apart, a warning says so. likwid-bench takes a
- * second for each time that it is started: from two to twenty; half a minute more, should it hang. */
+ * three times, and the best of each counts: what disturbs one only makes it slower. Those of the narrower rungs, where every rung
+ * is asked for, twice. Where the two are apart, a warning says so. likwid-bench takes a second for each time that it is
+ * started: six to sixteen in all; half a minute more, should it hang. */
 ciuic_status machine_cross_check(cJSON *machine, int threads, cross_checked loads);
 
 #endif

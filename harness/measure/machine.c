@@ -290,7 +290,9 @@ static void add_peaks(cJSON *machine, const char *key, peak_fn *peak, int thread
         if (!(one > 0)) continue;
         cJSON *by_threads = object_of(object, kernel_isa_name((kernel_isa)isa));
         raise_to(by_threads, 1, one);
-        if (threads > 1) raise_to(by_threads, threads, peak((kernel_isa)isa, threads, 0.04));
+        if (threads == 1) continue;
+        raise_to(by_threads, threads, peak((kernel_isa)isa, threads, 0.04));
+        raise_to(by_threads, threads, json_number(by_threads, "1")); /* all of them can do what one does */
     }
 }
 
@@ -298,15 +300,16 @@ ciuic_status machine_measure(cJSON *machine, int threads)
 {
     const size_t cached = machine_last_level_cache();
     const size_t buffer = cached > 0 ? 4 * cached : (size_t)128 << 20;
-    for (int i = 0; i < 3; i++) /* several short tries, since a disturbance lasts longer than a pass */
+    for (int i = 0; i < 3; i++) { /* several short tries, since a disturbance lasts longer than a pass */
         if (!measure_bandwidth(machine, 1, buffer) || (threads > 1 && !measure_bandwidth(machine, threads, buffer)))
             return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,
                               "the memory bandwidth over %zu bytes cannot be measured: not enough memory", buffer);
+        add_peaks(machine, "peak_flops_per_s", ceiling_fma_peak, threads);
+        add_peaks(machine, "peak_bf16_ops_per_s", ceiling_bf16_peak, threads);
+        add_peaks(machine, "peak_int8_ops_per_s", ceiling_dot_peak, threads);
+    }
     cJSON_DeleteItemFromObjectCaseSensitive(machine, "bandwidth_buffer_bytes");
     json_add_size(machine, "bandwidth_buffer_bytes", buffer);
-    add_peaks(machine, "peak_flops_per_s", ceiling_fma_peak, threads);
-    add_peaks(machine, "peak_bf16_ops_per_s", ceiling_bf16_peak, threads);
-    add_peaks(machine, "peak_int8_ops_per_s", ceiling_dot_peak, threads);
     return CIUIC_OK;
 }
 

@@ -277,11 +277,11 @@ static bool warn_held_up(double heat, double periods, double seconds, cJSON *war
 {
     char text[2 * LINE];
     if (heat > 0) {
-        snprintf(
-            text, sizeof text,
-            "the processor was slowed down for heat %.0f times while this ran: what was measured then is slower than "
-            "what it can do; let it cool, or turn its turbo off, and measure again",
-            heat);
+        snprintf(text, sizeof text,
+                 "the processor was slowed down for heat %.0f times while this ran, since it was last started: what "
+                 "was measured then is slower than "
+                 "what it can do; let it cool, or turn its turbo off, and measure again",
+                 heat);
         if (!cJSON_AddItemToArray(warnings, cJSON_CreateString(text))) return false;
     }
     if (periods > 0) {

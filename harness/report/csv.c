@@ -101,14 +101,14 @@ static void put_case(FILE *stream, const result_set *r, const result_case *c)
     put_text(stream, c->status);
     put_text(stream, c->reason);
     for (size_t i = 0; i < COUNT(figures); i++) put_number(stream, case_number(c, figures[i].outer, figures[i].inner));
-    const cJSON *after = json_find(json_find(c->json, "memory_bytes"), "after_load");
-    for (size_t k = 0; k < COUNT(kinds); k++) put_number(stream, view_number(after, kinds[k]));
     for (size_t b = 0; b < COUNT(baselines); b++) {
         const cJSON *ratio = json_find(json_find(c->json, "ratios"), baselines[b]);
         put_number(stream, view_number(ratio, "value"));
         put_number(stream, view_number(ratio, "low"));
         put_number(stream, view_number(ratio, "high"));
     }
+    const cJSON *after = json_find(json_find(c->json, "memory_bytes"), "after_load");
+    for (size_t k = 0; k < COUNT(kinds); k++) put_number(stream, view_number(after, kinds[k]));
     end_row(stream, "measured");
 }
 
@@ -118,11 +118,6 @@ void csv_cases(FILE *stream, const report_view *v)
                                         "threads", "variant",    "baseline", "kernels", "status", "reason"};
     put_header(stream, first, COUNT(first));
     for (size_t i = 0; i < COUNT(figures); i++) put_text(stream, figures[i].title);
-    for (size_t k = 0; k < COUNT(kinds); k++) {
-        char title[64];
-        snprintf(title, sizeof title, "after_load_%s_bytes", kinds[k]);
-        put_text(stream, title);
-    }
     for (size_t b = 0; b < COUNT(baselines); b++) {
         static const char *const ends[] = {"", "_low", "_high"};
         for (size_t e = 0; e < COUNT(ends); e++) {
@@ -130,6 +125,11 @@ void csv_cases(FILE *stream, const report_view *v)
             snprintf(title, sizeof title, "over_%s%s", baselines[b], ends[e]);
             put_text(stream, title);
         }
+    }
+    for (size_t k = 0; k < COUNT(kinds); k++) {
+        char title[64];
+        snprintf(title, sizeof title, "after_load_%s_bytes", kinds[k]);
+        put_text(stream, title);
     }
     end_row(stream, "source");
     for (size_t i = 0; i < v->r->case_count; i++) put_case(stream, v->r, &v->r->cases[i]);

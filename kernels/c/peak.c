@@ -27,15 +27,26 @@ double peak_multiply_add_c(size_t rounds)
     return 2.0 * CHAINS * (double)rounds;
 }
 
+/* Needs a value in a register at this point, and does nothing with it: loads alone are what is measured. */
+#if defined(__x86_64__)
+#define USE(value) __asm__ volatile("" : : "x"(value))
+#elif defined(__aarch64__)
+#define USE(value) __asm__ volatile("" : : "w"(value))
+#else
+#define USE(value) __asm__ volatile("" : : "m"(value)) /* by way of the stack: no more than right, and slower */
+#endif
+
 void peak_load_c(const void *p, size_t bytes, size_t streams)
 {
-    long2 a = {0, 0}, b = a, c = a, d = a;
-    for (size_t at = 0; at < bytes; at += 4 * sizeof a) {
+    enum { EACH = 4 };
+    for (size_t at = 0; at < bytes; at += EACH * sizeof(long2)) {
         for (size_t s = 0; s < streams; s++) {
             const long2 *q = (const void *)((const char *)p + s * bytes + at);
-            a ^= q[0], b ^= q[1], c ^= q[2], d ^= q[3];
+#pragma GCC unroll 4
+            for (size_t i = 0; i < EACH; i++) {
+                const long2 loaded = q[i];
+                USE(loaded);
+            }
         }
     }
-    a ^= b ^ c ^ d;
-    __asm__ volatile("" : : "g"(a[0] ^ a[1])); /* every load counts */
 }
