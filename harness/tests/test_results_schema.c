@@ -157,11 +157,24 @@ static void earlier_names_are_read(void)
     results_file_free(&file);
 }
 
+/* What the schema cannot say is refused by file and place as well. */
+static void a_lost_sample_is_refused_by_file(void)
+{
+    cJSON *results = fixture_bench_results(&fixture_usual);
+    results_file file;
+    spoil(results, "blocks/0/rounds", "16");
+    cJSON_DeleteItemFromObjectCaseSensitive(results, CONTENT_DIGEST_KEY);
+    CU_ASSERT_EQUAL(results_file_take(results, "made-up.json", &file), CIUIC_ERROR_INPUT);
+    CHECK(strncmp(ciuic_last_error(), "made-up.json: blocks[0].samples[", 32) == 0, "%s", ciuic_last_error());
+    results_file_free(&file);
+}
+
 static const test_case cases[] = {
     {"results keep the schema", results_keep_the_schema},
     {"spoilt results are refused by place", spoilt_results_are_refused_by_place},
     {"a cross-check's figures are speeds", a_cross_checks_figures_are_speeds},
     {"a schema is read strictly", a_schema_is_read_strictly},
+    {"a lost sample is refused by file", a_lost_sample_is_refused_by_file},
     {"earlier names are read", earlier_names_are_read},
 };
 TEST_SUITE(results_schema, cases);
