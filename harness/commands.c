@@ -40,13 +40,22 @@ static size_t edit_distance(const char *a, const char *b)
     return above[n];
 }
 
+/* Half of it wrong is no typo. */
+static size_t most_mistakes(const char *text)
+{
+    const size_t length = strlen(text);
+    return length < 4 ? 1 : length / 2;
+}
+
 const char *nearest_name(const char *typed, const char *const *names, size_t n)
 {
     const char *best = NULL;
-    size_t best_distance = strlen(typed) < 4 ? 2 : strlen(typed) / 2 + 1; /* exclusive: half of it wrong is no typo */
+    size_t best_distance = most_mistakes(typed) + 1; /* exclusive */
     for (size_t i = 0; i < n; i++) {
         if (names[i] == NULL) continue;
         const size_t distance = edit_distance(typed, names[i]);
+        if (distance > most_mistakes(names[i]))
+            continue; /* as far from a short name as it is long: two words, not one */
         if (distance < best_distance) best = names[i], best_distance = distance;
     }
     return best;

@@ -66,6 +66,16 @@ ciuic_status results_check(cJSON *root, const char *name, content_state *content
     return status == CIUIC_OK ? rename_members(root) : status;
 }
 
+ciuic_status results_judge(cJSON *root, const char *name)
+{
+    static const char subject[] = "results: ";
+    char said[1024];
+    const ciuic_status status = judge_results(root, json_find(root, "claims"));
+    if (status != CIUIC_ERROR_INPUT || strncmp(ciuic_last_error(), subject, sizeof subject - 1) != 0) return status;
+    snprintf(said, sizeof said, "%s", ciuic_last_error() + sizeof subject - 1);
+    return ciuic_fail(status, "%s: %s", name, said);
+}
+
 /* From what judging has left in noise_floor[]. */
 static void set_noise_floors(result_set *set)
 {
@@ -99,7 +109,7 @@ static ciuic_status take(cJSON *root, const char *name, bool edited_too, results
     if (file->path == NULL) return ciuic_fail_memory("a path", strlen(name));
     CIUIC_TRY(results_check(root, name, &file->content));
     CIUIC_TRY(refuse_edited(file->content, name, edited_too));
-    CIUIC_TRY(judge_results(root, json_find(root, "claims")));
+    CIUIC_TRY(results_judge(root, name));
     CIUIC_TRY(results_index(root, &file->set));
     set_noise_floors(&file->set);
     return CIUIC_OK;

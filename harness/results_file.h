@@ -26,6 +26,8 @@ ciuic_status results_file_load(const char *operand, char **path, cJSON **root);
 /* A parsed file's version, form and digest, before anything writes into it. Members that earlier versions called otherwise
  * then get the name that they have now: machine.company is background_load. */
 ciuic_status results_check(cJSON *root, const char *name, content_state *content);
+/* judge_results by the claims in `root`; results that it refuses are named by `name`. */
+ciuic_status results_judge(cJSON *root, const char *name);
 void results_file_free(results_file *file);
 
 #endif

@@ -169,15 +169,37 @@ static size_t block_group(const result_set *r, const cJSON *block)
     return NO_GROUP;
 }
 
+/* bench leaves an entry for each round that was begun, null where a sample was lost: also of a slot that failed, and of a bench that
+ * was stopped. Pairs are taken by position. */
+static ciuic_status check_rounds(const cJSON *block, size_t position)
+{
+    char where[64];
+    size_t rounds = 0;
+    snprintf(where, sizeof where, "results: blocks[%zu]", position);
+    CIUIC_TRY(json_get_size(block, where, "rounds", 0, SIZE_MAX, &rounds));
+    const cJSON *samples = json_find(block, "samples");
+    for (const cJSON *list = samples != NULL ? samples->child : NULL; list != NULL; list = list->next) {
+        const size_t found = (size_t)cJSON_GetArraySize(list);
+        if (found != rounds)
+            return ciuic_fail(
+                CIUIC_ERROR_INPUT,
+                "%s.samples[\"%.160s\"]: found %zu samples, expected %zu, one for each of the block's rounds", where,
+                list->string != NULL ? list->string : "", found, rounds);
+    }
+    return CIUIC_OK;
+}
+
 static ciuic_status index_blocks(result_set *r, const cJSON *blocks)
 {
     const size_t count = (size_t)cJSON_GetArraySize(blocks);
     if (count == 0) return CIUIC_OK;
     r->blocks = calloc(count, sizeof *r->blocks);
     if (r->blocks == NULL) return ciuic_fail_memory("results", count * sizeof *r->blocks);
-    for (cJSON *item = blocks->child; item != NULL; item = item->next)
+    for (cJSON *item = blocks->child; item != NULL; item = item->next) {
+        CIUIC_TRY(check_rounds(item, r->block_count));
         r->blocks[r->block_count++] =
             (result_block){.json = item, .group = block_group(r, item), .next = NO_BLOCK, .noise_floor = NAN};
+    }
     for (size_t b = r->block_count; b-- > 0;) {
         result_block *block = &r->blocks[b];
         if (block->group == NO_GROUP) continue;

@@ -65,7 +65,8 @@ typedef struct result_set {
     const result_case **by_id; /* [case_count], in order of their ids, of which no two are the same */
 } result_set;
 
-/* `root` must outlive `r`. Checks what it reads, and refuses an id of two cases; free with results_free, also after a failure. */
+/* `root` must outlive `r`. Checks what it reads, and refuses an id of two cases and a block's samples that
+ * are more or fewer than its rounds; free with results_free, also after a failure. */
 ciuic_status results_index(cJSON *root, result_set *r);
 void results_free(result_set *r);
 

@@ -1,6 +1,8 @@
 /* machine.c - see machine.h. Everything here is read from /proc, /sys and CPUID; what is not there is null. */
 #include "harness/measure/machine.h"
 
+#include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +25,7 @@
 #include "optimizer/error.h"
 #include "optimizer/json.h"
 
-enum { LINE = 256 };
+enum { LINE = 256, PATH = 1024 };
 
 /* The first line of `path` without its newline; false when there is none. */
 static bool first_line(const char *path, char line[LINE])
@@ -81,39 +83,86 @@ static void find_hypervisor(char name[16])
 typedef struct cache {
     int level;
     size_t bytes;
-    char type[LINE];
+    char type[LINE], shared[LINE];
 } cache;
 
-static bool read_cache(int index, cache *c)
+static bool cache_line(const char *root, int cpu, int index, const char *name, char line[LINE])
 {
-    char path[LINE], line[LINE];
+    char path[PATH];
+    const int length =
+        snprintf(path, sizeof path, "%s/sys/devices/system/cpu/cpu%d/cache/index%d/%s", root, cpu, index, name);
+    return length < PATH && first_line(path, line);
+}
+
+static bool read_cache(const char *root, int cpu, int index, cache *c)
+{
+    char line[LINE];
     unsigned long long size = 0;
     char unit = ' ';
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/level", index);
-    if (!first_line(path, line)) return false;
+    if (!cache_line(root, cpu, index, "level", line)) return false;
     c->level = atoi(line);
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/type", index);
-    if (!first_line(path, c->type)) return false;
-    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", index);
-    if (!first_line(path, line) || sscanf(line, "%llu%c", &size, &unit) < 1) return false;
+    if (!cache_line(root, cpu, index, "type", c->type)) return false;
+    if (!cache_line(root, cpu, index, "size", line) || sscanf(line, "%llu%c", &size, &unit) < 1) return false;
     c->bytes = (size_t)size * (unit == 'K' ? 1024u : unit == 'M' ? 1024u * 1024u : 1u);
+    /* Cut where it is long: lists of two instances differ in the first CPU. */
+    if (!cache_line(root, cpu, index, "shared_cpu_list", c->shared)) c->shared[0] = '\0';
     return true;
 }
 
-size_t machine_last_level_cache(void)
+typedef struct cache_instances {
+    cache *list;
+    size_t count;
+} cache_instances;
+
+static bool is_known(const cache_instances *known, const cache *c)
 {
-    size_t largest = 0;
+    for (size_t i = known->count; i-- > 0;) /* neighbours share */
+        if (known->list[i].level == c->level && strcmp(known->list[i].shared, c->shared) == 0) return true;
+    return false;
+}
+
+static ciuic_status add_instances(const char *root, int cpu, cache_instances *known)
+{
     cache c;
-    for (int i = 0; read_cache(i, &c); i++)
-        if (c.bytes > largest) largest = c.bytes;
-    return largest;
+    for (int i = 0; read_cache(root, cpu, i, &c); i++) {
+        if (strcmp(c.type, "Instruction") == 0 || is_known(known, &c)) continue;
+        cache *grown = reallocarray(known->list, known->count + 1, sizeof *grown);
+        if (grown == NULL) return ciuic_fail_memory("caches", (known->count + 1) * sizeof *grown);
+        known->list = grown;
+        known->list[known->count++] = c;
+    }
+    return CIUIC_OK;
+}
+
+static size_t bytes_of_level(const cache_instances *known, int level)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < known->count; i++)
+        if (known->list[i].level == level) bytes += known->list[i].bytes;
+    return bytes;
+}
+
+ciuic_status machine_cache_bytes(const char *root, const cpu_set_t *cpus, size_t *bytes)
+{
+    enum { LEVELS = 8 }; /* no kernel names more */
+    cache_instances known = {.list = NULL};
+    ciuic_status status = CIUIC_OK;
+    *bytes = 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE && status == CIUIC_OK; cpu++)
+        if (CPU_ISSET((size_t)cpu, cpus)) status = add_instances(root, cpu, &known);
+    for (int level = 1; level <= LEVELS && status == CIUIC_OK; level++) {
+        const size_t held = bytes_of_level(&known, level);
+        if (held > *bytes) *bytes = held;
+    }
+    free(known.list);
+    return status;
 }
 
 static void add_caches(cJSON *machine)
 {
     cJSON *list = cJSON_AddArrayToObject(machine, "caches");
     cache c;
-    for (int i = 0; list != NULL && read_cache(i, &c); i++) {
+    for (int i = 0; list != NULL && read_cache("", 0, i, &c); i++) {
         cJSON *item = cJSON_CreateObject();
         json_add_size(item, "level", (size_t)c.level);
         cJSON_AddStringToObject(item, "type", c.type);
@@ -296,10 +345,39 @@ static void add_peaks(cJSON *machine, const char *key, peak_fn *peak, int thread
     }
 }
 
+/* All threads read one buffer, and each through the caches of where it runs: it must be larger than all of them together. */
+static ciuic_status choose_buffer(size_t *buffer)
+{
+    cpu_set_t cpus;
+    size_t cached = 0;
+    if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) {
+        CPU_ZERO(&cpus);
+        CPU_SET(0, &cpus);
+    }
+    CIUIC_TRY(machine_cache_bytes("", &cpus, &cached));
+    *buffer = cached > 0 ? 4 * cached : (size_t)128 << 20;
+    return CIUIC_OK;
+}
+
+/* The kernel gives out more than there is, and kills who writes to it. */
+static ciuic_status check_memory(const cJSON *machine, size_t buffer)
+{
+    const double memory = json_number(machine, "memory_bytes"),
+                 allowed = json_number(json_find(machine, "cgroup"), "memory_max_bytes");
+    const double least = fmin(memory > 0 ? memory : INFINITY, allowed); /* a NaN is no limit */
+    if (!((double)buffer > least)) return CIUIC_OK;
+    return ciuic_fail(
+        CIUIC_ERROR_UNSUPPORTED,
+        "the memory bandwidth over %zu bytes, four times the caches of the CPUs that this may use, cannot be "
+        "measured: not enough memory, found %.0f bytes; allow it more, or fewer CPUs",
+        buffer, least);
+}
+
 ciuic_status machine_measure(cJSON *machine, int threads)
 {
-    const size_t cached = machine_last_level_cache();
-    const size_t buffer = cached > 0 ? 4 * cached : (size_t)128 << 20;
+    size_t buffer = 0;
+    CIUIC_TRY(choose_buffer(&buffer));
+    CIUIC_TRY(check_memory(machine, buffer));
     for (int i = 0; i < 3; i++) { /* several short tries, since a disturbance lasts longer than a pass */
         if (!measure_bandwidth(machine, 1, buffer) || (threads > 1 && !measure_bandwidth(machine, threads, buffer)))
             return ciuic_fail(CIUIC_ERROR_UNSUPPORTED,

@@ -10,7 +10,6 @@
 
 #include "harness/judge/claims.h"
 #include "harness/judge/content_digest.h"
-#include "harness/judge/judge.h"
 #include "harness/plain_text.h"
 #include "harness/report/csv.h"
 #include "harness/report/embedded.h"
@@ -331,7 +330,7 @@ ciuic_status report_write(cJSON *root, const char *name, const report_request *r
     *notice = NULL;
     CIUIC_TRY(results_check(root, name, &content));
     CIUIC_TRY(choose_claims(root, request));
-    CIUIC_TRY(judge_results(root, json_find(root, "claims")));
+    CIUIC_TRY(results_judge(root, name));
     CIUIC_TRY(write_report(root, content, request, notice));
     if (content == CONTENT_EDITED)
         *notice = "these results were edited after they were written: the digest in them is that of other content";

@@ -31,6 +31,7 @@ static void put_portable_share(page *p, const cJSON *by_isa)
     if (!cJSON_IsObject(portable)) return;
     cJSON_ArrayForEach(entry, portable)
     {
+        if (!view_is_threads(entry->string)) continue;
         const double share = view_number(portable, entry->string) / best_of_rungs(by_isa, entry->string, &name);
         if (!(share > 0.0) || share >= least) continue;
         least = share;
@@ -55,7 +56,7 @@ static void put_rung(page *p, const cJSON *by_isa, const cJSON *isa)
     if (!cJSON_IsObject(isa)) return;
     cJSON_ArrayForEach(entry, isa)
     {
-        if (!json_is_number(entry)) continue;
+        if (!json_is_number(entry) || !view_is_threads(entry->string)) continue;
         const double best = best_of_rungs(by_isa, entry->string, &name);
         view_plain("%.0f%%", 100.0 * entry->valuedouble / best, share, sizeof share);
         page_cell(p, TONE_PLAIN, "%s", isa->string);

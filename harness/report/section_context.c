@@ -58,7 +58,7 @@ static void put_by_threads(page *p, const char *label, const cJSON *by_threads, 
 {
     for (const cJSON *entry = cJSON_IsObject(by_threads) ? by_threads->child : NULL; entry != NULL;
          entry = entry->next) {
-        if (!json_is_number(entry)) continue;
+        if (!json_is_number(entry) || !view_is_threads(entry->string)) continue;
         page_cell(p, TONE_PLAIN, "%s, %s thread%s", label, entry->string, strcmp(entry->string, "1") == 0 ? "" : "s");
         page_cell(p, TONE_PLAIN, "%.4g %s", entry->valuedouble / unit, unit_name);
     }

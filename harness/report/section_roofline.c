@@ -68,14 +68,19 @@ static void put_checked(page *p, const char *loads, const cJSON *by_threads)
     const cJSON *item = NULL;
     cJSON_ArrayForEach(item, by_threads)
     {
+        if (!view_is_threads(item->string)) continue;
+        char figures[3][NUMBER];
         const double plain = view_number(item, "own_plain");
         const double own = isnan(plain) ? view_number(item, "own") : plain, theirs = view_number(item, "likwid_bench");
-        const double apart = own / theirs - 1.0;
+        const double apart = theirs >= 1.0 ? own / theirs - 1.0 : NAN; /* a byte a second: nobody was measured */
+        view_plain("%.2f", own / 1e9, figures[0], NUMBER);
+        view_plain("%.2f", theirs / 1e9, figures[1], NUMBER);
+        view_plain("%+.0f%%", 100.0 * apart, figures[2], NUMBER);
         page_cell(p, TONE_PLAIN, "%s", loads);
         page_cell(p, TONE_PLAIN, "%s", item->string);
-        page_cell(p, TONE_PLAIN, "%.2f", own / 1e9);
-        page_cell(p, TONE_PLAIN, "%.2f", theirs / 1e9);
-        page_cell(p, fabs(apart) <= LIKWID_BENCH_APART ? TONE_PLAIN : TONE_PARTLY, "%+.0f%%", 100.0 * apart);
+        page_cell(p, TONE_PLAIN, "%s", figures[0]);
+        page_cell(p, TONE_PLAIN, "%s", figures[1]);
+        page_cell(p, fabs(apart) > LIKWID_BENCH_APART ? TONE_PARTLY : TONE_PLAIN, "%s", figures[2]);
     }
 }
 

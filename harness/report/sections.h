@@ -29,6 +29,8 @@ enum { LABEL = 160, NUMBER = 96 };
 /* The member's text, or `otherwise`. */
 const char *view_text(const cJSON *object, const char *key, const char *otherwise);
 double view_number(const cJSON *object, const char *key); /* NaN when absent or null */
+/* Whether a key is a number of threads, as bench writes them: a whole number from 1. */
+bool view_is_threads(const char *key);
 /* "1.70x (1.69 to 1.71)"; "-" for NaN. */
 void view_ratio(double value, double low, double high, char *text, size_t size);
 /* A number for a table, "-" for NaN; bytes as "15.2 MB". */

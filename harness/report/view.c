@@ -19,6 +19,12 @@ double view_number(const cJSON *object, const char *key)
     return json_is_number(item) ? item->valuedouble : NAN;
 }
 
+bool view_is_threads(const char *key)
+{
+    const size_t digits = strspn(key, "0123456789");
+    return digits > 0 && digits <= 9 && key[digits] == '\0' && key[0] != '0';
+}
+
 void view_ratio(double value, double low, double high, char *text, size_t size)
 {
     const char *format = fabs(value) < 100.0 ? "%.2fx (%.2f to %.2f)" : "%.0fx (%.0f to %.0f)";

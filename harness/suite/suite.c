@@ -21,7 +21,8 @@ enum { WHERE_MAX = 512, SUITE_BYTES_MAX = 1 << 20 };
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static const char *const phase_names[] = {"prefill", "decode"};
-static const char *const counters_names[SUITE_COUNTERS_COUNT] = {"hardware", "simulated"};
+/* The last is a form, not a name: suite_set_counters reads what begins like it by itself. */
+static const char *const counters_forms[] = {"hardware", "simulated", "likwid:GROUP"};
 static const char *const baseline_names[] = {"naive", "tuned", "openblas", "onednn"};
 
 const char *suite_phase_name(suite_phase phase)
@@ -375,13 +376,13 @@ ciuic_status suite_set_counters(suite *s, const char *where, const char *key, co
     size_t index = SUITE_COUNTERS_GROUP;
     const char *group = strncmp(written, group_prefix, prefix) == 0 ? written + prefix : "";
     if (group[0] == '\0' && strncmp(written, group_prefix, prefix) != 0) {
-        CIUIC_TRY(suite_one_of(where, key, written, counters_names, SUITE_COUNTERS_COUNT, &index));
+        CIUIC_TRY(suite_one_of(where, key, written, counters_forms, COUNT(counters_forms), &index));
     } else {
         const size_t length = strspn(group, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
         if (length == 0 || length > SUITE_GROUP_MAX || group[length] != '\0')
             return ciuic_fail(
                 CIUIC_ERROR_INPUT,
-                "%s: %s: found \"%s\", expected likwid: and the name of a group, 1 to %d capital letters, "
+                "%s: %s: found \"%.40s\", expected likwid: and the name of a group, 1 to %d capital letters, "
                 "digits or '_', such as likwid:MEM",
                 where, key, written, SUITE_GROUP_MAX);
     }
@@ -395,7 +396,7 @@ void suite_counters_text(const suite *s, char text[SUITE_GROUP_MAX + 8])
     if (s->counters == SUITE_COUNTERS_GROUP)
         snprintf(text, SUITE_GROUP_MAX + 8, "%s%s", group_prefix, s->counters_group);
     else
-        snprintf(text, SUITE_GROUP_MAX + 8, "%s", counters_names[s->counters]);
+        snprintf(text, SUITE_GROUP_MAX + 8, "%s", counters_forms[s->counters]);
 }
 
 static ciuic_status read_counters(suite *s)

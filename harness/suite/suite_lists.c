@@ -58,7 +58,7 @@ ciuic_status suite_one_of(const char *where, const char *key, const char *text, 
             used += (size_t)snprintf(expected + used, sizeof expected - used, "%s\"%s\"", i > 0 ? ", " : "", names[i]);
     }
     const char *nearest = nearest_name(text, names, n);
-    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s: found \"%s\", expected %s%s%s%s%s", where, key, text,
+    return ciuic_fail(CIUIC_ERROR_INPUT, "%s: %s: found \"%.40s\", expected %s%s%s%s%s", where, key, text,
                       n > 1 ? "one of " : "", expected, nearest ? "; did you mean \"" : "", nearest ? nearest : "",
                       nearest ? "\"?" : "");
 }

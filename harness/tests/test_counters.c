@@ -227,6 +227,40 @@ static void counters_are_read_as_written(void)
     cJSON_Delete(schema);
 }
 
+/* All three forms are told, no form that is far from what was written, and of that as much as one can read. */
+static void what_is_no_source_is_refused_in_one_line(void)
+{
+    static const char forms[] = "expected one of \"hardware\", \"simulated\", \"likwid:GROUP\"";
+    static char long_word[5001], long_group[5001];
+    const struct {
+        const char *written, *says, *says_not;
+    } rows[] = {
+        {"bogus", "test: counters: found \"bogus\", expected one of", "did you mean"},
+        {"bogus", forms, NULL},
+        {"", forms, "did you mean"},
+        {"likwid", forms, NULL},
+        {"hardware,simulated", forms, "did you mean"},
+        {"simulated,hardware", forms, "did you mean"},
+        {"simulate", "did you mean \"simulated\"?", NULL},
+        {"hadrware", "did you mean \"hardware\"?", NULL},
+        {"likwit:MEM", forms, NULL},
+        {long_word, "found \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\", expected one of", "did you mean"},
+        {long_group, "found \"likwid:MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM\", expected likwid: and the name", NULL},
+        {"likwid:", "found \"likwid:\", expected likwid: and the name of a group, 1 to 31 capital", NULL},
+    };
+    memset(long_word, 'x', sizeof long_word - 1);
+    memset(long_group, 'M', sizeof long_group - 1);
+    memcpy(long_group, "likwid:", 7);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        suite s = {.counters = SUITE_COUNTERS_HARDWARE};
+        CHECK(suite_set_counters(&s, "test", "counters", rows[i].written) == CIUIC_ERROR_INPUT, "row %zu", i);
+        const char *said = ciuic_last_error();
+        CHECK(strstr(said, rows[i].says) != NULL, "row %zu: '%s' is not in: %s", i, rows[i].says, said);
+        CHECK(rows[i].says_not == NULL || strstr(said, rows[i].says_not) == NULL, "row %zu: %s", i, said);
+        CHECK(strlen(said) < 200, "row %zu: %zu characters", i, strlen(said));
+    }
+}
+
 /* ---- migrations ------------------------------------------------------------------------------------------------- */
 
 static void put_thread(const temporary_folder *root, int thread, const char *kind, const char *format, int value)
@@ -495,6 +529,7 @@ static const test_case cases[] = {
     {"a_groups_file_is_looked_for", a_groups_file_is_looked_for},
     {"a_groups_metrics_are_in_the_results", a_groups_metrics_are_in_the_results},
     {"a_bench_refuses_a_wrong_group_and_does_without_access", a_bench_refuses_a_wrong_group_and_does_without_access},
+    {"what_is_no_source_is_refused_in_one_line", what_is_no_source_is_refused_in_one_line},
     {"counters_are_read_as_written", counters_are_read_as_written},
     {"moves_are_told_by_the_kernels_files", moves_are_told_by_the_kernels_files},
     {"this_machine_says_where_it_looks", this_machine_says_where_it_looks},

@@ -536,8 +536,47 @@ static void an_index_finds_what_is_there(void)
     cJSON_Delete(results);
 }
 
+/* Pairs are taken by position: a list that is shorter or longer says of no sample which round it was of. */
+static void a_block_has_a_sample_for_each_round(void)
+{
+    static const struct {
+        int block;        /* of three for each workload */
+        int more;         /* entries at the end of its last list; below zero: so many fewer */
+        int rounds;       /* what the block says; -1: as it was, 15 */
+        const char *says; /* NULL: it is sound */
+    } rows[] = {
+        {0, 0, -1, NULL},
+        {4, -1, -1, "results: blocks[4].samples[\"made-up-model/decode64@256/b1/t2/"},
+        {4, -1, -1, "\"]: found 14 samples, expected 15, one for each of the block's rounds"},
+        {0, 1, -1, "found 16 samples, expected 15,"},
+        {2, -15, -1, "found 0 samples, expected 15,"},
+        {1, 0, 14, "results: blocks[1].samples[\"made-up-model/prefill128@0/b1/t2/"},
+        {1, 0, 0, "found 15 samples, expected 0,"},
+        {5, 0, 1000000, "found 15 samples, expected 1000000,"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        fixture_machine machine = fixture_usual;
+        machine.blocks = 3;
+        cJSON *results = fixture_results(&machine);
+        cJSON *block = cJSON_GetArrayItem(cJSON_GetObjectItem(results, "blocks"), rows[i].block);
+        cJSON *list = cJSON_GetObjectItem(block, "samples")->child;
+        while (list->next != NULL) list = list->next;
+        for (int k = 0; k < rows[i].more; k++) cJSON_AddItemToArray(list, cJSON_CreateNull());
+        for (int k = 0; k > rows[i].more; k--) cJSON_DeleteItemFromArray(list, 0);
+        if (rows[i].rounds >= 0) cJSON_ReplaceItemInObject(block, "rounds", cJSON_CreateNumber((double)rows[i].rounds));
+        result_set r;
+        const ciuic_status status = results_index(results, &r);
+        CHECK(status == (rows[i].says != NULL ? CIUIC_ERROR_INPUT : CIUIC_OK), "row %zu: status %d", i, (int)status);
+        CHECK(rows[i].says == NULL || strstr(ciuic_last_error(), rows[i].says) != NULL, "row %zu: %s", i,
+              ciuic_last_error());
+        results_free(&r);
+        cJSON_Delete(results);
+    }
+}
+
 static const test_case cases[] = {
     {"an index finds what is there", an_index_finds_what_is_there},
+    {"a block has a sample for each round", a_block_has_a_sample_for_each_round},
     {"ratios recover the truth", ratios_recover_the_truth},
     {"a limit that was searched for is judged", a_limit_that_was_searched_for_is_judged},
     {"files count under a limit", files_count_under_a_limit},

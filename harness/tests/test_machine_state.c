@@ -1,6 +1,7 @@
 /* test_machine_state.c - what is read of a machine below a folder that stands for it, hostile files among them; the warnings that
  * follow; and likwid-bench, good and bad. */
 #include <math.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,6 +302,103 @@ static void held_up_counts_since_this_start(void)
     temporary_folder_remove(&root);
 }
 
+/* ---- caches ------------------------------------------------------------------------------------------------------ */
+
+enum { LEVELS_MAX = 4, CACHED_CPUS_MAX = 200, LIST = 4 * CACHED_CPUS_MAX };
+
+/* Caches of one level: instances of `size`, each of `of` CPUs that follow each other, or, interleaved, of every n-th. */
+typedef struct level {
+    const char *level, *type, *size;
+    int of;
+    bool interleaved, unlisted; /* unlisted: the kernel does not say which CPUs share it */
+} level;
+
+static void put_cache(const temporary_folder *root, int cpus, int cpu, int index, const level *l)
+{
+    char list[LIST] = "", path[TEST_PATH];
+    const int instances = cpus / l->of, own = l->interleaved ? cpu % instances : cpu / l->of;
+    size_t used = 0;
+    for (int other = 0; other < cpus; other++)
+        if ((l->interleaved ? other % instances : other / l->of) == own)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%d", used > 0 ? "," : "", other);
+    snprintf(list + used, sizeof list - used, "\n");
+    const file files[] = {{"level", l->level}, {"type", l->type}, {"size", l->size}, {"shared_cpu_list", list}};
+    for (size_t i = 0; i < sizeof files / sizeof files[0] - (l->unlisted ? 1 : 0); i++) {
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/cache/index%d/%s", cpu, index, files[i].path);
+        put_file(root, &(const file){path, files[i].text});
+    }
+}
+
+/* A buffer that is to be larger than what all threads together find in caches must know all instances that they have. */
+static void all_instances_of_a_cache_count(void)
+{
+#define L1                                                                                                             \
+    {"1\n", "Data\n", "32K\n", 1, false, false},                                                                       \
+    {                                                                                                                  \
+        "1\n", "Instruction\n", "64K\n", 1, false, false                                                               \
+    }
+#define CACHE(level, size, of)                                                                                         \
+    {                                                                                                                  \
+        level, "Unified\n", size, of, false, false                                                                     \
+    }
+    static const struct {
+        const char *what;
+        int cpus;
+        level levels[LEVELS_MAX];
+        int first, end; /* CPUs that the process may use */
+        size_t kilobytes;
+    } rows[] = {
+        {"one L3", 4, {L1, CACHE("2\n", "1024K\n", 1), CACHE("3\n", "32768K\n", 4)}, 0, 4, 32768},
+        {"12 L3s", 96, {L1, CACHE("2\n", "1M\n", 1), CACHE("3\n", "32M\n", 8)}, 0, 96, 12 * 32768},
+        {"two sockets", 16, {L1, CACHE("3\n", "1024K\n", 8)}, 0, 16, 2048},
+        /* Their lists, "0,2,4...", are longer than a line is read. */
+        {"two, by turns", 200, {L1, {"3\n", "Unified\n", "260M\n", 100, true, false}}, 0, 200, 2 * 260 * 1024},
+        {"no L3", 8, {L1, CACHE("2\n", "2048K\n", 1)}, 0, 8, 8 * 2048},
+        {"L2s hold more", 96, {L1, CACHE("2\n", "2M\n", 1), CACHE("3\n", "36M\n", 96)}, 0, 96, 192 * 1024},
+        {"L1 alone, of data", 4, {L1}, 0, 4, 4 * 32},
+        {"one of 12", 96, {L1, CACHE("3\n", "32M\n", 8)}, 8, 16, 32768},
+        {"parts of two", 96, {L1, CACHE("3\n", "32M\n", 8)}, 4, 12, 2 * 32768},
+        {"CPUs that are off", 16, {L1, CACHE("3\n", "32M\n", 8)}, 0, 64, 2 * 32768},
+        {"not said who shares", 96, {L1, {"3\n", "Unified\n", "32M\n", 8, false, true}}, 0, 96, 32768},
+        {"no size", 4, {CACHE("3\n", "large\n", 4)}, 0, 4, 0},
+        {"an empty file", 4, {CACHE("", "32M\n", 4)}, 0, 4, 0},
+        {"no file", 0, {L1}, 0, 4, 0},
+        {"no CPU", 4, {L1}, 0, 0, 0},
+    };
+#undef L1
+#undef CACHE
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        temporary_folder root;
+        cpu_set_t cpus;
+        size_t bytes = 1;
+        temporary_folder_create(&root);
+        for (int cpu = 0; cpu < rows[i].cpus; cpu++)
+            for (int k = 0; k < LEVELS_MAX && rows[i].levels[k].level != NULL; k++)
+                put_cache(&root, rows[i].cpus, cpu, k, &rows[i].levels[k]);
+        CPU_ZERO(&cpus);
+        for (int cpu = rows[i].first; cpu < rows[i].end; cpu++) CPU_SET((size_t)cpu, &cpus);
+        CHECK(machine_cache_bytes(root.path, &cpus, &bytes) == CIUIC_OK, "%s", ciuic_last_error());
+        CHECK(bytes == rows[i].kilobytes * 1024, "%s: %zu bytes, expected %zu kB", rows[i].what, bytes,
+              rows[i].kilobytes);
+        temporary_folder_remove(&root);
+    }
+}
+
+/* A buffer that memory cannot hold would be given, page by page, until the kernel kills the process. */
+static void a_buffer_beyond_all_memory_is_refused(void)
+{
+    static const char *const records[] = {"{\"memory_bytes\":1000,\"cgroup\":{\"memory_max_bytes\":null}}",
+                                          "{\"memory_bytes\":1e15,\"cgroup\":{\"memory_max_bytes\":1000}}"};
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
+        cJSON *machine = cJSON_Parse(records[i]);
+        CHECK(machine_measure(machine, 1) == CIUIC_ERROR_UNSUPPORTED, "row %zu: it was measured", i);
+        CHECK(strstr(ciuic_last_error(), "not enough memory, found 1000 bytes") != NULL, "row %zu: %s", i,
+              ciuic_last_error());
+        CHECK(json_find(machine, "bandwidth_bytes_per_s") == NULL, "row %zu: there is a figure", i);
+        cJSON_Delete(machine);
+    }
+}
+
 /* ---- energy ------------------------------------------------------------------------------------------------------ */
 
 #define RAPL "/sys/class/powercap/intel-rapl:0"
@@ -491,6 +589,8 @@ static const test_case cases[] = {
     {"others_are_told_from_us", others_are_told_from_us},
     {"being_held_up_is_noticed_at_the_end", being_held_up_is_noticed_at_the_end},
     {"held_up_counts_since_this_start", held_up_counts_since_this_start},
+    {"all_instances_of_a_cache_count", all_instances_of_a_cache_count},
+    {"a_buffer_beyond_all_memory_is_refused", a_buffer_beyond_all_memory_is_refused},
     {"energy_is_the_packages", energy_is_the_packages},
     {"likwid_benchs_figure_is_found", likwid_benchs_figure_is_found},
     {"likwid_bench_may_be_bad", likwid_bench_may_be_bad},

@@ -71,6 +71,11 @@ static void spoilt_results_are_refused_by_place(void)
          "machine.bandwidth_by_isa_bytes_per_s.avx2.1: found -26000000000, expected at least 0"},
         {"machine/bandwidth_by_isa_bytes_per_s/c", "5",
          "machine.bandwidth_by_isa_bytes_per_s.c: found 5, expected object"},
+        {"machine/bandwidth_bytes_per_s/1", "1e308",
+         "machine.bandwidth_bytes_per_s.1: found 1e+308, expected at most 1e+18"},
+        {"machine/bandwidth_by_isa_bytes_per_s/c/2", "1.01e18",
+         "machine.bandwidth_by_isa_bytes_per_s.c.2: found 1.01e+18"},
+        {"machine/peak_flops_per_s/c/2", "1e19", "machine.peak_flops_per_s.c.2: found 1e+19"},
         {"machine/peak_flops_per_s/c/1", "\"fast\"", "machine.peak_flops_per_s.c.1: found \"fast\""},
         {"machine/caches/0/bytes", NULL, "machine.caches[0]: found no such key, expected key \"bytes\""},
         {"claims", "[]", "claims: found 0, expected at least 1 items"},
@@ -113,6 +118,31 @@ static void a_schema_is_read_strictly(void)
     }
 }
 
+static void a_cross_checks_figures_are_speeds(void)
+{
+    static const struct {
+        const char *check, *complaint; /* NULL: it is sound */
+    } rows[] = {
+        {"{\"bandwidth\": {\"1\": {\"own\": 1e18, \"own_plain\": 0, \"likwid_bench\": null}}}", NULL},
+        {"{\"bandwidth\": {\"1\": {\"likwid_bench\": 1e308}}}",
+         "machine.cross_check.bandwidth.1.likwid_bench: found 1e+308, expected at most 1e+18"},
+        {"{\"bandwidth\": {\"1\": {\"own\": -1, \"likwid_bench\": 1}}}",
+         "machine.cross_check.bandwidth.1.own: found -1, expected at least 0"},
+        {"{\"narrower_loads\": {\"c\": {\"bandwidth\": {\"1\": {\"own_plain\": 2e18, \"likwid_bench\": 1}}}}}",
+         "machine.cross_check.narrower_loads.c.bandwidth.1.own_plain: found 2e+18"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cJSON *results = fixture_bench_results(&fixture_usual);
+        set_member(cJSON_GetObjectItem(results, "machine"), "cross_check", cJSON_Parse(rows[i].check));
+        const ciuic_status status = schema_check_results(results, "made-up.json");
+        CHECK(status == (rows[i].complaint != NULL ? CIUIC_ERROR_INPUT : CIUIC_OK), "row %zu: status %d", i,
+              (int)status);
+        CHECK(rows[i].complaint == NULL || has(ciuic_last_error(), rows[i].complaint), "row %zu: said \"%s\"", i,
+              ciuic_last_error());
+        cJSON_Delete(results);
+    }
+}
+
 /* What a version before this one called otherwise is read under the name that it has now. */
 static void earlier_names_are_read(void)
 {
@@ -127,10 +157,24 @@ static void earlier_names_are_read(void)
     results_file_free(&file);
 }
 
+/* What the schema cannot say is refused by file and place as well. */
+static void a_lost_sample_is_refused_by_file(void)
+{
+    cJSON *results = fixture_bench_results(&fixture_usual);
+    results_file file;
+    spoil(results, "blocks/0/rounds", "16");
+    cJSON_DeleteItemFromObjectCaseSensitive(results, CONTENT_DIGEST_KEY);
+    CU_ASSERT_EQUAL(results_file_take(results, "made-up.json", &file), CIUIC_ERROR_INPUT);
+    CHECK(strncmp(ciuic_last_error(), "made-up.json: blocks[0].samples[", 32) == 0, "%s", ciuic_last_error());
+    results_file_free(&file);
+}
+
 static const test_case cases[] = {
     {"results keep the schema", results_keep_the_schema},
     {"spoilt results are refused by place", spoilt_results_are_refused_by_place},
+    {"a cross-check's figures are speeds", a_cross_checks_figures_are_speeds},
     {"a schema is read strictly", a_schema_is_read_strictly},
+    {"a lost sample is refused by file", a_lost_sample_is_refused_by_file},
     {"earlier names are read", earlier_names_are_read},
 };
 TEST_SUITE(results_schema, cases);

@@ -267,6 +267,13 @@ static void bandwidth_stands_by_rung(void)
         {"{\"c\": {\"1\": 2e10}, \"avx2\": {\"1\": 1.9e10}}", "No rung's loads reach more", "With 1 thread, the"},
         {"{\"avx2\": {\"1\": 1.9e10}}", "| avx2 | 1 | 19 | 100% |", "portable rung"},
         {"{\"c\": {\"1\": 0, \"2\": -1e10, \"3\": null, \"4\": \"fast\"}}", "| c | 1 | 0 |", "nan"},
+        /* Keys that are no number of threads. */
+        {"{\"c\": {\"many\": 1e10, \"1\": 1.9e10}}", "| c | 1 | 19 | 100% |", "many"},
+        {"{\"c\": {\"0\": 1.1e10, \"-3\": 1.2e10, \"1.5\": 1.3e10, \"\": 1.4e10, \"1e9\": 1.5e10}}", "| Of the best |",
+         "| c |"},
+        {"{\"c\": {\"01\": 1.1e10, \" 1\": 1.2e10, \"+1\": 1.3e10, \"1 \": 1.4e10, \"9999999999\": 1}}",
+         "| Of the best |", "| c |"},
+        {"{\"c\": {\"many\": 1e10}, \"avx2\": {\"many\": 2e10}}", "| Of the best |", "portable rung"},
         {"{\"c\": 7, \"avx2\": [1, 2], \"avx512\": null}", "FP32 multiply-add", "portable rung"},
         {"{}", "FP32 multiply-add", "by instruction set"},
         {"null", "FP32 multiply-add", "by instruction set"},
@@ -287,6 +294,33 @@ static void bandwidth_stands_by_rung(void)
     }
 }
 
+/* The other tables by threads. */
+static void only_numbers_of_threads_are_told(void)
+{
+    static const char by_threads[] = "{\"many\": 1.1e10, \"0\": 1.1e10, \"-1\": 1.1e10, \"64\": 1.2e10}",
+                      check[] =
+                          "{\"test\": \"load\", \"bandwidth\": {\"many\": {\"own\": 1.1e10, \"likwid_bench\": 1e10}, "
+                          "\"1.0\": {\"own\": 1.1e10, \"likwid_bench\": 1e10}, "
+                          "\"32\": {\"own\": 1.1e10, \"likwid_bench\": 0}, \"33\": {\"likwid_bench\": null}, "
+                          "\"64\": {\"own\": 1.2e10, \"likwid_bench\": 1e10}}}";
+    cJSON *results = judged_results(&fixture_usual), *machine = cJSON_GetObjectItem(results, "machine");
+    cJSON_ReplaceItemInObject(machine, "bandwidth_bytes_per_s", cJSON_Parse(by_threads));
+    cJSON_ReplaceItemInObject(cJSON_GetObjectItem(machine, "peak_flops_per_s"), "c", cJSON_Parse(by_threads));
+    cJSON_AddItemToObject(machine, "cross_check", cJSON_Parse(check));
+    char *text = section_text(results, section_machine, PAGE_MARKDOWN);
+    CHECK(strstr(text, "| Memory, reading, 64 threads | 12 GB/s |") != NULL, "%s", text);
+    CHECK(strstr(text, "| FP32 multiply-add, c, 64 threads | 12 GFLOP/s |") != NULL, "%s", text);
+    CHECK(strstr(text, "many") == NULL && strstr(text, "| 11 G") == NULL, "%s", text);
+    free(text);
+    text = section_text(results, section_roofline, PAGE_MARKDOWN);
+    CHECK(strstr(text, "| load | 64 | 12.00 | 10.00 | \xe2\x97\x90 +20% |") != NULL, "%s", text);
+    CHECK(strstr(text, "| load | 32 | 11.00 | 0.00 | - |") != NULL, "%s", text);
+    CHECK(strstr(text, "| load | 33 | - | - | - |") != NULL, "%s", text);
+    CHECK(strstr(text, "| many |") == NULL && strstr(text, "| load | 1.0 |") == NULL, "%s", text);
+    free(text);
+    cJSON_Delete(results);
+}
+
 static const test_case cases[] = {
     {"roofs_and_points_are_where_they_belong", roofs_and_points_are_where_they_belong},
     {"a_machine_without_figures_has_no_roofs", a_machine_without_figures_has_no_roofs},
@@ -294,6 +328,7 @@ static const test_case cases[] = {
     {"computed_and_counted_stay_apart", computed_and_counted_stay_apart},
     {"metrics_and_moves_are_told", metrics_and_moves_are_told},
     {"bandwidth_stands_by_rung", bandwidth_stands_by_rung},
+    {"only_numbers_of_threads_are_told", only_numbers_of_threads_are_told},
     {"the_best_there_is_stands_in_the_page", the_best_there_is_stands_in_the_page},
 };
 TEST_SUITE(roofline, cases);
