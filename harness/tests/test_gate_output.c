@@ -243,6 +243,7 @@ static void command_has_the_manners_of_the_others(void)
     free(partial);
     free(bad);
     free(soft);
+    free(unsealed);
     free(junit);
     remove_folder(folder);
 }
