@@ -6,8 +6,7 @@
 #include "kernels/kernels.h"
 
 /* Bytes per second that `threads` threads together stream from one buffer of `bytes`, each its own part, in one run or in
- * several side by side and by the loads of any rung, whichever is fastest: the widest need not be, Zen 4's take a quarter
- * longer with one thread. The best pass of about `seconds`. The buffer is allocated and freed here; 0 when it cannot be. */
+ * several side by side and by the loads of any rung, whichever is fastest: the widest need not be. The best pass of about `seconds`. The buffer is allocated and freed here; 0 when it cannot be. */
 double ceiling_load_bandwidth(int threads, size_t bytes, double seconds);
 
 /* The same by the loads of every rung in turn, each for about `seconds`, over one buffer, since filling it costs more than

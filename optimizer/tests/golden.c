@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "optimizer/tests/runner.h"
 
@@ -63,6 +64,18 @@ double max_abs_difference(const float *a, const float *b, size_t count)
         if (difference > max) max = difference;
     }
     return max;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double sorted_median(double *values, size_t n)
+{
+    qsort(values, n, sizeof *values, ascending);
+    return values[n / 2];
 }
 
 bool golden_session_open(const char *folder, const ciuic_options *options, int threads, golden_session *s)

@@ -25,6 +25,8 @@ void golden_close(golden *g);
 
 /* The largest |a[i] - b[i]|; infinity when either is not finite. */
 double max_abs_difference(const float *a, const float *b, size_t count);
+/* The middle one of n > 0 values, the upper of two; sorts them. */
+double sorted_median(double *values, size_t n);
 
 /* A session on `folder` under `options` (NULL: the reference); both freed by golden_session_free. */
 typedef struct golden_session {

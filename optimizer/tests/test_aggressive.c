@@ -168,12 +168,6 @@ static void test_places(void)
     for (int v = 0; v < 5; v++) CU_ASSERT_EQUAL(place[v].root, v);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The errors of all positions, prefilled, and decoded for the second half. */
 static bool position_errors(const golden *g, ciuic_session *session, double *errors)
 {
@@ -204,11 +198,10 @@ static void test_int8_cache(void)
             double *errors = calloc(g.count, sizeof *errors);
             if (errors != NULL && golden_session_open(g.folder, &options, 2, &session)) {
                 CU_ASSERT_TRUE(position_errors(&g, session.session, errors));
-                qsort(errors, g.count, sizeof *errors, ascending);
-                CHECK(errors[g.count / 2] <= int8_bound, "%s graph %d: differs by %.3g, at most %.3g", g.folder, fused,
-                      errors[g.count / 2], int8_bound);
-                CHECK(errors[g.count / 2] > 1e-5, "%s graph %d: differs by %.3g only: is the cache INT8?", g.folder,
-                      fused, errors[g.count / 2]);
+                const double median = sorted_median(errors, g.count);
+                CHECK(median <= int8_bound, "%s graph %d: differs by %.3g, at most %.3g", g.folder, fused, median,
+                      int8_bound);
+                CHECK(median > 1e-5, "%s graph %d: differs by %.3g only: is the cache INT8?", g.folder, fused, median);
                 golden_session_free(&session);
             }
             free(errors);

@@ -1,5 +1,6 @@
 /* test_passes.c - every pass alone and every pair, on every checkpoint, against graph = off; weights and graphs that a pass
  * finds nothing in; and graphs that cannot be. Random graphs are test_random_graphs.c's. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,14 +80,9 @@ typedef struct unfused {
     double rounding;
 } unfused;
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* The median over rows of the largest difference in each. A value that rounds the other way may turn a router's choice, and an
- * expert more or less moves all of a row: that happens to some rows, by no amount that rounding could tell. */
+ * expert more or less moves all of a row: that happens to some rows, by no amount that rounding could tell. Infinity when a value
+ * of any row is not finite. */
 static double typical_difference(const golden *g, const float *a, const float *b)
 {
     const size_t rows = logit_count(g) / g->vocabulary;
@@ -94,10 +90,9 @@ static double typical_difference(const golden *g, const float *a, const float *b
     CU_ASSERT_FATAL(largest != NULL);
     for (size_t i = 0; i < rows; i++)
         largest[i] = max_abs_difference(a + i * g->vocabulary, b + i * g->vocabulary, g->vocabulary);
-    qsort(largest, rows, sizeof *largest, ascending);
-    const double median = largest[rows / 2];
+    const double median = sorted_median(largest, rows), worst = largest[rows - 1];
     free(largest);
-    return median;
+    return isinf(worst) ? worst : median;
 }
 
 /* Where sums are re-ordered, values of 8 bits round the other way as well. How many is nobody's to say, but they leave both

@@ -87,12 +87,6 @@ static double relative_l2(const float *got, const float *want, size_t count)
     return sqrt(difference / norm);
 }
 
-static int ascending(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Best kernels of this machine on BF16 checkpoints: a prefill may round every matmul's input to bfloat16, uniformly within
  * 2^-8 of itself at most, which is 2^-8 / sqrt(3) in the mean square, and a sum of such terms errs no more, relative to its
  * own size, while terms do not cancel; allow twice that for those that do. A residual stream collects the independent
@@ -113,10 +107,9 @@ static void test_bfloat16_rounding(void)
             CU_ASSERT_EQUAL(ciuic_prefill(session.session, g.ids, g.count, true, logits), CIUIC_OK);
             for (size_t r = 0; r < g.count; r++)
                 errors[r] = relative_l2(logits + r * g.vocabulary, g.logits + r * g.vocabulary, g.vocabulary);
-            qsort(errors, g.count, sizeof *errors, ascending);
+            const double median = sorted_median(errors, g.count);
             const double bound = 2 * 0x1p-8 / sqrt(3.0) * sqrt(4.0 * (double)info.layers);
-            CHECK(errors[g.count / 2] <= bound, "%s: relative error %.3g, at most %.3g", g.folder, errors[g.count / 2],
-                  bound);
+            CHECK(median <= bound, "%s: relative error %.3g, at most %.3g", g.folder, median, bound);
             /* Token by token nothing is rounded, whatever the machine has. */
             double difference = 0.0;
             CU_ASSERT_EQUAL(ciuic_session_truncate(session.session, 0), CIUIC_OK);
